@@ -1,0 +1,80 @@
+/* call: one API request on its way through the gate, as the handlers see it.
+ *
+ * gate.c does the fixed steps for every row of ops.def (identify, route, authorise, limit, take the
+ * body, check its hash); a handler reads the call and ends it with exactly one call_* reply, now or
+ * later. Errors are encoded by the row's protocol. */
+#ifndef API_CALL_H
+#define API_CALL_H
+
+#include <jansson.h>
+
+#include "net/http.h"
+#include "svc/object.h"
+#include "svc/role.h"
+
+/* What the server is made of; filled once by main. */
+struct services {
+    uv_loop_t *loop;
+    const char *region;
+    struct store *store;
+    struct functions *functions;
+    struct roles *roles;
+    struct pool *pool;
+    struct queue *queue;
+    struct objects *objects;
+    struct logs *logs;
+    struct str root_access_key, root_secret;
+    int64_t started_ms;
+};
+
+enum protocol { PROTO_REST_JSON, PROTO_S3, PROTO_QUERY, PROTO_JSON11, PROTO_PLAIN };
+
+struct op; /* a row of ops.def, see gate.h */
+
+struct identity {
+    struct str arn;     /* "arn:aws:iam::000000000000:root", "…:user/NAME"; "" anonymous */
+    struct str user_id; /* as GetCallerIdentity and events give it */
+    struct str access_key;
+    bool root;
+};
+
+struct call {
+    struct http_req *req;
+    struct services *svc;
+    const struct op *op;
+    enum protocol protocol;
+    struct identity who;
+    struct arena *arena; /* the request's */
+    struct str param[3]; /* path parameters, decoded: {f} {a} …; S3: bucket, key */
+    struct str body;     /* collected bodies */
+    json_t *json; /* parsed body of JSON operations (an object; {} when empty); freed by the gate */
+    struct str expect_sha256; /* streamed bodies: hex to compare with, p NULL when unsigned */
+    void *user;
+};
+
+/* Query parameter, decoded into the arena; p NULL when absent, "" when without value. For
+ * PROTO_QUERY also the form's fields. */
+struct str call_query(struct call *c, const char *name);
+/* Request header; p NULL when absent. */
+struct str call_header(const struct call *c, const char *name);
+
+/* Extra response header; copied. Before the reply. */
+void call_set_header(struct call *c, const char *name, struct str value);
+/* Replies. Each ends the call: c is invalid afterwards. */
+void call_json(struct call *c, int status, json_t *json /* taken */);
+void call_bytes(struct call *c, int status, const char *content_type, struct str body);
+void call_xml(struct call *c, int status, const struct buf *xml);
+void call_empty(struct call *c, int status);
+/* code E_*, err optional. */
+void call_error(struct call *c, int code, const struct err *err);
+/* Streamed: head with the protocol's usual headers, then http_reply_write/end on c->req; ends by
+ * call_stream_end. */
+void call_stream_begin(struct call *c, int status, const char *content_type, int64_t length);
+void call_stream_end(struct call *c, bool ok);
+/* "…because no identity-based policy allows…": 0 or E_DENIED. For checks beyond the row's own. */
+int call_authorise(struct call *c, const char *action, struct str resource, struct err *err);
+
+/* XML text escape into a buffer. */
+void xml_escape(struct buf *out, struct str s);
+
+#endif

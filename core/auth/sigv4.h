@@ -1,0 +1,55 @@
+/* sigv4: AWS Signature Version 4, verifying and signing. Pure functions on buffers.
+ *
+ * S3 paths are taken as they came on the wire; the other services' paths are encoded once more.
+ * Derived signing keys are cached per key, day, region and service, bounded. MACs are compared in
+ * constant time. */
+#ifndef AUTH_SIGV4_H
+#define AUTH_SIGV4_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct sigv4_header {
+    struct str name, value;
+};
+
+/* The parts of one request that a signature covers; borrowed. */
+struct sigv4_request {
+    struct str method;
+    struct str path;  /* as on the wire, percent-encoded */
+    struct str query; /* as on the wire */
+    const struct sigv4_header *headers;
+    size_t header_count;
+};
+
+/* What the Authorization header (or, when `presigned`, the query) says; borrowed from the request.
+ */
+struct sigv4_claim {
+    bool presigned;
+    struct str access_key, date /* YYYYMMDD */, region, service;
+    struct str signed_headers; /* "host;x-amz-date" */
+    struct str signature;      /* hex */
+    int64_t time_ms;           /* X-Amz-Date or Date */
+    int64_t expires_s;         /* presigned only */
+    struct str content_sha256; /* header value, or "UNSIGNED-PAYLOAD"; p NULL when absent */
+    struct str session_token;
+};
+
+/* True when the request bears any SigV4 credential (header or query). */
+bool sigv4_present(const struct sigv4_request *r);
+/* Reads the claim. E_BAD_AUTH / E_BAD_AUTH_QUERY with text when malformed, E_NO_AUTH when absent.
+ */
+int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err);
+/* Checks signed headers (host, every x-amz-* but the exempt ones), the clock window (15 min) and
+ * the signature over payload_hash (the header's value, or the hex SHA-256 of the body for services
+ * whose clients do not send one). secret p NULL (unknown key) takes the same time and fails. 0,
+ * E_SKEW, E_EXPIRED, E_BAD_AUTH or E_BAD_SIGNATURE. */
+int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, struct str secret,
+                 struct str payload_hash, int64_t now_ms, struct err *err);
+/* Signs: appends the value of the Authorization header. headers must hold host and x-amz-date (and
+ * x-amz-content-sha256 for s3); all of them are signed. payload_hash is hex. */
+void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str secret,
+                struct str region, struct str service, struct str amz_date /* 20261123T113204Z */,
+                struct str payload_hash, struct buf *authorization);
+
+#endif

@@ -1,0 +1,134 @@
+/* arena: a chain of blocks. The first lies behind the header in the same malloc; later ones double
+ * up to 256 KiB, larger requests get a block of their own size. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+enum { FIRST = 4096 - 96, GROWN_MAX = 256 * 1024 };
+
+struct block {
+    struct block *next;
+    size_t size; /* bytes in data */
+    _Alignas(16) char data[];
+};
+
+struct arena {
+    char *at, *end;       /* free part of the current block */
+    struct block *blocks; /* malloc'd blocks, newest first */
+    size_t used, limit, grow;
+    _Alignas(16) char first[FIRST];
+};
+
+struct arena *arena_new(size_t limit)
+{
+    struct arena *a = malloc(sizeof *a);
+    if (!a)
+        fatal("out of memory");
+    a->blocks = NULL;
+    a->limit = limit;
+    arena_reset(a);
+    return a;
+}
+
+void arena_reset(struct arena *a)
+{
+    struct block *next;
+    for (struct block *b = a->blocks; b; b = next) {
+        next = b->next;
+        ASAN_UNPOISON_MEMORY_REGION(b->data, b->size);
+        free(b);
+    }
+    a->blocks = NULL;
+    a->used = 0;
+    a->grow = 2 * FIRST;
+    a->at = a->first;
+    a->end = a->first + FIRST;
+    ASAN_POISON_MEMORY_REGION(a->first, FIRST);
+}
+
+void arena_free(struct arena *a)
+{
+    if (!a)
+        return;
+    arena_reset(a);
+    ASAN_UNPOISON_MEMORY_REGION(a->first, FIRST);
+    free(a);
+}
+
+static bool add_block(struct arena *a, size_t need)
+{
+    size_t size = need > a->grow ? need : a->grow;
+    struct block *b = malloc(sizeof *b + size);
+    if (!b)
+        return false;
+    if (a->grow < GROWN_MAX)
+        a->grow *= 2;
+    b->size = size;
+    b->next = a->blocks;
+    a->blocks = b;
+    a->at = b->data;
+    a->end = b->data + size;
+    ASAN_POISON_MEMORY_REGION(b->data, size);
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    if (n > a->limit || a->used > a->limit - n)
+        return NULL;
+    size_t size = (n + 15) & ~(size_t)15;
+    if ((size_t)(a->end - a->at) < size && !add_block(a, size))
+        return NULL;
+    void *p = a->at;
+    a->at += size;
+    a->used += n;
+    ASAN_UNPOISON_MEMORY_REGION(p, n);
+    return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t n)
+{
+    void *p = arena_alloc(a, n);
+    return p ? memset(p, 0, n) : NULL;
+}
+
+struct str arena_dup(struct arena *a, struct str s)
+{
+    char *p = arena_alloc(a, s.n + 1);
+    if (!p)
+        return (struct str){NULL, 0};
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    p[s.n] = 0;
+    return str_of(p, s.n);
+}
+
+struct str arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    if (p)
+        vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p ? str_of(p, (size_t)n) : (struct str){NULL, 0};
+}
+
+size_t arena_used(const struct arena *a)
+{
+    return a->used;
+}

@@ -1,0 +1,86 @@
+/* rec: see the header for the layout. x86-64 and arm64 are little endian; the static assertion
+ * keeps a big-endian port from writing records that others cannot read. */
+#include "base/rec.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little endian");
+
+enum { HEAD = 6 };
+
+static void put_head(struct buf *b, uint16_t tag, uint32_t n)
+{
+    char h[HEAD];
+    memcpy(h, &tag, 2);
+    memcpy(h + 2, &n, 4);
+    buf_add(b, str_of(h, HEAD));
+}
+
+void rec_put_str(struct buf *b, uint16_t tag, struct str v)
+{
+    put_head(b, tag, (uint32_t)v.n);
+    buf_add(b, v);
+}
+
+void rec_put_u64(struct buf *b, uint16_t tag, uint64_t v)
+{
+    put_head(b, tag, 8);
+    buf_add(b, str_of((const char *)&v, 8));
+}
+
+size_t rec_begin(struct buf *b, uint16_t tag)
+{
+    put_head(b, tag, 0);
+    return b->n;
+}
+
+void rec_end(struct buf *b, size_t mark)
+{
+    uint32_t n = (uint32_t)(b->n - mark);
+    if (b->rc == 0)
+        memcpy(b->p + mark - 4, &n, 4);
+}
+
+bool rec_next(struct str *rest, uint16_t *tag, struct str *v)
+{
+    uint32_t n;
+    if (rest->n < HEAD)
+        return false;
+    memcpy(tag, rest->p, 2);
+    memcpy(&n, rest->p + 2, 4);
+    if (n > rest->n - HEAD)
+        return false;
+    *v = str_of(rest->p + HEAD, n);
+    *rest = str_from(*rest, HEAD + (size_t)n);
+    return true;
+}
+
+struct str rec_str(struct str r, uint16_t tag)
+{
+    uint16_t t;
+    struct str v;
+    while (rec_next(&r, &t, &v))
+        if (t == tag)
+            return v;
+    return (struct str){NULL, 0};
+}
+
+uint64_t rec_int(struct str v, uint64_t dflt)
+{
+    uint64_t x = dflt;
+    if (v.p && v.n == 8)
+        memcpy(&x, v.p, 8);
+    return x;
+}
+
+uint64_t rec_u64(struct str r, uint16_t tag, uint64_t dflt)
+{
+    return rec_int(rec_str(r, tag), dflt);
+}
+
+bool rec_valid(struct str r)
+{
+    uint16_t t;
+    struct str v;
+    while (rec_next(&r, &t, &v))
+        ;
+    return r.n == 0;
+}

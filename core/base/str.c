@@ -1,0 +1,85 @@
+/* str: the few operations on byte runs that are too long to be inline. No allocation here. */
+#include "base/str.h"
+
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+bool str_ieq(struct str a, struct str b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower(a.p[i]) != lower(b.p[i]))
+            return false;
+    return true;
+}
+
+int str_cmp(struct str a, struct str b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int d = n ? memcmp(a.p, b.p, n) : 0;
+    return d ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+ptrdiff_t str_index(struct str s, char c, size_t from)
+{
+    if (from >= s.n)
+        return -1;
+    const char *q = memchr(s.p + from, c, s.n - from);
+    return q ? q - s.p : -1;
+}
+
+ptrdiff_t str_find(struct str s, struct str needle)
+{
+    if (needle.n == 0)
+        return 0;
+    const char *q = s.n >= needle.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
+    return q ? q - s.p : -1;
+}
+
+struct str str_trim(struct str s)
+{
+    while (s.n && (*s.p == ' ' || *s.p == '\t'))
+        s.p++, s.n--;
+    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+struct str str_cut(struct str *rest, char sep)
+{
+    ptrdiff_t i = str_index(*rest, sep, 0);
+    struct str head = *rest;
+    if (i < 0) {
+        *rest = (struct str){NULL, 0};
+        return head;
+    }
+    head.n = (size_t)i;
+    *rest = str_from(*rest, (size_t)i + 1);
+    return head;
+}
+
+bool str_u64(struct str s, uint64_t *out)
+{
+    uint64_t v = 0;
+    if (s.n == 0)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned d = (unsigned char)s.p[i] - '0';
+        if (d > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, d, &v))
+            return false;
+    }
+    *out = v;
+    return true;
+}
+
+bool str_eq_secret(struct str a, struct str b)
+{
+    unsigned char diff = a.n != b.n;
+    size_t n = a.n < b.n ? a.n : b.n;
+    for (size_t i = 0; i < n; i++)
+        diff |= (unsigned char)(a.p[i] ^ b.p[i]);
+    return diff == 0;
+}

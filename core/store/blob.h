@@ -1,0 +1,46 @@
+/* blob: immutable files under DATA/blobs/xx/ID, created under their final id.
+ *
+ * Write, fsync file and folder, then the LMDB commit that refers to the id; no rename. Ids hold the
+ * boot number, so that a sweep after start removes only unreferenced files of earlier boots.
+ * References are counted in T_BLOBS; the file goes when the count falls to zero and nobody has it
+ * pinned. */
+#ifndef STORE_BLOB_H
+#define STORE_BLOB_H
+
+#include "store/store.h"
+
+struct blob_writer;
+
+/* Starts a new blob (the file is created on the pool at the first write). Never NULL. */
+struct blob_writer *blob_create(struct store *s);
+/* Queues a copy of bytes to be written; returns the bytes now waiting. The caller pauses its source
+ * above 1 MiB and resumes in `drained`. */
+size_t blob_write(struct blob_writer *w, struct str bytes);
+void blob_on_drained(struct blob_writer *w, void (*drained)(void *ctx), void *ctx);
+/* Writes the rest, fsyncs file and folder on the pool, then done(ctx, rc, id, size). The writer is
+ * gone after done. On rc != 0 the file has been removed. The file has no reference yet: the next
+ * job must blob_ref it, or blob_discard is called. */
+void blob_finish(struct blob_writer *w, void (*done)(void *ctx, int rc, uint64_t id, uint64_t size),
+                 void *ctx);
+/* Drops an unfinished writer and its file. */
+void blob_abort(struct blob_writer *w);
+/* Removes a finished but unreferenced blob (its job was refused). */
+void blob_discard(struct store *s, uint64_t id);
+
+/* In a job: one more or one fewer reference. The unlink happens after the commit. */
+int blob_ref(struct store_txn *t, uint64_t id, uint64_t size);
+int blob_unref(struct store_txn *t, uint64_t id);
+
+/* Loop thread: opens for reading and pins; -1 when it is not there (E_* in *rc). blob_close unpins.
+ */
+int blob_open(struct store *s, uint64_t id, int *rc);
+void blob_close(struct store *s, uint64_t id, int fd);
+/* Reads size bytes at offset on the pool; done(ctx, rc, bytes) with bytes valid during the call.
+ * size <= 1 MiB. */
+void blob_read(struct store *s, int fd, uint64_t offset, size_t size,
+               void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
+
+/* After start: removes unreferenced files of earlier boots, on the pool, a folder at a time. */
+void blob_sweep(struct store *s);
+
+#endif

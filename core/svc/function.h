@@ -1,0 +1,100 @@
+/* function: function records, in the store and in memory.
+ *
+ * A struct fn is one version of one function as the rest of the core sees it: immutable, reference
+ * counted, made from its record when first asked for and cached (bounded). An update makes a new
+ * one; runs in flight keep the old. */
+#ifndef SVC_FUNCTION_H
+#define SVC_FUNCTION_H
+
+#include "auth/policy.h"
+#include "base/arena.h"
+#include "store/store.h"
+
+struct functions;
+
+struct fn_env {
+    struct str name, value;
+};
+
+struct fn_file { /* one file of the unpacked package */
+    struct str path;
+    uint64_t offset, size; /* in the unpacked form */
+};
+
+struct fn {
+    int refs;
+    uint64_t id;              /* of the function; a re-created function has another */
+    uint64_t generation;      /* of this version's code or configuration; grows with each update */
+    struct str name, version; /* "thumbs", "$LATEST" */
+    struct str arn;           /* unqualified */
+    struct str runtime, role, handler, description;
+    uint32_t timeout_ms, memory_mb;
+    const struct fn_env *env;
+    size_t env_count;
+    struct str code_sha256; /* base64 */
+    uint64_t code_size;
+    int64_t modified_ms;
+    struct str revision_id;
+    struct str log_group;      /* "/aws/lambda/thumbs" */
+    unsigned char package[32]; /* SHA-256 of the zip, key of T_PACKAGES */
+    const struct fn_file *files;
+    size_t file_count;
+    struct str policy_json;   /* resource policy document, "" when none */
+    struct policy *policy;    /* compiled, NULL when none */
+    bool url;                 /* has a function URL */
+    struct str url_auth;      /* "NONE" or "AWS_IAM" */
+    bool sealed;              /* internal: evaluates a manifest, no host calls, no logs */
+    struct str inline_source; /* sealed only: the bytes of files, concatenated */
+    struct arena *arena;      /* holds all of the above */
+    struct fn *next_;         /* the cache's */
+};
+
+struct functions *functions_open(struct store *s, const char *region);
+void functions_close(struct functions *f);
+
+/* Loop thread. qualifier "" is $LATEST. 0 and *out with a reference taken, or E_NOT_FOUND with
+ * AWS's text in err. */
+int function_get(struct functions *f, struct str name, struct str qualifier, struct fn **out,
+                 struct err *err);
+void fn_ref(struct fn *fn);
+void fn_unref(struct fn *fn);
+/* Loop thread, after the commit of a job that changed NAME: the cache forgets it and `changed` (set
+ * by the pool) is told, so that warm runners of the old generation retire. */
+void function_changed(struct functions *f, struct str name);
+void functions_on_change(struct functions *f, void (*changed)(void *ctx, struct str name),
+                         void *ctx);
+
+/* Bytes of one file of fn's package; done(ctx, rc, bytes), bytes valid during the call; may be
+ * called before this returns. E_NOT_FOUND when there is no such file. */
+void function_file(struct functions *f, struct fn *fn, struct str path,
+                   void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
+
+/* --- writing, all inside jobs; shared by the Lambda API and by deployments ----------------------
+ */
+
+struct fn_spec { /* what a caller may set; p NULL: unchanged on update, default on create */
+    struct str name, runtime, role, handler, description, log_format;
+    uint32_t timeout_s, memory_mb; /* 0: unchanged or default */
+    const struct fn_env *env;
+    size_t env_count;
+    bool env_set;
+    struct str package_rec; /* made by package_build; p NULL on a configuration update */
+    struct str revision_id; /* when set it must be the current one */
+};
+/* Validates the fields that need no store (patterns, limits): E_VALIDATION or E_INVALID with AWS's
+ * text. */
+int fn_spec_check(const struct fn_spec *spec, bool create, struct err *err);
+int function_create(struct store_txn *t, const char *region, const struct fn_spec *spec,
+                    struct err *err);
+int function_update(struct store_txn *t, const char *region, const struct fn_spec *spec,
+                    struct err *err);
+/* Also removes URL, policy, permission statements and package reference. */
+int function_delete(struct store_txn *t, struct str name, struct err *err);
+/* Resource policy: adds one statement (JSON object text with Sid), removes by Sid. */
+int function_policy_add(struct store_txn *t, struct str name, struct str sid, struct str statement,
+                        struct err *err);
+int function_policy_remove(struct store_txn *t, struct str name, struct str sid, struct err *err);
+/* URL configuration: auth "NONE"; p NULL removes. */
+int function_url_set(struct store_txn *t, struct str name, struct str auth, struct err *err);
+
+#endif

@@ -1,0 +1,50 @@
+/* invoke: one invocation, from admission to its metered end.
+ *
+ * admit -> acquire (pool: dispatch rules) -> run -> settle -> meter. Every invocation ends with
+ * exactly one call of `done`, by the function's deadline plus 250 ms once it has started, whatever
+ * the function does. */
+#ifndef SVC_INVOKE_H
+#define SVC_INVOKE_H
+
+#include "base/arena.h"
+#include "proc/frame.h"
+#include "svc/function.h"
+
+struct pool;
+
+struct invoke_result {
+    int rc; /* 0: it ran (a function error too); E_THROTTLED, E_SHUTDOWN, E_INTERNAL: it did not */
+    bool error;            /* function error: payload is the error object */
+    bool handled;          /* "Handled" instead of "Unhandled" */
+    int kind;              /* REPLY_JSON or REPLY_HTTP (a rec of URL_*) */
+    struct str payload;    /* valid during done() */
+    struct str error_type; /* "" or "Sandbox.Timedout", … */
+    struct str log_tail;   /* last 4 KiB of the run's log when asked for; valid during done() */
+    struct str version;    /* executed version; valid during done() */
+    uint64_t duration_us, billed_ms, init_us;
+    uint64_t memory_peak;  /* bytes */
+    bool platform_failure; /* the runner died of our doing, not the function's */
+};
+
+struct invocation;
+typedef void invoke_done(void *ctx, const struct invoke_result *r);
+
+struct invoke_req {
+    struct fn *fn;             /* invoke takes its own reference */
+    int event_kind;            /* EVENT_* */
+    struct str event;          /* valid until done: owned by the caller */
+    struct str client_context; /* JSON text or "" */
+    struct str arn;            /* as invoked (with qualifier), valid until done */
+    char request_id[37];
+    uint32_t attempt;   /* from 1 */
+    bool tail;          /* log_tail wanted */
+    bool nested;        /* called by a function that waits: never queues behind a runner */
+    bool asynchronous;  /* from the queue: E_THROTTLED at once instead of waiting in the FIFO */
+    const char *source; /* "invoke" "url" "s3" … for metrics */
+    invoke_done *done;
+    void *ctx;
+};
+/* May call done before it returns. */
+void invoke(struct pool *p, const struct invoke_req *req);
+
+#endif

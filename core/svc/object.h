@@ -1,0 +1,78 @@
+/* object: objects in buckets: put, get, head, delete, list.
+ *
+ * Bodies up to 16 KiB lie inside the record, larger ones are blobs. A put's record and the events
+ * it causes are one transaction. Used by the S3 API and by host calls alike. */
+#ifndef SVC_OBJECT_H
+#define SVC_OBJECT_H
+
+#include "store/blob.h"
+#include "store/objkey.h"
+#include "svc/bucket.h"
+
+enum { OBJECT_INLINE_MAX = 16 * 1024 };
+
+struct objects;
+struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, const char *region);
+void objects_close(struct objects *o);
+
+struct object_meta { /* borrowed where read, copied where put */
+    struct str key;
+    uint64_t size;
+    char etag[48]; /* hex md5, without quotes */
+    int64_t modified_ms;
+    struct str content_type; /* "" : none given */
+    struct str headers;      /* rec of {1 name, 2 value} pairs kept as sent (cache-control, …) */
+    struct str user_meta;    /* the same, for x-amz-meta-* (names without the prefix) */
+    struct str checksum_alg, checksum; /* "CRC32", base64; "" none */
+    struct str inline_body;            /* small objects; p NULL when in a blob */
+    uint64_t blob;                     /* 0 when inline */
+};
+
+/* Reads the record; borrowed from t. E_NO_BUCKET, E_NO_KEY, E_KEY_TOO_LONG. */
+int object_get(struct store_txn *t, struct str bucket, struct str key, struct object_meta *out);
+
+/* --- put: open, write*, then finish or abort ----------------------------------------------------
+ */
+struct object_put;
+struct object_put_req {
+    struct str bucket, key;                      /* copied */
+    struct str content_type, headers, user_meta; /* copied */
+    bool if_none_match;                          /* E_PRECONDITION when there is one */
+    /* checks; empty: not asked for. A mismatch leaves nothing. */
+    struct str content_md5;                    /* 16 raw bytes: E_BAD_DIGEST */
+    struct str crc32;                          /* 4 raw bytes big endian: E_BAD_DIGEST */
+    struct str sha256;                         /* 32 raw bytes: E_BAD_SHA256 */
+    struct str checksum_alg;                   /* "CRC32" to compute, store and return one */
+    const char *request_id, *peer, *principal; /* for the event; copied */
+};
+struct object_put *object_put_open(struct objects *o, const struct object_put_req *r);
+/* Copies; returns bytes waiting (pause above 1 MiB). Hashes off the loop for large bodies. */
+size_t object_put_write(struct object_put *p, struct str bytes);
+void object_put_on_drained(struct object_put *p, void (*drained)(void *ctx), void *ctx);
+/* Commits. done(ctx, rc, meta, err): meta valid during the call. p is gone afterwards. */
+void object_put_finish(struct object_put *p,
+                       void (*done)(void *ctx, int rc, const struct object_meta *m,
+                                    const struct err *err),
+                       void *ctx);
+void object_put_abort(struct object_put *p);
+
+/* Deletes; absent keys succeed (existed false). */
+void object_delete(struct objects *o, struct str bucket, struct str key, const char *request_id,
+                   const char *peer, const char *principal,
+                   void (*done)(void *ctx, int rc, bool existed, const struct err *err), void *ctx);
+
+/* --- list ----------------------------------------------------------------------------------------
+ */
+struct object_list {
+    struct str bucket, prefix, delimiter;
+    struct str after; /* keys > after (start-after, marker, continuation) */
+    size_t limit;     /* entries and common prefixes together, <= 1000 */
+};
+/* entry() per object, common() per common prefix, in key order; *truncated; *last is the last key
+ * or prefix returned, copied into the caller's buffer. */
+int object_list(struct store_txn *t, const struct object_list *l,
+                void (*entry)(void *ctx, const struct object_meta *m),
+                void (*common)(void *ctx, struct str prefix), void *ctx, bool *truncated,
+                struct buf *last);
+
+#endif

@@ -1,0 +1,68 @@
+/* pool: runners, warm and spare, and which of them runs what (DESIGN: dispatch). */
+#ifndef SVC_POOL_H
+#define SVC_POOL_H
+
+#include <uv.h>
+
+#include "svc/invoke.h"
+
+struct hostcall;
+struct logs;
+struct log_stream;
+
+struct pool_opts {
+    uv_loop_t *loop;
+    struct functions *functions;
+    struct logs *logs;
+    const char *region;
+    uint32_t max_runners;     /* 256 */
+    uint64_t memory;          /* bytes all runners may hold together */
+    uint32_t idle_timeout_ms; /* 60,000 */
+    uint32_t spares;          /* 0: max(2, cores) */
+    bool jit;                 /* --jit off: false */
+    bool allow_weak_jail;
+    /* A runner asks: the pool hands it up. `hostcall_finish` answers. */
+    void (*hostcall)(void *ctx, struct hostcall *call);
+    void *hostcall_ctx;
+    /* After each run, for usage and metrics. */
+    void (*metered)(void *ctx, struct fn *fn, const struct invoke_result *r);
+    void *metered_ctx;
+};
+
+/* Starts zygote and spares; err names the jail layer that cannot be applied. */
+int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err);
+/* Refuses new runs, waits for running ones (`done` on the loop). */
+void pool_drain(struct pool *p, void (*done)(void *ctx), void *ctx);
+/* Kills what is left, reaps, frees. */
+void pool_close(struct pool *p);
+
+struct pool_stats {
+    uint32_t runners, spares, busy, waiting;
+    uint64_t invocations, errors, throttles, kills, cold_starts;
+};
+void pool_stats(const struct pool *p, struct pool_stats *out);
+/* Layers in force, e.g. "no_new_privs,rlimits,descriptors,seccomp,landlock". */
+const char *pool_jail_layers(const struct pool *p);
+
+/* --- one host call, as the pool hands it up ----------------------------------------------------
+ */
+
+struct hostcall {
+    struct pool *pool;
+    struct fn *fn;       /* valid until finished */
+    int number;          /* HC_*, already checked to be in range */
+    struct str args;     /* a valid rec, valid until finished */
+    char request_id[37]; /* of the invocation; of the init phase: zeros */
+    uint32_t hops;       /* reserved for the recursion guard */
+    bool abandoned;      /* the runner is gone; finish all the same */
+    void *user;          /* the handler's */
+    /* called once when the runner dies or the invocation ends first; the handler stops early if it
+     * can */
+    void (*cancel)(struct hostcall *call);
+};
+/* Ends the call: rc 0 and a rec of HC_* fields, or E_* and err's text (NULL: the table's). */
+void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err);
+/* Writes a line into the run's log, as the platform (used for denials). */
+void hostcall_log(struct hostcall *call, struct str line);
+
+#endif

@@ -1,0 +1,49 @@
+/* queue: asynchronous events, durable in T_EVENTS and T_DUE.
+ *
+ * queued -> running -> done | waiting (retry at) | dead. A row is written inside the transaction
+ * that acknowledges its cause; dispatch follows the commit. At least once, never lost. */
+#ifndef SVC_QUEUE_H
+#define SVC_QUEUE_H
+
+#include "svc/pool.h"
+
+struct queue;
+
+struct queue_opts {
+    uv_loop_t *loop;
+    struct store *store;
+    struct functions *functions;
+    struct pool *pool;
+    struct logs *logs;
+    uint64_t max_rows, max_bytes;
+};
+struct queue *queue_open(const struct queue_opts *o);
+/* After start: rows left running by a crash are queued again; dispatch begins. */
+void queue_start(struct queue *q);
+/* Stops dispatching, waits for running rows, then done. */
+void queue_drain(struct queue *q, void (*done)(void *ctx), void *ctx);
+void queue_close(struct queue *q);
+
+struct queue_event {
+    uint64_t function_id;     /* fn->id */
+    struct str function_name; /* without qualifier */
+    struct str qualifier;     /* "" or "$LATEST", … */
+    struct str payload;       /* JSON text, <= 1 MiB */
+    struct str client_context;
+    char request_id[37];
+    const char *source;    /* "invoke" "s3" "lambda" "url" … */
+    struct str source_arn; /* for delivery-time policy checks: bucket ARN for s3, else "" */
+    uint32_t hops;         /* recursion lineage */
+    uint64_t delay_ms;
+};
+/* In a job: writes the row. E_THROTTLED when the queue is full. */
+int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e);
+/* Loop thread, after that commit: look at this function's rows now. */
+void queue_kick(struct queue *q, uint64_t function_id);
+
+struct queue_stats {
+    uint64_t queued, running, waiting, dead;
+};
+void queue_stats(const struct queue *q, struct queue_stats *out);
+
+#endif
