@@ -90,6 +90,10 @@ int function_update(struct store_txn *t, const char *region, const struct fn_spe
                     struct err *err);
 /* Also removes URL, policy, permission statements and package reference. */
 int function_delete(struct store_txn *t, struct str name, struct err *err);
+/* In any transaction: is there such a function (qualifier "" is $LATEST)? Its id and its resource
+ * policy document ("" when none; borrowed from t). E_NOT_FOUND. */
+int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
+                  struct str *policy_json);
 /* Resource policy: adds one statement (JSON object text with Sid), removes by Sid. */
 int function_policy_add(struct store_txn *t, struct str name, struct str sid, struct str statement,
                         struct err *err);
