@@ -1,0 +1,206 @@
+/* hash: libcrypto's digests behind five small functions.
+ *
+ * OpenSSL 3 looks an algorithm up by name each time it is given EVP_sha256(); that lookup costs
+ * more than hashing a short text, so the four algorithms are fetched once. A one-shot digest keeps
+ * its context per thread for the same reason (a verified request takes several of them). HMAC is
+ * the textbook construction over the one-shot form: MAC contexts of OpenSSL cost another lookup.
+ *
+ * CRC-32 is slicing by eight: about one byte a cycle or better, far above the digest that runs
+ * beside it, and no dependence on the processor. Its tables are built on first use, so that
+ * processes that never need them have no dirty pages of them. */
+#include "base/hash.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <sys/random.h>
+
+#include "base/codec.h"
+#include "base/log.h"
+
+static const struct {
+    const char *name;
+    size_t size, block;
+} algs[] = {
+    [HASH_MD5] = {"MD5", 16, 64},
+    [HASH_SHA1] = {"SHA1", 20, 64},
+    [HASH_SHA256] = {"SHA256", 32, 64},
+    [HASH_SHA512] = {"SHA512", 64, 128},
+};
+enum { ALG_COUNT = sizeof algs / sizeof *algs, BLOCK_MAX = 128 };
+
+static EVP_MD *fetched[ALG_COUNT];
+static pthread_key_t scratch_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void free_scratch(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void setup(void)
+{
+    for (int i = 0; i < ALG_COUNT; i++) {
+        fetched[i] = EVP_MD_fetch(NULL, algs[i].name, NULL);
+        if (!fetched[i])
+            fatal("libcrypto has no %s", algs[i].name);
+    }
+    if (pthread_key_create(&scratch_key, free_scratch) != 0)
+        fatal("no thread-specific key left");
+}
+
+static EVP_MD_CTX *new_context(void)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (!ctx)
+        fatal("out of memory");
+    return ctx;
+}
+
+/* This thread's context for one-shot digests, initialised for alg. */
+static EVP_MD_CTX *scratch(enum hash_alg alg)
+{
+    static _Thread_local EVP_MD_CTX *mine;
+    pthread_once(&once, setup);
+    if (!mine) {
+        mine = new_context();
+        pthread_setspecific(scratch_key, mine);
+    }
+    if (EVP_DigestInit_ex2(mine, fetched[alg], NULL) != 1)
+        fatal("libcrypto cannot start %s", algs[alg].name);
+    return mine;
+}
+
+static void update(EVP_MD_CTX *ctx, const void *p, size_t n)
+{
+    if (n && EVP_DigestUpdate(ctx, p, n) != 1)
+        fatal("libcrypto cannot hash");
+}
+
+static void final(EVP_MD_CTX *ctx, void *out)
+{
+    if (EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+        fatal("libcrypto cannot hash");
+}
+
+size_t hash_size(enum hash_alg alg)
+{
+    return algs[alg].size;
+}
+
+void hash_once(enum hash_alg alg, struct str s, void *out)
+{
+    EVP_MD_CTX *ctx = scratch(alg);
+    update(ctx, s.p, s.n);
+    final(ctx, out);
+}
+
+void sha256_hex(struct str s, char out[static 65])
+{
+    unsigned char digest[32];
+    hash_once(HASH_SHA256, s, digest);
+    hex_encode(digest, sizeof digest, out);
+}
+
+void hmac_once(enum hash_alg alg, struct str key, struct str msg, void *out)
+{
+    unsigned char pad[BLOCK_MAX] = {0}, inner[HASH_MAX];
+    size_t block = algs[alg].block;
+    if (key.n > block)
+        hash_once(alg, key, pad);
+    else if (key.n)
+        memcpy(pad, key.p, key.n);
+    for (size_t i = 0; i < block; i++)
+        pad[i] ^= 0x36;
+    EVP_MD_CTX *ctx = scratch(alg);
+    update(ctx, pad, block);
+    update(ctx, msg.p, msg.n);
+    final(ctx, inner);
+    for (size_t i = 0; i < block; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    ctx = scratch(alg);
+    update(ctx, pad, block);
+    update(ctx, inner, algs[alg].size);
+    final(ctx, out);
+    OPENSSL_cleanse(pad, sizeof pad);
+    OPENSSL_cleanse(inner, sizeof inner);
+}
+
+/* A struct hash is an EVP_MD_CTX under another name. */
+struct hash *hash_new(enum hash_alg alg)
+{
+    pthread_once(&once, setup);
+    EVP_MD_CTX *ctx = new_context();
+    if (EVP_DigestInit_ex2(ctx, fetched[alg], NULL) != 1)
+        fatal("libcrypto cannot start %s", algs[alg].name);
+    return (struct hash *)ctx;
+}
+
+void hash_update(struct hash *h, const void *p, size_t n)
+{
+    update((EVP_MD_CTX *)h, p, n);
+}
+
+void hash_final(struct hash *h, void *out)
+{
+    final((EVP_MD_CTX *)h, out);
+    hash_free(h);
+}
+
+void hash_free(struct hash *h)
+{
+    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
+void random_bytes(void *p, size_t n)
+{
+    char *at = p;
+    while (n) {
+        ssize_t got = getrandom(at, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            fatal("getrandom: %s", strerror(errno));
+        at += got;
+        n -= (size_t)got;
+    }
+}
+
+/* --- CRC-32 -----------------------------------------------------------------------------------
+ */
+
+static uint32_t crc_table[8][256];
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+
+static void build_crc_table(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; bit++)
+            c = c & 1 ? c >> 1 ^ 0xEDB88320u : c >> 1;
+        crc_table[0][i] = c;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        for (int t = 1; t < 8; t++)
+            crc_table[t][i] = crc_table[t - 1][i] >> 8 ^ crc_table[0][crc_table[t - 1][i] & 255];
+}
+
+uint32_t crc32_update(uint32_t crc, const void *p, size_t n)
+{
+    const unsigned char *at = p;
+    pthread_once(&crc_once, build_crc_table);
+    crc = ~crc;
+    for (; n >= 8; n -= 8, at += 8) {
+        uint32_t lo, hi;
+        memcpy(&lo, at, 4);
+        memcpy(&hi, at + 4, 4);
+        lo ^= crc;
+        crc = crc_table[7][lo & 255] ^ crc_table[6][lo >> 8 & 255] ^ crc_table[5][lo >> 16 & 255] ^
+              crc_table[4][lo >> 24] ^ crc_table[3][hi & 255] ^ crc_table[2][hi >> 8 & 255] ^
+              crc_table[1][hi >> 16 & 255] ^ crc_table[0][hi >> 24];
+    }
+    for (; n; n--)
+        crc = crc >> 8 ^ crc_table[0][(crc ^ *at++) & 255];
+    return ~crc;
+}
