@@ -83,6 +83,8 @@ struct job {
     /* store's */
     struct job *next;
     int rc;
+    bool undo; /* set by the caller: apply runs in a nested transaction, so that a refusal may come
+                  after writes: they are undone */
     bool frees_space; /* set by the caller: still taken when the disk is nearly full */
 };
 /* The job's memory is the store's until done. Jobs are applied in the order of submission. */

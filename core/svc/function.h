@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 struct functions;
+struct package;
 
 struct fn_env {
     struct str name, value;
@@ -78,12 +79,14 @@ struct fn_spec { /* what a caller may set; p NULL: unchanged on update, default 
     const struct fn_env *env;
     size_t env_count;
     bool env_set;
-    struct str package_rec; /* made by package_build; p NULL on a configuration update */
-    struct str revision_id; /* when set it must be the current one */
+    const struct package *package; /* made by package_build; NULL on a configuration update */
+    struct str revision_id;        /* when set it must be the current one */
 };
 /* Validates the fields that need no store (patterns, limits): E_VALIDATION or E_INVALID with AWS's
  * text. */
 int fn_spec_check(const struct fn_spec *spec, bool create, struct err *err);
+/* In any transaction. */
+bool function_exists(struct store_txn *t, struct str name);
 int function_create(struct store_txn *t, const char *region, const struct fn_spec *spec,
                     struct err *err);
 int function_update(struct store_txn *t, const char *region, const struct fn_spec *spec,

@@ -25,4 +25,7 @@ int kv_incr(struct store_txn *t, struct str ns, struct str key, int64_t n, int64
 int kv_delete(struct store_txn *t, struct str ns, struct str key, uint64_t if_version,
               bool *existed);
 
+/* Removes up to `limit` rows of a namespace; *more tells whether some are left. */
+int kv_wipe(struct store_txn *t, struct str ns, size_t limit, bool *more);
+
 #endif

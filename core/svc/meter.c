@@ -1,0 +1,201 @@
+/* meter: a small open-addressed table of counters, folded once a second.
+ *
+ * The fold hands the table's rows to one write job and starts afresh; when the job fails its rows
+ * are added back, so that a full disk loses no usage while the server lives. Slots are found by
+ * function id and day; the table
+ * doubles at half load. */
+#include "svc/meter.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { FOLD_MS = 1000, TABLE_MIN = 64, ROWS_MAX = 1000 };
+
+struct row {
+    uint64_t function_id;
+    uint32_t day;
+    uint64_t v[USAGE_COUNT_ + 1]; /* by USAGE_* */
+};
+
+struct meter {
+    uv_timer_t timer;
+    struct store *store;
+    struct row *rows;
+    size_t count, cap; /* cap is a power of two */
+    bool stopped;
+};
+
+struct fold {
+    struct job job;
+    struct meter *meter;
+    size_t count;
+    struct row rows[];
+};
+
+static void on_tick(uv_timer_t *t);
+static struct row *row_of(struct meter *m, uint64_t function_id, uint32_t day);
+
+struct meter *meter_open(uv_loop_t *loop, struct store *s)
+{
+    struct meter *m = calloc(1, sizeof *m);
+    if (!m || !(m->rows = calloc(TABLE_MIN, sizeof *m->rows)))
+        fatal("out of memory");
+    m->cap = TABLE_MIN;
+    m->store = s;
+    uv_timer_init(loop, &m->timer);
+    m->timer.data = m;
+    uv_timer_start(&m->timer, on_tick, FOLD_MS, FOLD_MS);
+    uv_unref((uv_handle_t *)&m->timer);
+    return m;
+}
+
+void meter_count(void *meter, struct fn *fn, const struct invoke_result *r)
+{
+    struct meter *m = meter;
+    if (fn->sealed || r->rc)
+        return;
+    struct row *row = row_of(m, fn->id, (uint32_t)(clock_wall_ms() / 86400000));
+    row->v[USAGE_REQUESTS]++;
+    row->v[USAGE_ERRORS] += r->error;
+    row->v[USAGE_BILLED_MS] += r->billed_ms;
+    row->v[USAGE_MB_MS] += r->billed_ms * fn->memory_mb;
+    row->v[USAGE_DURATION_US] += r->duration_us;
+    if (row->v[USAGE_PEAK_BYTES] < r->memory_peak)
+        row->v[USAGE_PEAK_BYTES] = r->memory_peak;
+}
+
+static void merge(uint64_t *into, const uint64_t *v)
+{
+    for (int i = USAGE_REQUESTS; i < USAGE_PEAK_BYTES; i++)
+        into[i] += v[i];
+    if (into[USAGE_PEAK_BYTES] < v[USAGE_PEAK_BYTES])
+        into[USAGE_PEAK_BYTES] = v[USAGE_PEAK_BYTES];
+}
+
+static struct row *probe(struct row *rows, size_t cap, uint64_t function_id, uint32_t day)
+{
+    size_t i = (size_t)((function_id * 0x9e3779b97f4a7c15u) >> 32 ^ day) & (cap - 1);
+    while (rows[i].v[USAGE_REQUESTS] && (rows[i].function_id != function_id || rows[i].day != day))
+        i = (i + 1) & (cap - 1);
+    return &rows[i];
+}
+
+static struct row *row_of(struct meter *m, uint64_t function_id, uint32_t day)
+{
+    struct row *row = probe(m->rows, m->cap, function_id, day);
+    if (row->v[USAGE_REQUESTS])
+        return row;
+    if (++m->count * 2 > m->cap) {
+        size_t cap = m->cap * 2;
+        struct row *rows = calloc(cap, sizeof *rows);
+        if (!rows)
+            fatal("out of memory");
+        for (size_t i = 0; i < m->cap; i++)
+            if (m->rows[i].v[USAGE_REQUESTS])
+                *probe(rows, cap, m->rows[i].function_id, m->rows[i].day) = m->rows[i];
+        free(m->rows);
+        m->rows = rows;
+        m->cap = cap;
+        row = probe(rows, cap, function_id, day);
+    }
+    row->function_id = function_id;
+    row->day = day;
+    return row;
+}
+
+static struct str key_of(const struct row *row, char key[static 12])
+{
+    uint64_t id = __builtin_bswap64(row->function_id);
+    uint32_t day = __builtin_bswap32(row->day);
+    memcpy(key, &id, 8);
+    memcpy(key + 8, &day, 4);
+    return str_of(key, 12);
+}
+
+static int fold_apply(struct job *job, struct store_txn *t)
+{
+    struct fold *f = (struct fold *)job;
+    struct buf b = BUF_INIT;
+    int rc = 0;
+    for (size_t i = 0; i < f->count && rc == 0; i++) {
+        char key[12];
+        struct str old;
+        uint64_t v[USAGE_COUNT_ + 1] = {0};
+        struct str k = key_of(&f->rows[i], key);
+        rc = store_get(t, T_USAGE, k, &old);
+        if (rc == 0)
+            for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
+                v[tag] = rec_u64(old, tag, 0);
+        else if (rc != E_NOT_FOUND)
+            break;
+        merge(v, f->rows[i].v);
+        buf_clear(&b);
+        for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
+            rec_put_u64(&b, tag, v[tag]);
+        rc = store_put(t, T_USAGE, k, buf_str(&b));
+    }
+    buf_deinit(&b);
+    return rc;
+}
+
+static void fold_done(struct job *job, int rc)
+{
+    struct fold *f = (struct fold *)job;
+    if (rc && !f->meter->stopped) /* keep counting in memory until the store takes it */
+        for (size_t i = 0; i < f->count; i++) {
+            struct row *row = row_of(f->meter, f->rows[i].function_id, f->rows[i].day);
+            merge(row->v, f->rows[i].v);
+        }
+    free(f);
+}
+
+static void fold(struct meter *m)
+{
+    if (m->count == 0)
+        return;
+    size_t n = m->count < ROWS_MAX ? m->count : ROWS_MAX;
+    struct fold *f = calloc(1, sizeof *f + n * sizeof *f->rows);
+    struct row *rows = calloc(m->cap, sizeof *rows);
+    if (!f || !rows)
+        fatal("out of memory");
+    size_t left = 0;
+    for (size_t i = 0; i < m->cap; i++) {
+        const struct row *row = &m->rows[i];
+        if (!row->v[USAGE_REQUESTS])
+            continue;
+        if (f->count < n) {
+            f->rows[f->count++] = *row;
+        } else {
+            *probe(rows, m->cap, row->function_id, row->day) = *row;
+            left++;
+        }
+    }
+    free(m->rows);
+    m->rows = rows;
+    m->count = left;
+    f->meter = m;
+    f->job.apply = fold_apply;
+    f->job.done = fold_done;
+    store_submit(m->store, &f->job);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    fold(t->data);
+}
+
+void meter_stop(struct meter *m)
+{
+    while (m->count)
+        fold(m);
+    m->stopped = true;
+    uv_close((uv_handle_t *)&m->timer, NULL);
+}
+
+void meter_free(struct meter *m)
+{
+    free(m->rows);
+    free(m);
+}

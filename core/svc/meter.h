@@ -1,0 +1,34 @@
+/* meter: what each function used, by day: requests, errors, billed ms, GB-ms, peak memory.
+ *
+ * Counted in memory on the invoke path and folded into T_USAGE once a second, so that a synchronous
+ * run costs no write. A crash may cost that second. */
+#ifndef SVC_METER_H
+#define SVC_METER_H
+
+#include <uv.h>
+
+#include "base/rec.h"
+#include "store/store.h"
+#include "svc/invoke.h"
+
+struct meter;
+
+struct meter *meter_open(uv_loop_t *loop, struct store *s);
+/* Stops the timer and submits what is left; call before store_close. */
+void meter_stop(struct meter *m);
+void meter_free(struct meter *m);
+/* Matches pool_opts.metered. */
+void meter_count(void *meter, struct fn *fn, const struct invoke_result *r);
+
+/* Fields of a T_USAGE record, all u64; the key is function id and day since 1970. */
+enum {
+    USAGE_REQUESTS = 1,
+    USAGE_ERRORS,
+    USAGE_BILLED_MS,
+    USAGE_MB_MS, /* memory size in MB times billed ms; GB-s is this / 1,024,000 */
+    USAGE_DURATION_US,
+    USAGE_PEAK_BYTES,
+    USAGE_COUNT_ = USAGE_PEAK_BYTES,
+};
+
+#endif
