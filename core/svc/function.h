@@ -47,7 +47,13 @@ struct fn {
     bool sealed;              /* internal: evaluates a manifest, no host calls, no logs */
     struct str inline_source; /* sealed only: the bytes of files, concatenated */
     struct arena *arena;      /* holds all of the above */
-    struct fn *next_;         /* the cache's */
+    /* the cache's */
+    struct functions *home_;
+    struct fn *next_, *newer_, *older_;
+    bool cached_;
+    struct str flat_;    /* unpacked form when small */
+    uint64_t flat_blob_; /* else where it is */
+    int flat_fd_;        /* open and pinned while somebody uses fn; -1 */
 };
 
 struct functions *functions_open(struct store *s, const char *region);
@@ -66,9 +72,26 @@ void functions_on_change(struct functions *f, void (*changed)(void *ctx, struct 
                          void *ctx);
 
 /* Bytes of one file of fn's package; done(ctx, rc, bytes), bytes valid during the call; may be
- * called before this returns. E_NOT_FOUND when there is no such file. */
+ * called before this returns. E_NOT_FOUND when there is no such file, E_LIMIT above
+ * FUNCTION_FILE_MAX. Works for a replaced or deleted fn too, as long as it is referenced. */
 void function_file(struct functions *f, struct fn *fn, struct str path,
                    void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
+
+/* A function that is not stored: its files are slices of source (all copied), it is sealed and has
+ * one reference. For evaluating manifests. */
+struct fn *fn_new_sealed(struct str name, struct str handler, const struct fn_file *files,
+                         size_t file_count, struct str source, uint32_t timeout_ms,
+                         uint32_t memory_mb);
+
+/* In any transaction: the raw record; E_NOT_FOUND with AWS's text. qualifier "" is $LATEST. */
+int function_record(struct store_txn *t, const char *region, struct str name, struct str qualifier,
+                    struct str *rec, struct err *err);
+/* Calls each for every function's $LATEST whose name is > after, in name order, until it returns
+ * false; borrowed from t. */
+void function_each(struct store_txn *t, struct str after,
+                   bool (*each)(void *ctx, struct str name, struct str rec), void *ctx);
+/* The resource policy document of a record, appended; nothing when it has no statement. */
+void function_policy_json(struct str rec, struct buf *out);
 
 /* --- writing, all inside jobs; shared by the Lambda API and by deployments ----------------------
  */
@@ -83,7 +106,7 @@ struct fn_spec { /* what a caller may set; p NULL: unchanged on update, default 
     struct str revision_id;        /* when set it must be the current one */
 };
 /* Validates the fields that need no store (patterns, limits): E_VALIDATION or E_INVALID with AWS's
- * text. */
+ * text. The writers below call it too. */
 int fn_spec_check(const struct fn_spec *spec, bool create, struct err *err);
 /* In any transaction. */
 bool function_exists(struct store_txn *t, struct str name);

@@ -1,0 +1,48 @@
+/* hostcall: what a function may ask of the core, performed after checking its role.
+ *
+ * One table (hostcall.def) gives each call its number, name, action and resource; hostcall_dispatch
+ * builds the resource's ARN from the arguments, asks the execution role, and only then runs the
+ * call's handler. Every call is finished exactly once, abandoned ones too. A denial names the
+ * action, the resource and the role, to the function and in the run's log. */
+#ifndef SVC_HOSTCALL_H
+#define SVC_HOSTCALL_H
+
+#include "svc/function.h"
+#include "svc/object.h"
+#include "svc/pool.h"
+#include "svc/role.h"
+
+enum {
+    HOSTCALL_BODY_MAX = 6 * 1024 * 1024, /* bytes of an object that one call gets or puts */
+    HOSTCALL_SLEEP_MAX_MS = 900 * 1000,  /* longest sleep */
+    HOSTCALL_MEMORY_MAX =
+        64 * 1024 * 1024, /* object bytes that all calls hold at once; more wait */
+};
+
+struct hostcalls;
+
+struct hostcalls_opts {
+    uv_loop_t *loop;
+    struct store *store;
+    struct functions *functions;
+    struct roles *roles;
+    const char *region;
+};
+struct hostcalls *hostcalls_open(const struct hostcalls_opts *o);
+/* Objects and queue are made after the pool that calls us: before the first run they are handed in
+ * here. */
+void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue);
+/* After pool_close: no call is open any more. */
+void hostcalls_close(struct hostcalls *h);
+
+/* pool_opts.hostcall; ctx is a struct hostcalls. */
+void hostcall_dispatch(void *ctx, struct hostcall *call);
+
+/* Rows of the table, for tests and for the tools that list permissions. NULL past the end. */
+struct hostcall_row {
+    int number;
+    const char *name, *action;
+};
+const struct hostcall_row *hostcall_row(int number);
+
+#endif
