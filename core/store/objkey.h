@@ -10,6 +10,9 @@
 
 enum { OBJKEY_MAX = 1024 };
 
+/* store_counter that both bucket ids and inner node ids come from, so that they never meet. */
+#define OBJKEY_NODE_COUNTER "node"
+
 /* The record of `key` in bucket `bucket`; as store_get. */
 int objkey_get(struct store_txn *t, uint64_t bucket, struct str key, struct str *rec);
 /* In a job. */
