@@ -1,42 +1,115 @@
-# Perilune: `make demo` shows it, `make test` gates a change. README.md says more.
-# Objects of core/ go to build/obj; everything but main.o also into an archive that unit tests link.
+# Perilune. `make demo` shows it working, `make test` gates a change, CONTRIBUTING.md says the rest.
+#
+# Objects of core/ go to build/obj; everything but main.o also into build/libperilune.a, which the
+# unit tests link. Lua modules and blueprints are embedded from generated source (build/gen). The
+# program is linked once with symbols (build/perilune.full) and stripped into build/perilune, with
+# build/perilune.debug beside it for gdb. build/asan is the same tree under the sanitizers.
 
 BUILD   ?= build
-CC      ?= gcc
-PKGS     = $(LUAJIT) libuv libcrypto jansson expat libzip libseccomp
-LUAJIT  ?= luajit
-CFLAGS  ?= -O2 -g
-WARN     = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wcast-qual -Wvla -Werror
-override CPPFLAGS += -Icore -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS))
-override CFLAGS   += -std=gnu11 $(WARN) -fno-strict-aliasing -fstack-protector-strong
-override LDLIBS   += $(shell pkg-config --libs $(PKGS)) -llmdb -lhttp_parser -lpthread -lm
+ifeq ($(origin CC), default)
+CC       = gcc
+endif
+OBJCOPY ?= objcopy
+STRIP   ?= --strip-all
+PYTHON  ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+DESTDIR ?=
 
-SRC  = $(filter-out core/fetch/%, $(wildcard core/*.c core/*/*.c))
-OBJ  = $(SRC:core/%.c=$(BUILD)/obj/%.o)
-LIB  = $(BUILD)/libperilune.a
-UNIT = $(patsubst tests/unit/%.c, $(BUILD)/unit/%, $(wildcard tests/unit/test_*.c))
+LUAJIT  ?= luajit
+PKGS     = $(LUAJIT) libuv libcrypto jansson expat libzip libseccomp
+WARN     = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wcast-qual -Wvla -Werror
+CFLAGS  ?= -O2 -g
+override CPPFLAGS += -Icore -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+override CFLAGS   += -std=gnu11 $(WARN) -fno-strict-aliasing -fstack-protector-strong \
+                     -ffunction-sections -fdata-sections
+override LDFLAGS  += -Wl,--gc-sections -Wl,-z,relro,-z,now
+override LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llmdb -lhttp_parser -lpthread -lm
+
+SRC   = $(filter-out core/fetch/%, $(wildcard core/*.c core/*/*.c))
+OBJ   = $(SRC:core/%.c=$(BUILD)/obj/%.o)
+LIB   = $(BUILD)/libperilune.a
+UNIT  = $(patsubst tests/unit/%.c, $(BUILD)/unit/%, $(wildcard tests/unit/test_*.c))
+EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua) $(filter-out %/README.md, $(wildcard blueprints/*/*)))
+FORMAT = $(wildcard core/*.[ch] core/*/*.[ch] tests/*/*.[ch])
 
 all: $(BUILD)/perilune
 
-$(BUILD)/perilune: $(BUILD)/obj/main.o $(LIB)
+$(BUILD)/perilune: $(BUILD)/perilune.full
+	$(OBJCOPY) --only-keep-debug $< $@.debug
+	$(OBJCOPY) $(STRIP) --add-gnu-debuglink=$@.debug $< $@
+
+$(BUILD)/perilune.full: $(BUILD)/obj/main.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ))
+$(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ)) $(BUILD)/obj/embed.o
 	rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/obj/%.o: core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The list is part of the file's content, so that removing a blueprint rebuilds it too.
+$(BUILD)/gen/embed.c: packaging/embed.sh $(EMBED) $(BUILD)/gen/embed.list
+	sh packaging/embed.sh $(EMBED) > $@.new && mv $@.new $@
+$(BUILD)/gen/embed.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' > $@
+$(BUILD)/obj/embed.o: $(BUILD)/gen/embed.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
+
+# The inner loop: seconds.
+check: all unit
+
+# Everything that gates a change. The last line is the test runner's own.
+test:
+	packaging/setup.sh build test
+	$(MAKE) all unit lint
+	BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/suite.sh
+
+# The same suite on a build that checks itself. What a sanitizer cannot live with in the jail is
+# relaxed by name, only here.
+ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan:
+	packaging/setup.sh build test
+	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS='-DPERILUNE_WEAK_JAIL_FOR_SANITIZER' \
+	    STRIP=--preserve-dates all unit
+	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
+
+lint:
+	clang-format --dry-run -Werror $(FORMAT)
+	sh tests/layers.sh
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr \
+	    --library=tests/cppcheck.cfg \
+	    --suppressions-list=tests/cppcheck.txt -j2 -Icore -D_GNU_SOURCE core
+	@if command -v luacheck >/dev/null; then luacheck -q lua blueprints; else echo 'lint: luacheck is not installed: Lua was not checked'; fi
+
+compile_commands.json: FORCE
+	@sh packaging/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(SRC) > $@
+	@echo "$@: $(words $(SRC)) files"
+
+# PICTURE=path KEY=name uploads that file under that key instead of the built-in one.
+demo:
+	packaging/setup.sh build demo
+	$(MAKE) all
+	@BUILD=$(BUILD) PICTURE='$(PICTURE)' KEY='$(KEY)' packaging/demo.sh start
+demo-stop:
+	@BUILD=$(BUILD) packaging/demo.sh stop
+
+install: all
+	install -D -m 755 $(BUILD)/perilune $(DESTDIR)$(PREFIX)/bin/perilune
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) compile_commands.json
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit clean
+FORCE:
+-include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)
+.PHONY: all unit check test asan lint demo demo-stop install clean FORCE
+.DELETE_ON_ERROR:

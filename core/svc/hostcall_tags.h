@@ -1,6 +1,6 @@
 /* hostcall_tags: the numbers and field tags of host calls, shared by the core (hostcall.c) and the
- * runner's modules. Arguments and results are recs (base/rec.h); u64 fields are marked, all others are
- * bytes. */
+ * runner's modules. Arguments and results are recs (base/rec.h); u64 fields are marked, all others
+ * are bytes. */
 #ifndef SVC_HOSTCALL_TAGS_H
 #define SVC_HOSTCALL_TAGS_H
 
@@ -14,13 +14,13 @@ enum hostcall_number {
 
 enum hostcall_tag {
     HC_ERR_CODE = 1, /* errors: the Lua code of errors.def ("AccessDenied") */
-    HC_ERR_TEXT,     /* errors: a sentence; for a denial `"s3:GetObject" on "arn:…"` and the role */
-    HC_NAME,         /* package.read: path in the package */
-    HC_BODY,         /* package.read result, s3.get result, s3.put argument: bytes */
-    HC_MS,           /* time.sleep: u64 milliseconds */
+    HC_ERR_TEXT, /* errors: a sentence; for a denial `"s3:GetObject" on "arn:…"` and the role */
+    HC_NAME,     /* package.read: path in the package */
+    HC_BODY,     /* package.read result, s3.get result, s3.put argument: bytes */
+    HC_MS,       /* time.sleep: u64 milliseconds */
     HC_BUCKET,
     HC_KEY,
-    HC_RANGE,         /* s3.get: "bytes=0-99" as HTTP has it */
+    HC_RANGE, /* s3.get: "bytes=0-99" as HTTP has it */
     HC_CONTENT_TYPE,
     HC_META,          /* repeated: rec {1 name, 2 value} */
     HC_IF_NONE_MATCH, /* u64 1: only when absent */
@@ -29,25 +29,25 @@ enum hostcall_tag {
     HC_LAST_MODIFIED, /* u64 ms since 1970 */
     HC_PREFIX,
     HC_DELIMITER,
-    HC_CURSOR,        /* s3.list: opaque; absent on the first and in the last page */
-    HC_LIMIT,         /* u64 rows of a page, default 1000 */
-    HC_ENTRY,         /* s3.list result, repeated: rec {HC_KEY, HC_SIZE, HC_ETAG, HC_LAST_MODIFIED} */
+    HC_CURSOR, /* s3.list: opaque; absent on the first and in the last page */
+    HC_LIMIT,  /* u64 rows of a page, default 1000 */
+    HC_ENTRY,  /* s3.list result, repeated: rec {HC_KEY, HC_SIZE, HC_ETAG, HC_LAST_MODIFIED} */
     HC_COMMON_PREFIX, /* s3.list result, repeated */
     HC_NAMESPACE,
-    HC_VALUE,         /* kv: bytes */
-    HC_VERSION,       /* kv: u64 */
-    HC_TTL_MS,        /* kv.set: u64 */
-    HC_IF_ABSENT,     /* kv.set: u64 1 */
-    HC_IF_VERSION,    /* kv.set, kv.delete: u64 */
-    HC_N,             /* kv.incr: i64 as u64, default 1; result: the new number likewise */
-    HC_INIT,          /* kv.incr: i64 as u64, default 0 */
+    HC_VALUE,      /* kv: bytes */
+    HC_VERSION,    /* kv: u64 */
+    HC_TTL_MS,     /* kv.set: u64 */
+    HC_IF_ABSENT,  /* kv.set: u64 1 */
+    HC_IF_VERSION, /* kv.set, kv.delete: u64 */
+    HC_N,          /* kv.incr: i64 as u64, default 1; result: the new number likewise */
+    HC_INIT,       /* kv.incr: i64 as u64, default 0 */
     HC_FUNCTION,
     HC_QUALIFIER,
-    HC_PAYLOAD,       /* JSON text */
+    HC_PAYLOAD,        /* JSON text */
     HC_FUNCTION_ERROR, /* lambda.invoke result: u64 1 when HC_PAYLOAD is an error object */
-    HC_DELAY_MS,      /* lambda.invoke_async: u64 */
+    HC_DELAY_MS,       /* lambda.invoke_async: u64 */
     HC_REQUEST_ID,
-    HC_EXISTS,        /* u64 1: kv.get found it */
+    HC_EXISTS, /* u64 1: kv.get found it */
 };
 
 #endif

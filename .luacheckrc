@@ -1,0 +1,7 @@
+std = "luajit"
+max_line_length = 100
+-- what a function sees without require
+read_globals = {
+    "json", "log", "http", "s3", "kv", "cache", "lambda", "events", "crypto", "base64", "hex",
+    "secrets", "time", "task", "asset",
+}
