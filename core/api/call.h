@@ -35,7 +35,9 @@ struct identity {
     struct str arn;     /* "arn:aws:iam::000000000000:root", "…:user/NAME"; "" anonymous */
     struct str user_id; /* as GetCallerIdentity and events give it */
     struct str access_key;
-    bool root;
+    bool root;                      /* may do everything */
+    struct policy *const *policies; /* what any other identity may do; none: nothing */
+    size_t policy_count;
 };
 
 struct call {
@@ -48,8 +50,9 @@ struct call {
     struct str param[3]; /* path parameters, decoded: {f} {a} …; S3: bucket, key */
     struct str body;     /* collected bodies */
     json_t *json; /* parsed body of JSON operations (an object; {} when empty); freed by the gate */
-    struct str expect_sha256; /* streamed bodies: hex to compare with, p NULL when unsigned */
-    void *user;
+    struct str expect_sha256;      /* streamed bodies: hex to compare with, p NULL when unsigned */
+    void *user;                    /* the handler's */
+    struct call_private *private_; /* the gate's */
 };
 
 /* Query parameter, decoded into the arena; p NULL when absent, "" when without value. For
@@ -60,11 +63,20 @@ struct str call_header(const struct call *c, const char *name);
 
 /* Extra response header; copied. Before the reply. */
 void call_set_header(struct call *c, const char *name, struct str value);
+/* BODY_STREAM only, before anything that the body does is made to last: hands over the hex SHA-256
+ * of what came. 0, or E_BAD_SHA256 / E_BAD_SIGNATURE. (S3 handlers may instead give expect_sha256
+ * to the store and skip this.) Services whose clients send no x-amz-content-sha256 are only now
+ * fully authenticated. */
+int call_body_check(struct call *c, struct str sha256_hex, struct err *err);
+
 /* Replies. Each ends the call: c is invalid afterwards. */
 void call_json(struct call *c, int status, json_t *json /* taken */);
 void call_bytes(struct call *c, int status, const char *content_type, struct str body);
 void call_xml(struct call *c, int status, const struct buf *xml);
 void call_empty(struct call *c, int status);
+/* PROTO_QUERY, 200: <NameResponse><NameResult>inner</NameResult><ResponseMetadata>…; with inner
+ * NULL no result element. */
+void call_result(struct call *c, const struct buf *inner);
 /* code E_*, err optional. */
 void call_error(struct call *c, int code, const struct err *err);
 /* Streamed: head with the protocol's usual headers, then http_reply_write/end on c->req; ends by
@@ -74,7 +86,9 @@ void call_stream_end(struct call *c, bool ok);
 /* "…because no identity-based policy allows…": 0 or E_DENIED. For checks beyond the row's own. */
 int call_authorise(struct call *c, const char *action, struct str resource, struct err *err);
 
-/* XML text escape into a buffer. */
+/* XML text escape into a buffer: the five characters; what XML 1.0 cannot carry becomes U+FFFD. */
 void xml_escape(struct buf *out, struct str s);
+/* <name>escaped text</name> */
+void xml_element(struct buf *out, const char *name, struct str text);
 
 #endif

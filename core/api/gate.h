@@ -1,0 +1,75 @@
+/* gate: the fixed way of every API request, as steps on a row of ops.def.
+ *
+ *   parse -> authenticate -> route -> authorise -> limit -> take the body -> check its hash ->
+ *   parse it -> handler
+ *
+ * No handler repeats a step: when it runs, the caller is known, may do what the row's action says
+ * on the row's resource, and the body (if the row takes one) is complete and is what was signed.
+ * Rows live in ops_<service>.def; a new operation is one row there and one handler. */
+#ifndef API_GATE_H
+#define API_GATE_H
+
+#include "api/call.h"
+
+enum op_body {
+    BODY_NONE,    /* nothing is expected; what comes is read (<= 64 KiB), checked and ignored */
+    BODY_BYTES,   /* collected into call.body; too large: E_LIMIT */
+    BODY_PAYLOAD, /* the same; too large: E_PAYLOAD_LIMIT */
+    BODY_JSON,    /* collected and parsed into call.json, an object; an empty body is {} */
+    BODY_FORM,    /* collected; its fields are call_query's */
+    BODY_STREAM,  /* left to the handler (http_body_stream); see call.expect_sha256, call_body_check
+                   */
+};
+
+/* Which ARN the row's action is checked on. {0} {1}: path parameters. */
+enum op_resource {
+    RES_ANY,           /* "*" */
+    RES_FUNCTION,      /* {0} in any form a function may be named, ?Qualifier= */
+    RES_FUNCTION_JSON, /* the same from the member FunctionName; checked once the body is parsed */
+    RES_BUCKET,        /* arn:aws:s3:::{0} */
+    RES_OBJECT,        /* arn:aws:s3:::{0}/{1} */
+    RES_ROLE,          /* arn:aws:iam::ACCOUNT:role/RoleName (form field) */
+    RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
+                          logGroupIdentifier, logStreamName */
+    RES_PERILUNE, /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment */
+};
+
+struct op {
+    const char *service; /* of the credential scope: "lambda" */
+    const char *name;    /* "CreateFunction" */
+    enum protocol protocol;
+    const char *method;  /* REST_JSON, S3 */
+    const char *pattern; /* REST_JSON: path; S3: scope "/", "/b", "/b/k"; JSON11: the target */
+    const char *select;  /* S3: "" or the sub-resource, see ops.def */
+    int status;          /* of success */
+    enum op_body body;
+    uint64_t body_limit;
+    const char *action; /* "" : none is needed but a valid signature */
+    enum op_resource resource;
+    void (*handler)(struct call *c);
+};
+
+/* All rows, in the order of ops.def. */
+extern const struct op gate_ops[];
+extern const size_t gate_op_count;
+
+/* What the listener calls for each request; ctx is the struct services. */
+void gate_request(struct http_req *req, void *ctx);
+
+/* /url/<function>/…, signed or not: checks and answers by itself (url.c). */
+void url_request(struct services *svc, struct http_req *req);
+
+/* Handlers, one prototype per row. */
+#define REST_JSON(service, name, method, pattern, status, body, limit, action, resource, handler)  \
+    void handler(struct call *c);
+#define S3(name, method, scope, select, status, body, limit, action, resource, handler)            \
+    void handler(struct call *c);
+#define QUERY(service, name, action, resource, handler) void handler(struct call *c);
+#define JSON11(service, target, name, action, resource, handler) void handler(struct call *c);
+#include "api/ops.def"
+#undef REST_JSON
+#undef S3
+#undef QUERY
+#undef JSON11
+
+#endif
