@@ -23,6 +23,8 @@ struct services {
     struct queue *queue;
     struct objects *objects;
     struct logs *logs;
+    struct deploy_env *deploy;       /* svc/deploy.h */
+    struct blueprint_env *blueprint; /* svc/blueprint.h */
     struct str root_access_key, root_secret;
     int64_t started_ms;
 };

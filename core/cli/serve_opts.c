@@ -1,0 +1,153 @@
+/* serve_opts: one table of flags drives parsing, environment, defaults and help. */
+#include "cli/serve_opts.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/paths.h"
+
+enum kind { TEXT, COUNT, BYTES, SECONDS, SWITCH };
+
+#define FIELD(f) offsetof(struct serve_opts, f)
+
+static const struct row {
+    const char *flag;
+    enum kind kind;
+    size_t at;
+    const char *dflt, *arg, *help;
+} rows[] = {
+    {"data", TEXT, FIELD(data), NULL, "DIR", "data folder"},
+    {"listen", TEXT, FIELD(listen), "127.0.0.1:1969", "HOST:PORT", "where the API listens"},
+    {"console-listen", TEXT, FIELD(console_listen), NULL, "HOST:PORT", "where the console listens"},
+    {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},
+    {"user", TEXT, FIELD(user), NULL, "NAME", "become this user when started as root"},
+    {"jit", TEXT, FIELD(jit), "on", "on|off", "compile hot Lua"},
+    {"max-runners", COUNT, FIELD(max_runners), "256", "N", "runner processes at most"},
+    {"memory", BYTES, FIELD(memory), "0", "BYTES",
+     "memory of all runners (0: half of the machine)"},
+    {"idle-timeout", SECONDS, FIELD(idle_timeout_s), "60", "SECONDS", "retire a warm runner after"},
+    {"queue-max-rows", COUNT, FIELD(queue_max_rows), "10000000", "N", "waiting events at most"},
+    {"queue-max-bytes", BYTES, FIELD(queue_max_bytes), "16G", "BYTES", "their payloads at most"},
+    {"store-max", BYTES, FIELD(store_max), "256G", "BYTES", "size limit of meta.mdb"},
+    {"log-max", BYTES, FIELD(log_max), "1G", "BYTES", "all log groups together"},
+    {"allow-weak-jail", SWITCH, FIELD(allow_weak_jail), NULL, "",
+     "start although a jail layer is missing"},
+    {"behind-tls-proxy", SWITCH, FIELD(behind_tls_proxy), NULL, "", "TLS ends before this server"},
+    {"verbose", SWITCH, FIELD(verbose), NULL, "", "more messages"},
+};
+
+static int help(void)
+{
+    puts("usage: perilune serve [flags]\n\nRuns the server in the foreground. Every flag is also "
+         "read "
+         "from PERILUNE_<FLAG>.\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char left[48];
+        snprintf(left, sizeof left, "--%s %s", rows[i].flag, rows[i].arg);
+        printf("  %-28s %s%s%s%s\n", left, rows[i].help, rows[i].dflt ? " (" : "",
+               rows[i].dflt ? rows[i].dflt : "", rows[i].dflt ? ")" : "");
+    }
+    return 3;
+}
+
+/* "64M", "1G", "4096", "1.5G" is refused. */
+static bool parse_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    struct str s = str_c(text);
+    const char *unit = s.n ? strchr(units, s.p[s.n - 1] & ~0x20) : NULL;
+    unsigned shift = unit && *unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (shift)
+        s.n--;
+    if (!str_u64(s, out) || *out > UINT64_MAX >> shift)
+        return false;
+    *out <<= shift;
+    return true;
+}
+
+static bool set(struct serve_opts *o, const struct row *r, const char *value)
+{
+    char *field = (char *)o + r->at;
+    uint64_t n = 0;
+    switch (r->kind) {
+    case TEXT:
+        memcpy(field, &value, sizeof value);
+        return value[0] != 0;
+    case SWITCH:
+        *(bool *)(void *)field = !(str_is(str_c(value), "0") || str_is(str_c(value), "no"));
+        return true;
+    case SECONDS:
+    case COUNT:
+        if (!str_u64(str_c(value), &n))
+            return false;
+        break;
+    case BYTES:
+        if (!parse_bytes(value, &n))
+            return false;
+        break;
+    }
+    memcpy(field, &n, sizeof n);
+    return true;
+}
+
+static int bad(const char *what, const char *value)
+{
+    fprintf(stderr, "perilune serve: %s%s%s (try: perilune serve --help)\n", what,
+            value ? ": " : "", value ? value : "");
+    return 2;
+}
+
+static int from_environment(struct serve_opts *o)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[64] = "PERILUNE_", *p = name + 9;
+        for (const char *f = rows[i].flag; *f; f++)
+            *p++ = *f == '-' ? '_' : (char)(*f - 32);
+        *p = 0;
+        const char *value = getenv(name);
+        if (value && !set(o, &rows[i], value))
+            return bad("bad value in the environment", name);
+        if (!value && rows[i].dflt)
+            set(o, &rows[i], rows[i].dflt);
+    }
+    return 0;
+}
+
+static const struct row *find(struct str flag)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_is(flag, rows[i].flag))
+            return &rows[i];
+    return NULL;
+}
+
+int serve_opts_parse(int argc, char **argv, struct serve_opts *o)
+{
+    memset(o, 0, sizeof *o);
+    int rc = from_environment(o);
+    for (int i = 1; i < argc && rc == 0; i++) {
+        struct str rest = str_c(argv[i]);
+        if (str_is(rest, "--help") || str_is(rest, "-h"))
+            return help();
+        if (!str_starts(rest, STR("--")))
+            return bad("unexpected argument", argv[i]);
+        rest = str_from(rest, 2);
+        struct str flag = str_cut(&rest, '=');
+        const struct row *r = find(flag);
+        if (!r)
+            return bad("unknown flag", argv[i]);
+        const char *value = rest.p ? rest.p : r->kind == SWITCH ? "yes" : NULL;
+        if (!value && ++i < argc)
+            value = argv[i];
+        if (!value || !set(o, r, value))
+            return bad("flag needs a good value", argv[i < argc ? i : argc - 1]);
+    }
+    if (rc == 0 && !str_is(str_c(o->jit), "on") && !str_is(str_c(o->jit), "off"))
+        return bad("--jit takes on or off", NULL);
+    if (!o->data)
+        o->data = paths_data();
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* serve_opts: the server's flags. Each is also read from PERILUNE_<FLAG> (--max-runners is
+ * PERILUNE_MAX_RUNNERS); a flag on the command line wins. */
+#ifndef CLI_SERVE_OPTS_H
+#define CLI_SERVE_OPTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct serve_opts {
+    const char *data;           /* --data DIR */
+    const char *listen;         /* --listen HOST:PORT */
+    const char *console_listen; /* --console-listen HOST:PORT */
+    const char *region;         /* --region */
+    const char *user;           /* --user NAME: who the server becomes when started as root */
+    const char *jit;            /* --jit on|off */
+    uint64_t max_runners;       /* --max-runners */
+    uint64_t memory; /* --memory, bytes for all runners together; 0: half of the machine's */
+    uint64_t idle_timeout_s;  /* --idle-timeout */
+    uint64_t queue_max_rows;  /* --queue-max-rows */
+    uint64_t queue_max_bytes; /* --queue-max-bytes */
+    uint64_t store_max;       /* --store-max */
+    uint64_t log_max;         /* --log-max */
+    bool allow_weak_jail;     /* --allow-weak-jail */
+    bool behind_tls_proxy;    /* --behind-tls-proxy */
+    bool verbose;             /* --verbose */
+};
+
+/* Fills *out from defaults, environment and arguments. 0, or 2 after a line on stderr; 3 when help
+ * was printed. */
+int serve_opts_parse(int argc, char **argv, struct serve_opts *out);
+
+#endif
