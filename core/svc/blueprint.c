@@ -30,19 +30,18 @@ static struct str file_of(const char *name, const char *file)
 {
     char path[256];
     snprintf(path, sizeof path, "%s%s/%s", prefix, name, file);
-    return embed_find(path);
+    return embed_find(str_c(path));
 }
 
 json_t *blueprint_names(void)
 {
     json_t *names = json_array();
-    for (size_t i = 0; i < embed_count; i++) {
-        struct str path = str_c(embed_files[i].name), dir;
-        if (!str_starts(path, STR("blueprints/")) || !str_ends(path, STR("/blueprint.lua")))
-            continue;
-        dir = str_from(path, sizeof prefix - 1);
-        dir = str_cut(&dir, '/');
-        json_array_append_new(names, json_stringn(dir.p, dir.n));
+    struct str path, bytes;
+    for (size_t i = 0; embed_at(str_c(prefix), i, &path, &bytes); i++) {
+        struct str dir = str_from(path, sizeof prefix - 1), file = dir;
+        dir = str_cut(&file, '/');
+        if (str_is(file, "blueprint.lua"))
+            json_array_append_new(names, json_text(dir));
     }
     return names;
 }
@@ -96,7 +95,6 @@ static void described(void *ctx, int rc, json_t *result, const struct err *err)
     struct instance *in = ctx;
     if (rc == 0) {
         json_object_set_new(result, "name", json_string(in->name));
-        json_object_set_new(result, "readme", json_text(file_of(in->name, "README.md")));
     }
     end(in, rc, rc ? NULL : result, err);
 }

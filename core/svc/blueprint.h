@@ -19,7 +19,7 @@ typedef void blueprint_done(void *ctx, int rc, json_t *json, const struct err *e
 
 /* ["s3-upload", …], a new reference. */
 json_t *blueprint_names(void);
-/* {"name","title","summary","params":[…],"readme"}; E_NOT_FOUND. */
+/* {"name","title","summary","params":[…],"files":[…]}; E_NOT_FOUND. */
 void blueprint_describe(const struct blueprint_env *env, struct str name, blueprint_done *done,
                         void *ctx);
 /* parameters: an object, defaults fill the rest; borrowed. The report is deploy's, with

@@ -20,7 +20,7 @@ static struct fn *sealed_fn(const struct zipfile_entry *files, size_t n, const c
 {
     struct arena *a = arena_new(4 * 1024 * 1024);
     struct fn *fn = arena_zalloc(a, sizeof *fn);
-    struct str shim = embed_find("lua/manifest.lua");
+    struct str shim = embed_find(STR("lua/manifest.lua"));
     size_t total = shim.n;
     ASSERT(shim.p);
     for (size_t i = 0; i < n; i++)
