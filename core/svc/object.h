@@ -9,7 +9,12 @@
 #include "store/objkey.h"
 #include "svc/bucket.h"
 
-enum { OBJECT_INLINE_MAX = 16 * 1024 };
+enum {
+    OBJECT_INLINE_MAX = 16 * 1024,
+    OBJECT_USER_META_MAX = 2048, /* bytes of names and values, as S3 counts them */
+    OBJECT_HEADERS_MAX = 8192,
+    OBJECT_PUT_HIGH = 256 * 1024, /* bytes waiting in a put above which the source pauses */
+};
 
 struct objects;
 struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, const char *region);
@@ -38,25 +43,37 @@ struct object_put_req {
     struct str bucket, key;                      /* copied */
     struct str content_type, headers, user_meta; /* copied */
     bool if_none_match;                          /* E_PRECONDITION when there is one */
+    struct str if_match; /* ETag without quotes: E_PRECONDITION, E_NO_KEY; "" not asked */
     /* checks; empty: not asked for. A mismatch leaves nothing. */
     struct str content_md5;                    /* 16 raw bytes: E_BAD_DIGEST */
     struct str crc32;                          /* 4 raw bytes big endian: E_BAD_DIGEST */
     struct str sha256;                         /* 32 raw bytes: E_BAD_SHA256 */
     struct str checksum_alg;                   /* "CRC32" to compute, store and return one */
     const char *request_id, *peer, *principal; /* for the event; copied */
+    uint32_t hops;                             /* recursion lineage, 0 from outside */
 };
+/* 0, or E_META_LIMIT when names and values of user_meta pass 2 KiB or those of headers and
+ * content_type together 8 KiB. object_put_open asks too; a streaming caller asks before the body.
+ */
+int object_meta_check(const struct object_put_req *r);
+/* Never NULL; what is wrong with the request is told by object_put_finish. */
 struct object_put *object_put_open(struct objects *o, const struct object_put_req *r);
-/* Copies; returns bytes waiting (pause above 1 MiB). Hashes off the loop for large bodies. */
+/* Copies; returns bytes waiting (pause above OBJECT_PUT_HIGH). Hashes off the loop for large
+ * bodies.
+ */
 size_t object_put_write(struct object_put *p, struct str bytes);
+/* `drained` is called from the loop each time the waiting bytes have gone; ctx stays the caller's.
+ */
 void object_put_on_drained(struct object_put *p, void (*drained)(void *ctx), void *ctx);
-/* Commits. done(ctx, rc, meta, err): meta valid during the call. p is gone afterwards. */
+/* Commits. done(ctx, rc, meta, err): meta valid during the call; may be called before this returns.
+ * p is gone afterwards. */
 void object_put_finish(struct object_put *p,
                        void (*done)(void *ctx, int rc, const struct object_meta *m,
                                     const struct err *err),
                        void *ctx);
 void object_put_abort(struct object_put *p);
 
-/* Deletes; absent keys succeed (existed false). */
+/* Deletes; absent keys succeed (existed false). Everything is copied. */
 void object_delete(struct objects *o, struct str bucket, struct str key, const char *request_id,
                    const char *peer, const char *principal,
                    void (*done)(void *ctx, int rc, bool existed, const struct err *err), void *ctx);
@@ -69,7 +86,7 @@ struct object_list {
     size_t limit;     /* entries and common prefixes together, <= 1000 */
 };
 /* entry() per object, common() per common prefix, in key order; *truncated; *last is the last key
- * or prefix returned, copied into the caller's buffer. */
+ * or prefix returned, copied into the caller's buffer. 0 or E_NO_BUCKET. */
 int object_list(struct store_txn *t, const struct object_list *l,
                 void (*entry)(void *ctx, const struct object_meta *m),
                 void (*common)(void *ctx, struct str prefix), void *ctx, bool *truncated,
