@@ -48,6 +48,7 @@ int store_open(const struct store_opts *opts, struct store **out, struct err *er
 /* Commits what is queued, joins the thread, closes. No done callback runs after this returns. */
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);
+uv_loop_t *store_loop(const struct store *s);
 /* Grows by one at each open; never 0. */
 uint64_t store_boot(const struct store *s);
 /* False while the disk is full or failing: writes are refused with E_NO_SPACE or E_IO. */

@@ -63,9 +63,8 @@ void package_build(struct store *s, struct str zip, package_done *done, void *ct
  * stored package refers to are discarded. NULL is allowed. */
 void package_free(struct package *p);
 
-/* In a job: counts one reference to the package of this record (struct package.rec), writing the
- * row when it is the first. */
-int package_ref(struct store_txn *t, struct str rec);
+/* In a job: counts one reference, writing the record when it is the first. */
+int package_ref(struct store_txn *t, const struct package *p);
 int package_unref(struct store_txn *t, const unsigned char sha256[static 32]);
 
 #endif
