@@ -357,7 +357,7 @@ static int check_together(struct walk *w, struct err *err)
 
 static int scan_directory(struct walk *w, const unsigned char *c, struct err *err)
 {
-    size_t left = (size_t)w->d.size, used;
+    size_t left = (size_t)w->d.size, used = 0;
     for (uint64_t i = 0; i < w->d.count; i++) {
         int rc = read_entry(w, c, left, &used, err);
         if (rc)
