@@ -1,0 +1,376 @@
+/* cmd_serve: puts the parts together, runs the loop, takes them apart again.
+ *
+ * Order of the start: data folder and root key (still as root when started so), then the
+ * unprivileged user, then store, logs, runners, and last the listener, so that whoever reaches the
+ * port finds a server that works. SIGTERM and SIGINT drain: the listener closes, running
+ * invocations end, the store commits what it holds. A second signal ends at once; nothing
+ * acknowledged is lost either way.
+ *
+ * The process works inside the data folder (chdir), so that the unprivileged user needs no right to
+ * reach it by its path. */
+#include "cli/cmd_serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/gate.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/root_key.h"
+#include "cli/serve_opts.h"
+#include "net/http.h"
+#include "svc/blueprint.h"
+#include "svc/hostcall.h"
+#include "svc/meter.h"
+#include "svc/watchdog.h"
+
+enum {
+    GROUP_LOG_MAX = 64 * 1024 * 1024,
+    DRAIN_MAX_MS = 910 * 1000, /* the longest a function may run, and some */
+    LINGER_MS = 500,           /* for replies on their way once nothing runs any more */
+};
+
+struct server {
+    struct serve_opts opts;
+    uv_loop_t loop;
+    struct services svc;
+    struct root_key root;
+    struct hostcalls *hostcalls;
+    struct meter *meter;
+    struct http_server *http;
+    struct deploy_env deploy;
+    struct blueprint_env blueprint;
+    uv_signal_t term, intr, hup;
+    uv_timer_t limit; /* the drain's */
+    char data[4096];  /* absolute path, for messages */
+    int draining;     /* parts that still drain */
+    bool stopping, disconnected;
+};
+
+/* --- data folder and user ----------------------------------------------------------------------
+ */
+
+static int make_dirs(const char *dir)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", dir);
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (mkdir(path, 0755) && errno != EEXIST)
+            return -1;
+        *p = '/';
+    }
+    return mkdir(path, 0700) && errno != EEXIST ? -1 : 0;
+}
+
+static const struct passwd *owner; /* who gets the folder; nftw has no context argument */
+
+static int give(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return lchown(path, owner->pw_uid, owner->pw_gid);
+}
+
+/* Whom the server becomes: NULL when it stays what it is. */
+static const struct passwd *choose_user(const char *name)
+{
+    if (geteuid() != 0)
+        return NULL;
+    const struct passwd *pw = name ? getpwnam(name) : getpwnam("perilune");
+    if (!pw && !name)
+        pw = getpwnam("nobody");
+    if (!pw) {
+        log_error("there is no user '%s' (--user)", name ? name : "nobody");
+        return NULL;
+    }
+    if (pw->pw_uid == 0)
+        log_warn("running as root (--user root): a break out of the jail would own the machine");
+    return pw;
+}
+
+static int become(const struct passwd *pw)
+{
+    struct stat st;
+    owner = pw;
+    if (stat(".", &st) == 0 && st.st_uid != pw->pw_uid && nftw(".", give, 16, FTW_PHYS)) {
+        log_error("cannot give the data folder to %s: %s", pw->pw_name, strerror(errno));
+        return -1;
+    }
+    if (pw->pw_uid == 0)
+        return 0;
+    if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
+        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid)) {
+        log_error("cannot become %s: %s", pw->pw_name, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static int enter_data(struct server *s)
+{
+    struct err err = {0};
+    if (make_dirs(s->opts.data) || chdir(s->opts.data)) {
+        log_error("cannot use the data folder %s: %s", s->opts.data, strerror(errno));
+        return -1;
+    }
+    if (!getcwd(s->data, sizeof s->data))
+        snprintf(s->data, sizeof s->data, "%s", s->opts.data);
+    if (root_key_load(".", &s->root, &err)) {
+        log_error("%s", err.text);
+        return -1;
+    }
+    const struct passwd *pw = choose_user(s->opts.user);
+    if (geteuid() == 0 && !pw)
+        return -1;
+    return pw ? become(pw) : 0;
+}
+
+/* --- stop --------------------------------------------------------------------------------------
+ */
+
+static void on_limit(uv_timer_t *t)
+{
+    struct server *s = t->data;
+    if (s->draining)
+        log_warn("invocations did not end in time: stopping without them");
+    uv_stop(&s->loop);
+}
+
+/* Queue or pool has ended its work. Event streams never end by themselves, so connections are given
+ * only a moment more. */
+static void drained(void *ctx)
+{
+    struct server *s = ctx;
+    if (--s->draining == 0)
+        uv_timer_start(&s->limit, on_limit, s->disconnected ? 0 : LINGER_MS, 0);
+}
+
+static void disconnected(void *ctx)
+{
+    struct server *s = ctx;
+    s->disconnected = true;
+    if (s->draining == 0)
+        uv_stop(&s->loop);
+}
+
+static void on_stop(uv_signal_t *h, int signum)
+{
+    struct server *s = h->data;
+    if (s->stopping) {
+        log_warn("second signal: stopping at once");
+        uv_stop(&s->loop);
+        return;
+    }
+    s->stopping = true;
+    log_info("%s: finishing what runs", signum == SIGINT ? "SIGINT" : "SIGTERM");
+    s->draining = 2;
+    uv_timer_start(&s->limit, on_limit, DRAIN_MAX_MS, 0);
+    http_drain(s->http, disconnected, s);
+    queue_drain(s->svc.queue, drained, s);
+    pool_drain(s->svc.pool, drained, s);
+}
+
+static void on_hup(uv_signal_t *h, int signum)
+{
+    (void)h, (void)signum;
+    log_info("SIGHUP: nothing to reload; code, roles and triggers take effect as they are changed");
+}
+
+static void watch_signals(struct server *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    uv_signal_t *h[] = {&s->term, &s->intr, &s->hup};
+    int n[] = {SIGTERM, SIGINT, SIGHUP};
+    for (int i = 0; i < 3; i++) {
+        uv_signal_init(&s->loop, h[i]);
+        h[i]->data = s;
+        uv_signal_start(h[i], n[i] == SIGHUP ? on_hup : on_stop, n[i]);
+    }
+    uv_timer_init(&s->loop, &s->limit);
+    s->limit.data = s;
+}
+
+/* --- start -------------------------------------------------------------------------------------
+ */
+
+static uint64_t runner_memory(const struct serve_opts *o)
+{
+    if (o->memory)
+        return o->memory;
+    uint64_t have = uv_get_total_memory(), cgroup = uv_get_constrained_memory();
+    return (cgroup && cgroup < have ? cgroup : have) / 2;
+}
+
+static int open_pool(struct server *s, struct err *err)
+{
+    struct services *v = &s->svc;
+    struct hostcalls_opts h = {
+        .loop = &s->loop,
+        .store = v->store,
+        .functions = v->functions,
+        .roles = v->roles,
+        .region = v->region,
+    };
+    s->hostcalls = hostcalls_open(&h);
+    s->meter = meter_open(&s->loop, v->store);
+    struct pool_opts p = {
+        .loop = &s->loop,
+        .functions = v->functions,
+        .logs = v->logs,
+        .region = v->region,
+        .max_runners = (uint32_t)s->opts.max_runners,
+        .memory = runner_memory(&s->opts),
+        .idle_timeout_ms = (uint32_t)s->opts.idle_timeout_s * 1000,
+        .jit = str_is(str_c(s->opts.jit), "on"),
+        .allow_weak_jail = s->opts.allow_weak_jail,
+        .hostcall = hostcall_dispatch,
+        .hostcall_ctx = s->hostcalls,
+        .metered = meter_count,
+        .metered_ctx = s->meter,
+    };
+    return pool_open(&p, &v->pool, err);
+}
+
+static int open_parts(struct server *s, struct err *err)
+{
+    struct services *v = &s->svc;
+    struct store_opts so = {.dir = ".", .map_size = s->opts.store_max, .loop = &s->loop};
+    int rc = store_open(&so, &v->store, err);
+    if (rc)
+        return rc;
+    v->logs = logs_open(&s->loop, "logs", s->opts.log_max, GROUP_LOG_MAX, err);
+    if (!v->logs)
+        return E_IO;
+    v->functions = functions_open(v->store, v->region);
+    v->roles = roles_open(v->store, v->region);
+    if ((rc = open_pool(s, err)))
+        return rc;
+    struct queue_opts qo = {
+        .loop = &s->loop,
+        .store = v->store,
+        .functions = v->functions,
+        .pool = v->pool,
+        .logs = v->logs,
+        .max_rows = s->opts.queue_max_rows,
+        .max_bytes = s->opts.queue_max_bytes,
+    };
+    v->queue = queue_open(&qo);
+    v->objects = objects_open(&s->loop, v->store, v->queue, v->region);
+    hostcalls_connect(s->hostcalls, v->objects, v->queue);
+    s->deploy = (struct deploy_env){v->store, v->functions, v->roles, v->logs, v->region};
+    s->blueprint = (struct blueprint_env){v->pool, &s->deploy};
+    v->deploy = &s->deploy;
+    v->blueprint = &s->blueprint;
+    return 0;
+}
+
+static bool is_loopback(const char *address)
+{
+    struct str a = str_c(address);
+    return str_starts(a, STR("127.")) || str_starts(a, STR("localhost:")) ||
+           str_starts(a, STR("[::1]"));
+}
+
+static int listen_api(struct server *s)
+{
+    char why[256];
+    s->http = http_listen(&s->loop, s->opts.listen, gate_request, &s->svc, why, sizeof why);
+    if (!s->http) {
+        log_error("%s", why);
+        return -1;
+    }
+    ptrdiff_t colon = -1;
+    struct str a = str_c(s->opts.listen);
+    for (size_t i = 0; i < a.n; i++)
+        if (a.p[i] == ':')
+            colon = (ptrdiff_t)i;
+    log_info("listening on http://%.*s:%d", (int)(colon < 0 ? (ptrdiff_t)a.n : colon), a.p,
+             http_port(s->http));
+    log_info("data in %s; root key in its root.credentials", s->data);
+    if (s->root.created)
+        log_info("first start: AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", s->root.access_key,
+                 s->root.secret);
+    log_info("jail: %s", pool_jail_layers(s->svc.pool));
+    if (!is_loopback(s->opts.listen) && !s->opts.behind_tls_proxy)
+        log_warn("%s is not loopback: put a TLS proxy before it (--behind-tls-proxy silences this)",
+                 s->opts.listen);
+    return 0;
+}
+
+static void close_parts(struct server *s)
+{
+    struct services *v = &s->svc;
+    if (s->http)
+        http_close(s->http);
+    if (v->pool)
+        pool_close(v->pool);
+    if (v->queue)
+        queue_close(v->queue);
+    if (s->meter)
+        meter_stop(s->meter);
+    if (v->objects)
+        objects_close(v->objects);
+    if (s->hostcalls)
+        hostcalls_close(s->hostcalls);
+    if (v->logs)
+        logs_close(v->logs);
+    uv_run(&s->loop, UV_RUN_NOWAIT);
+    if (v->roles)
+        roles_close(v->roles);
+    if (v->functions)
+        functions_close(v->functions);
+    if (v->store)
+        store_close(v->store);
+    if (s->http)
+        http_free(s->http);
+    if (s->meter)
+        meter_free(s->meter);
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    static struct server s;
+    struct err err = {0};
+    int rc = serve_opts_parse(argc, argv, &s.opts);
+    if (rc)
+        return rc == 3 ? 0 : rc;
+    log_init("perilune", s.opts.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    umask(0077);
+    if (enter_data(&s))
+        return 1;
+    uv_loop_init(&s.loop);
+    s.svc.loop = &s.loop;
+    s.svc.region = s.opts.region;
+    s.svc.root_access_key = str_c(s.root.access_key);
+    s.svc.root_secret = str_c(s.root.secret);
+    s.svc.started_ms = clock_wall_ms();
+    watch_signals(&s);
+    rc = open_parts(&s, &err);
+    if (rc)
+        log_error("%s", err_text(&err, rc));
+    else
+        rc = listen_api(&s);
+    if (rc == 0) {
+        watchdog_start(&s.loop);
+        blob_sweep(s.svc.store);
+        queue_start(s.svc.queue);
+        uv_run(&s.loop, UV_RUN_DEFAULT);
+    }
+    close_parts(&s);
+    return rc ? 1 : 0;
+}
