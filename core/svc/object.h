@@ -26,15 +26,25 @@ struct object_meta { /* borrowed where read, copied where put */
     char etag[48]; /* hex md5, without quotes */
     int64_t modified_ms;
     struct str content_type; /* "" : none given */
-    struct str headers;      /* rec of {1 name, 2 value} pairs kept as sent (cache-control, …) */
-    struct str user_meta;    /* the same, for x-amz-meta-* (names without the prefix) */
+    struct str headers;   /* pairs (see object_pair_put): cache-control, … as they were given */
+    struct str user_meta; /* pairs: x-amz-meta-*, names without that prefix, lower case */
     struct str checksum_alg, checksum; /* "CRC32", base64; "" none */
     struct str inline_body;            /* small objects; p NULL when in a blob */
     uint64_t blob;                     /* 0 when inline */
 };
 
+/* Pairs: a rec whose fields, of any tag, are recs {1 name, 2 value}. */
+void object_pair_put(struct buf *pairs, struct str name, struct str value);
+/* Walks them: *rest starts as the pairs; false at the end. */
+bool object_pair_next(struct str *rest, struct str *name, struct str *value);
+
 /* Reads the record; borrowed from t. E_NO_BUCKET, E_NO_KEY, E_KEY_TOO_LONG. */
 int object_get(struct store_txn *t, struct str bucket, struct str key, struct object_meta *out);
+
+/* What an HTTP Range header means for a body of `size` bytes ("bytes=0-99", "bytes=5-",
+ * "bytes=-3"): 1 and a part, 0 and the whole (no header, another unit, several ranges, nonsense:
+ * HTTP says to ignore those), or E_BAD_RANGE when no byte of it exists. */
+int object_range(struct str header, uint64_t size, uint64_t *first, uint64_t *count);
 
 /* --- put: open, write*, then finish or abort ----------------------------------------------------
  */
@@ -52,8 +62,9 @@ struct object_put_req {
     const char *request_id, *peer, *principal; /* for the event; copied */
     uint32_t hops;                             /* recursion lineage, 0 from outside */
 };
-/* 0, or E_META_LIMIT when names and values of user_meta pass 2 KiB or those of headers and
- * content_type together 8 KiB. object_put_open asks too; a streaming caller asks before the body.
+/* 0; E_META_LIMIT when names and values of user_meta pass 2 KiB or those of headers and
+ * content_type together 8 KiB; E_INVALID when one could not be an HTTP header. object_put_open asks
+ * too; a streaming caller asks before the body.
  */
 int object_meta_check(const struct object_put_req *r);
 /* Never NULL; what is wrong with the request is told by object_put_finish. */

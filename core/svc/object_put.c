@@ -79,25 +79,6 @@ static struct str keep(struct object_put *p, struct str s)
     return s.p ? arena_dup(p->arena, s) : s;
 }
 
-/* Bytes of names and values in a rec of pairs. */
-static size_t pairs_size(struct str rec)
-{
-    uint16_t tag;
-    struct str v;
-    size_t n = 0;
-    while (rec_next(&rec, &tag, &v))
-        n += v.n;
-    return n;
-}
-
-int object_meta_check(const struct object_put_req *r)
-{
-    if (pairs_size(r->user_meta) > OBJECT_USER_META_MAX ||
-        pairs_size(r->headers) + r->content_type.n > OBJECT_HEADERS_MAX)
-        return E_META_LIMIT;
-    return 0;
-}
-
 struct object_put *object_put_open(struct objects *o, const struct object_put_req *r)
 {
     struct object_put *p = calloc(1, sizeof *p);
