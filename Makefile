@@ -103,6 +103,11 @@ demo:
 demo-stop:
 	@BUILD=$(BUILD) packaging/demo.sh stop
 
+# Figures with their spread, beside a peer on the same cores; nothing passes or fails.
+bench-quick: all
+	sh tests/bench/setup.sh
+	$(PYTHON) tests/bench/quick.py
+
 install: all
 	install -D -m 755 $(BUILD)/perilune $(DESTDIR)$(PREFIX)/bin/perilune
 
@@ -111,5 +116,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)
-.PHONY: all unit check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench-quick all unit check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
