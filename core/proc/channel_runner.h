@@ -5,7 +5,8 @@
  * blocks while the core has not yet read what is in `out`; it never fails.
  *
  * The order that the core relies on: `data` before `work`, always, and `work` only between
- * invocations (pass work = false from LOAD to READY and while an invocation runs). */
+ * invocations of a loaded function (pass work = false until READY with id 1 has been sent, and
+ * while an invocation runs). */
 #ifndef PROC_CHANNEL_RUNNER_H
 #define PROC_CHANNEL_RUNNER_H
 
