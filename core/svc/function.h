@@ -13,11 +13,45 @@
 struct functions;
 struct package;
 
+/* T_FUNCTIONS record, key NAME NUL QUALIFIER NUL. */
+enum {
+    FN_ID = 1,     /* u64, of the function */
+    FN_GENERATION, /* u64 */
+    FN_NAME,
+    FN_VERSION, /* "$LATEST" */
+    FN_RUNTIME,
+    FN_ROLE, /* ARN */
+    FN_HANDLER,
+    FN_DESCRIPTION,
+    FN_TIMEOUT_S,   /* u64 */
+    FN_MEMORY_MB,   /* u64 */
+    FN_ENV,         /* repeated: rec {1 name, 2 value} */
+    FN_LOG_FORMAT,  /* "Text" or "JSON" */
+    FN_PACKAGE,     /* SHA-256 of the zip, 32 bytes */
+    FN_CODE_SIZE,   /* u64: bytes of the zip */
+    FN_MODIFIED_MS, /* u64 */
+    FN_REVISION,    /* UUID; changes with code and configuration */
+    FN_POLICY,      /* repeated: rec {1 sid, 2 statement as JSON text} */
+    FN_POLICY_JSON, /* all of them as one document; absent: no statement */
+    FN_POLICY_REVISION,
+    FN_URL_AUTH,     /* "NONE"; absent: no URL */
+    FN_URL_CREATED,  /* u64 ms */
+    FN_URL_MODIFIED, /* u64 ms */
+};
+enum {
+    FUNCTION_NAME_MAX = 64,
+    FUNCTION_TIMEOUT_MAX_S = 900,
+    FUNCTION_MEMORY_MAX_MB = 10240,
+    FUNCTION_ENV_MAX = 4096,
+    FUNCTION_POLICY_MAX = 20480,
+    FUNCTION_FILE_MAX = 6 * 1024 * 1024, /* bytes function_file gives at once */
+};
+
 struct fn_env {
     struct str name, value;
 };
 
-struct fn_file { /* one file of the unpacked package */
+struct fn_file { /* one file of the unpacked package; sorted by path, but in a sealed fn */
     struct str path;
     uint64_t offset, size; /* in the unpacked form */
 };
@@ -44,6 +78,7 @@ struct fn {
     struct policy *policy;    /* compiled, NULL when none */
     bool url;                 /* has a function URL */
     struct str url_auth;      /* "NONE" or "AWS_IAM" */
+    bool url_open;            /* the policy lets anybody call the URL */
     bool sealed;              /* internal: evaluates a manifest, no host calls, no logs */
     struct str inline_source; /* sealed only: the bytes of files, concatenated */
     struct arena *arena;      /* holds all of the above */
@@ -51,9 +86,10 @@ struct fn {
     struct functions *home_;
     struct fn *next_, *newer_, *older_;
     bool cached_;
-    struct str flat_;    /* unpacked form when small */
-    uint64_t flat_blob_; /* else where it is */
-    int flat_fd_;        /* open and pinned while somebody uses fn; -1 */
+    struct str flat_;    /* unpacked form when small, else p NULL and: */
+    uint64_t flat_blob_; /* where it is */
+    int flat_fd_;        /* open and pinned while somebody uses fn */
+    bool flat_open_;     /* flat_fd_ is */
 };
 
 struct functions *functions_open(struct store *s, const char *region);
@@ -77,12 +113,6 @@ void functions_on_change(struct functions *f, void (*changed)(void *ctx, struct 
 void function_file(struct functions *f, struct fn *fn, struct str path,
                    void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
 
-/* A function that is not stored: its files are slices of source (all copied), it is sealed and has
- * one reference. For evaluating manifests. */
-struct fn *fn_new_sealed(struct str name, struct str handler, const struct fn_file *files,
-                         size_t file_count, struct str source, uint32_t timeout_ms,
-                         uint32_t memory_mb);
-
 /* In any transaction: the raw record; E_NOT_FOUND with AWS's text. qualifier "" is $LATEST. */
 int function_record(struct store_txn *t, const char *region, struct str name, struct str qualifier,
                     struct str *rec, struct err *err);
@@ -90,8 +120,6 @@ int function_record(struct store_txn *t, const char *region, struct str name, st
  * false; borrowed from t. */
 void function_each(struct store_txn *t, struct str after,
                    bool (*each)(void *ctx, struct str name, struct str rec), void *ctx);
-/* The resource policy document of a record, appended; nothing when it has no statement. */
-void function_policy_json(struct str rec, struct buf *out);
 
 /* --- writing, all inside jobs; shared by the Lambda API and by deployments ----------------------
  */
@@ -108,8 +136,11 @@ struct fn_spec { /* what a caller may set; p NULL: unchanged on update, default 
 /* Validates the fields that need no store (patterns, limits): E_VALIDATION or E_INVALID with AWS's
  * text. The writers below call it too. */
 int fn_spec_check(const struct fn_spec *spec, bool create, struct err *err);
+/* [A-Za-z0-9-_]{1,64}, else E_VALIDATION. */
+int function_name_check(struct str name, struct err *err);
 /* In any transaction. */
 bool function_exists(struct store_txn *t, struct str name);
+/* Also E_EXISTS, E_INVALID (role, bootstrap), E_PRECONDITION (revision), E_NOT_FOUND. */
 int function_create(struct store_txn *t, const char *region, const struct fn_spec *spec,
                     struct err *err);
 int function_update(struct store_txn *t, const char *region, const struct fn_spec *spec,
@@ -120,7 +151,8 @@ int function_delete(struct store_txn *t, struct str name, struct err *err);
  * policy document ("" when none; borrowed from t). E_NOT_FOUND. */
 int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
                   struct str *policy_json);
-/* Resource policy: adds one statement (JSON object text with Sid), removes by Sid. */
+/* Resource policy: adds one statement (JSON object text with Sid), removes by Sid. E_EXISTS,
+ * E_NOT_FOUND, E_POLICY_LENGTH, E_BAD_POLICY. */
 int function_policy_add(struct store_txn *t, struct str name, struct str sid, struct str statement,
                         struct err *err);
 int function_policy_remove(struct store_txn *t, struct str name, struct str sid, struct err *err);
