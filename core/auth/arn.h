@@ -14,10 +14,11 @@ struct arn {
 bool arn_parse(struct str s, struct arn *out);
 
 /* A function as the Lambda API names it: "name", "name:qualifier", "ACCOUNT:function:name[:q]",
- * "function:name"? or a full ARN. name must match [A-Za-z0-9-_]{1,64}, the qualifier
- * $LATEST or [A-Za-z0-9-_]{1,128}. E_NOT_FOUND for another region or account, E_VALIDATION else. */
+ * "function:name[:q]" or a full ARN. name must match [A-Za-z0-9-_]{1,64}, the qualifier
+ * $LATEST or [A-Za-z0-9-_]{1,128}; qualifier p NULL when there is none. E_NOT_FOUND for another
+ * region or account, E_VALIDATION else. */
 int arn_function(struct str s, struct str region, struct str *name, struct str *qualifier);
-/* AWS's wildcards: '*' any run, '?' one byte; linear time. */
+/* AWS's wildcards: '*' any run, '?' one byte. Never exponential: see arn.c. */
 bool arn_match(struct str pattern, struct str s);
 
 #endif
