@@ -1,0 +1,229 @@
+"""A Perilune server under test, and the clients that talk to it.
+
+A server takes free ports and a fresh data folder, is awaited on /healthz and always stopped by its own
+process id. PERILUNE_BIN names another binary than build/perilune (the sanitizer build's).
+"""
+import contextlib
+import http.client
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+import zipfile
+
+import boto3
+from botocore.config import Config
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
+BINARY = pathlib.Path(os.environ.get("PERILUNE_BIN", TOP / BUILD / "perilune"))
+SANITIZED = "asan" in str(BINARY)
+ACCESS_KEY, SECRET_KEY = "AKIAPERILUNETESTS000", "secret/of+the=tests"
+ACCOUNT, REGION = "000000000000", "us-east-1"
+TRUST = json.dumps({
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+})
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def unique(prefix):
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+def eventually(check, timeout=10, every=0.01):
+    """Calls check() until it returns something true, and returns that; fails after timeout seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        got = check()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {got!r} after {timeout} s")
+        time.sleep(every)
+
+
+def make_zip(files):
+    """The bytes of a zip of {path: text or bytes}; a plain text becomes handler.lua."""
+    if isinstance(files, str):
+        files = {"handler.lua": files}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for path, data in files.items():
+            z.writestr(path, data)
+    return out.getvalue()
+
+
+class Server:
+    def __init__(self, *flags, data=None, env=None, wait=True, prefix=()):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="perilune-test-"))
+        self.data = pathlib.Path(data) if data else self.dir / "data"
+        self.flags, self.prefix = list(flags), list(prefix)
+        self.env = dict(os.environ, PERILUNE_ROOT_ACCESS_KEY=ACCESS_KEY, PERILUNE_ROOT_SECRET_KEY=SECRET_KEY, **(env or {}))
+        self.proc = None
+        self.port = free_port()
+        self.start(wait)
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def start(self, wait=True):
+        """Starts (again, on the same port and data)."""
+        command = self.prefix + [str(BINARY), "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        self.began = time.monotonic()
+        with open(self.dir / "stderr", "ab") as log:
+            # a group of its own, so that a test can kill server and runners at one blow
+            self.proc = subprocess.Popen(command + self.flags, env=self.env, stderr=log, stdout=log, start_new_session=True)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def healthz(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            c.request("GET", "/healthz")
+            r = c.getresponse()
+            body = r.read()
+            c.close()
+            return r.status, body
+        return None, b""
+
+    def wait_ready(self, timeout=20):
+        def ready():
+            if self.proc.poll() is not None:
+                raise AssertionError(f"the server ended with {self.proc.returncode}:\n{self.stderr()}")
+            return self.healthz()[0] in (200, 503)
+        eventually(ready, timeout, 0.002)
+        self.ready_s = time.monotonic() - self.began
+
+    def stop(self, timeout=20):
+        """SIGTERM; returns the exit code."""
+        if self.proc.poll() is None:
+            self.proc.send_signal(signal.SIGTERM)
+        try:
+            return self.proc.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not stop:\n{self.stderr()}") from None
+
+    def kill(self):
+        """SIGKILL to the whole group: server, zygote, runners."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.proc.pid, signal.SIGKILL)
+        self.proc.wait()
+
+    def close(self):
+        try:
+            if self.proc.poll() is None:
+                self.stop()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.proc.pid, signal.SIGKILL)
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def stderr(self):
+        return (self.dir / "stderr").read_text(errors="replace")
+
+    # --- processes ----------------------------------------------------------------------------
+
+    def processes(self):
+        """{pid: command line} of the server and all that descend from it."""
+        found, todo = {}, [self.proc.pid]
+        while todo:
+            pid = todo.pop()
+            with contextlib.suppress(OSError):
+                found[pid] = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    todo += [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+        return found
+
+    def runners(self):
+        """Pids of the runners: the zygote's children."""
+        children = lambda pid: [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        with contextlib.suppress(OSError):
+            return [r for z in children(self.proc.pid) for r in children(z)]
+        return []
+
+    # --- clients ------------------------------------------------------------------------------
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service, access_key=ACCESS_KEY, secret_key=SECRET_KEY, **config):
+        config.setdefault("retries", {"max_attempts": 0})
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=access_key,
+                            aws_secret_access_key=secret_key, config=Config(**config))
+
+    def aws_env(self):
+        return dict(os.environ, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY, AWS_DEFAULT_REGION=REGION,
+                    AWS_CONFIG_FILE="/nonexistent", AWS_SHARED_CREDENTIALS_FILE="/nonexistent", AWS_PAGER="",
+                    PERILUNE_ENDPOINT=self.url)
+
+    def cli(self, *args, stdin=None, check=True, timeout=60):
+        """The perilune command against this server."""
+        r = subprocess.run([str(BINARY), *args], env=self.aws_env(), input=stdin, capture_output=True, text=True, timeout=timeout)
+        if check and r.returncode:
+            raise AssertionError(f"perilune {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
+        return r
+
+    def aws(self, program, *args, stdin=None, check=True, timeout=60):
+        """The stock aws command against this server."""
+        r = subprocess.run([program, "--endpoint-url", self.url, *args], env=self.aws_env(), input=stdin, capture_output=True,
+                           text=True, timeout=timeout)
+        if check and r.returncode:
+            raise AssertionError(f"aws {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
+        return r
+
+    # --- short cuts ---------------------------------------------------------------------------
+
+    def make_role(self, *statements, name=None):
+        """A role that Lambda may assume, with these policy statements; its ARN."""
+        iam = self.client("iam")
+        name = name or unique("role")
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="inline",
+                                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": list(statements)}))
+        return arn
+
+    def make_function(self, code, name=None, role=None, **more):
+        """Creates a function from Lua text or {path: text}; its name."""
+        name = name or unique("fn")
+        more.setdefault("Runtime", "provided.al2")
+        more.setdefault("Handler", "handler.main")
+        self.client("lambda").create_function(FunctionName=name, Role=role or self.make_role(), Code={"ZipFile": make_zip(code)}, **more)
+        return name
+
+    def invoke(self, name, event=None, client=None, **more):
+        """Synchronous; (decoded payload, FunctionError or None, response)."""
+        client = client or self.client("lambda", read_timeout=120)
+        r = client.invoke(FunctionName=name, Payload=json.dumps(event if event is not None else {}).encode(), **more)
+        text = r["Payload"].read()
+        return json.loads(text) if text else None, r.get("FunctionError"), r
+
+    def log_lines(self, name, pattern=None):
+        logs = self.client("logs")
+        more = {"filterPattern": pattern} if pattern else {}
+        try:
+            pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}", **more)
+            return [e["message"] for p in pages for e in p["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
