@@ -48,6 +48,10 @@ struct http_server *http_listen(uv_loop_t *loop, const char *address, http_reque
                                 void *ctx, char *err, size_t err_size);
 /* The bound port. */
 int http_port(const struct http_server *s);
+/* Other deadlines than 10 s for a head, 60 s without progress of a body or an answer, 75 s idle; 0
+ * keeps one. Before the first request. */
+void http_set_deadlines(struct http_server *s, uint32_t head_ms, uint32_t body_ms,
+                        uint32_t idle_ms);
 /* Stops accepting, closes idle connections, lets requests in flight end (their replies carry
  * Connection: close); `done` is called once the last connection is gone. */
 void http_drain(struct http_server *s, void (*done)(void *ctx), void *ctx);
