@@ -1,0 +1,133 @@
+"""Every host call x {granted, absent, other resource, explicit Deny}, from the table that the core uses."""
+import pathlib
+import re
+
+import pytest
+
+from perilune import ACCOUNT, REGION, TOP, unique
+
+pytestmark = pytest.mark.boto3
+
+TABLE = re.findall(r'^X\((\w+), "([\w.]+)", "([\w:]*)", (\w+)\)', (TOP / "core/svc/hostcall.def").read_text(), re.M)
+GUARDED = [row for row in TABLE if row[2]]
+
+# What each call is tried with, and what it gives when it may. b: bucket, f: function, n: namespace.
+CALLS = {
+    "s3.get": ("local o, err = s3.get(e.b, 'there') return o and o.body, err", "body of there"),
+    "s3.head": ("local o, err = s3.head(e.b, 'there') return o and o.size, err", 13),
+    "s3.put": ("local o, err = s3.put(e.b, 'new', 'text') return o and #o.etag, err", 32),
+    "s3.delete": ("local ok, err = s3.delete(e.b, 'gone') return ok and true or nil, err", True),
+    "s3.list": ("local it, err = s3.list(e.b, {}) if not it then return nil, err end local n = 0 for o in it do n = n + 1 end return n > 0", True),
+    "kv.get": ("local v, ver = kv.open(e.n):get('absent') if ver and type(ver) == 'table' then return nil, ver end return v == nil", True),
+    "kv.set": ("local ok, err = kv.open(e.n):set('k', 'v') return ok and true or nil, err", True),
+    "kv.incr": ("return kv.open(e.n):incr('count')", None),
+    "kv.delete": ("local ok, err = kv.open(e.n):delete('k') if err then return nil, err end return true", True),
+    "lambda.invoke": ("local r, err = lambda.invoke(e.f, { x = 2 }) return r and r.x, err", 2),
+    "lambda.invoke_async": ("local id, err = lambda.invoke_async(e.f, { x = 2 }) return id and #id, err", 36),
+}
+# kv.open():set and friends answer (value, err); kv.get answers (value, version): the wrapper below makes
+# {value=, err=} of the pair.
+WRAPPER = """
+local function call(e)
+%s
+end
+return { main = function(e)
+  local value, err = call(e)
+  if type(err) == 'table' then return { code = err.code, message = err.message, text = tostring(err) } end
+  return { value = value }
+end }
+"""
+
+
+def resource(kind, world):
+    return {
+        "OBJECT": f"arn:aws:s3:::{world['b']}/*",
+        "BUCKET": f"arn:aws:s3:::{world['b']}",
+        "KV": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/{world['n']}",
+        "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{world['f']}",
+    }[kind]
+
+
+def other(kind):
+    return {
+        "OBJECT": "arn:aws:s3:::another-bucket/*",
+        "BUCKET": "arn:aws:s3:::another-bucket",
+        "KV": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/another",
+        "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:another",
+    }[kind]
+
+
+@pytest.fixture(scope="module")
+def world(server):
+    bucket = unique("calls")
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="there", Body=b"body of there")
+    echo = server.make_function("return { main = function(e) return e end }")
+    return {"b": bucket, "f": echo, "n": unique("ns")}
+
+
+def test_every_row_has_a_case():
+    assert {name for _, name, _, _ in GUARDED} == set(CALLS)
+    free = {name for _, name, action, _ in TABLE if not action}
+    assert free == {"package.read", "time.sleep"}, "calls that need no permission are few and known"
+
+
+@pytest.mark.parametrize("verdict", ["granted", "absent", "other", "deny"])
+@pytest.mark.parametrize("row", GUARDED, ids=lambda r: r[1])
+def test_host_call(server, world, row, verdict):
+    _, call, action, kind = row
+    allow = {"Effect": "Allow", "Action": action, "Resource": resource(kind, world)}
+    statements = {
+        "granted": [allow],
+        "absent": [],
+        "other": [dict(allow, Resource=other(kind))],
+        "deny": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, dict(allow, Effect="Deny")],
+    }[verdict]
+    role = server.make_role(*statements)
+    body, expected = CALLS[call]
+    name = server.make_function(WRAPPER % body, role=role)
+    value, error, _ = server.invoke(name, world)
+    assert error is None, value
+    if verdict == "granted":
+        assert "code" not in value, value
+        if expected is not None:
+            assert value["value"] == expected, value
+        return
+    assert value.get("code") == "AccessDenied", value
+    exact = resource(kind, world).replace("/*", "/") if kind == "OBJECT" else resource(kind, world)
+    assert action in value["message"] and exact in value["message"], value
+    assert role.rsplit("/", 1)[1] in value["message"], value
+    lines = "\n".join(server.log_lines(name))
+    assert action in lines and exact in lines, lines
+
+
+def test_denied_calls_change_nothing(server, world):
+    s3 = server.client("s3")
+    s3.put_object(Bucket=world["b"], Key="kept", Body=b"1")
+    name = server.make_function(
+        "return { main = function(e) s3.delete(e.b, 'kept') s3.put(e.b, 'sneaked', 'x') return true end }", role=server.make_role())
+    assert server.invoke(name, world)[0] is True
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=world["b"])["Contents"]]
+    assert "kept" in keys and "sneaked" not in keys
+
+
+def test_a_changed_role_takes_effect_at_once(server, world):
+    iam = server.client("iam")
+    role = server.make_role()
+    role_name = role.rsplit("/", 1)[1]
+    name = server.make_function(WRAPPER % CALLS["s3.get"][0], role=role)
+    assert server.invoke(name, world)[0]["code"] == "AccessDenied"
+    import json
+    iam.put_role_policy(RoleName=role_name, PolicyName="p", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{world['b']}/the*"}}))
+    assert server.invoke(name, world)[0]["value"] == "body of there"
+    iam.delete_role_policy(RoleName=role_name, PolicyName="p")
+    assert server.invoke(name, world)[0]["code"] == "AccessDenied"
+
+
+def test_a_condition_that_is_not_understood_never_allows(server, world):
+    role = server.make_role({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*",
+                             "Condition": {"NumericLessThanIfExists": {"aws:MultiFactorAuthAge": "3600"}}})
+    name = server.make_function(WRAPPER % CALLS["s3.get"][0], role=role)
+    assert server.invoke(name, world)[0]["code"] == "AccessDenied"
