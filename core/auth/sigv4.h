@@ -1,6 +1,7 @@
 /* sigv4: AWS Signature Version 4, verifying and signing. Pure functions on buffers.
  *
- * S3 paths are taken as they came on the wire; the other services' paths are encoded once more.
+ * S3 paths are signed encoded once, as they lie on the wire, and never normalised; the other
+ * services' paths are normalised and encoded once more.
  * Derived signing keys are cached per key, day, region and service, bounded. MACs are compared in
  * constant time. */
 #ifndef AUTH_SIGV4_H
@@ -31,7 +32,8 @@ struct sigv4_claim {
     struct str signature;      /* hex */
     int64_t time_ms;           /* X-Amz-Date or Date */
     int64_t expires_s;         /* presigned only */
-    struct str content_sha256; /* header value, or "UNSIGNED-PAYLOAD"; p NULL when absent */
+    struct str content_sha256; /* as given; presigned S3 without one: "UNSIGNED-PAYLOAD"; p NULL
+                                  when absent: the body's own hash is what was signed */
     struct str session_token;
 };
 
@@ -43,7 +45,8 @@ int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct e
 /* Checks signed headers (host, every x-amz-* but the exempt ones), the clock window (15 min) and
  * the signature over payload_hash (the header's value, or the hex SHA-256 of the body for services
  * whose clients do not send one). secret p NULL (unknown key) takes the same time and fails. 0,
- * E_SKEW, E_EXPIRED, E_BAD_AUTH or E_BAD_SIGNATURE. */
+ * E_SKEW, E_EXPIRED, E_BAD_AUTH(_QUERY), E_BAD_SIGNATURE, or E_DENIED when an x-amz-* header is not
+ * signed or a presigned time lies ahead. Any thread. */
 int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, struct str secret,
                  struct str payload_hash, int64_t now_ms, struct err *err);
 /* Signs: appends the value of the Authorization header. headers must hold host and x-amz-date (and
