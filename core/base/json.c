@@ -122,39 +122,6 @@ void json_write(struct buf *out, const json_t *v)
 /* --- text that may not be UTF-8 ----------------------------------------------------------------
  */
 
-/* Length of the well-formed UTF-8 sequence at s (1..4), or 0. Overlong forms, surrogates and
- * anything above U+10FFFF are none. */
-static size_t sequence(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    unsigned char lo = 0x80, hi = 0xBF;
-    size_t n;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        n = 2;
-    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
-        n = 3;
-    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
-        n = 4;
-    else
-        return 0;
-    if (p[0] == 0xE0)
-        lo = 0xA0;
-    else if (p[0] == 0xED)
-        hi = 0x9F;
-    else if (p[0] == 0xF0)
-        lo = 0x90;
-    else if (p[0] == 0xF4)
-        hi = 0x8F;
-    if (s.n < n || p[1] < lo || p[1] > hi)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    return n;
-}
-
 json_t *json_text(struct str s)
 {
     json_t *v = json_stringn(s.p ? s.p : "", s.n);
@@ -162,7 +129,7 @@ json_t *json_text(struct str s)
         return v;
     struct buf b = BUF_INIT;
     while (s.n) {
-        size_t n = sequence(s);
+        size_t n = str_utf8_sequence(s);
         buf_add(&b, n ? str_of(s.p, n) : STR("\xEF\xBF\xBD"));
         s = str_from(s, n ? n : 1);
     }
@@ -199,7 +166,7 @@ void json_quote(struct buf *out, struct str s)
             buf_lit(out, "\\r");
         else if (c < 0x20 || c == 0x7F)
             buf_printf(out, "\\u%04x", c);
-        else if ((n = sequence(s)) > 0)
+        else if ((n = str_utf8_sequence(s)) > 0)
             buf_add(out, str_of(s.p, n));
         else
             n = 1, buf_lit(out, "\xEF\xBF\xBD");

@@ -83,3 +83,47 @@ bool str_eq_secret(struct str a, struct str b)
         diff |= (unsigned char)(a.p[i] ^ b.p[i]);
     return diff == 0;
 }
+
+size_t str_utf8_sequence(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    unsigned char lo = 0x80, hi = 0xBF;
+    size_t n;
+    if (s.n == 0)
+        return 0;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        n = 2;
+    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+        n = 3;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        n = 4;
+    else
+        return 0;
+    if (p[0] == 0xE0)
+        lo = 0xA0;
+    else if (p[0] == 0xED)
+        hi = 0x9F;
+    else if (p[0] == 0xF0)
+        lo = 0x90;
+    else if (p[0] == 0xF4)
+        hi = 0x8F;
+    if (s.n < n || p[1] < lo || p[1] > hi)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+bool str_utf8(struct str s)
+{
+    while (s.n) {
+        size_t n = str_utf8_sequence(s);
+        if (n == 0)
+            return false;
+        s = str_from(s, n);
+    }
+    return true;
+}

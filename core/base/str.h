@@ -77,6 +77,11 @@ struct str str_cut(struct str *rest, char sep);
 /* Unsigned decimal, all of s, no sign, no blanks: true and *out, or false (empty, junk, overflow).
  */
 bool str_u64(struct str s, uint64_t *out);
+/* Length of the well-formed UTF-8 sequence that s begins with (1..4), or 0. Overlong forms,
+ * surrogates and anything above U+10FFFF are none. */
+size_t str_utf8_sequence(struct str s);
+/* True when all of s is well-formed UTF-8. */
+bool str_utf8(struct str s);
 /* Equal length and content, time independent of where they differ. For MACs and tokens. */
 bool str_eq_secret(struct str a, struct str b);
 

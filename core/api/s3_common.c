@@ -1,0 +1,98 @@
+/* s3_common: pieces of S3's XML answers, and HTTP's conditions on an object.
+ *
+ * Conditions are judged as RFC 9110 §13.2.2 orders them: If-Match (or, without it,
+ * If-Unmodified-Since) can refuse; then If-None-Match (or If-Modified-Since) can answer that
+ * nothing is new. Times in headers have seconds only, so an object's own time is compared without
+ * its milliseconds. */
+#include "api/s3.h"
+#include "base/clock.h"
+
+void s3_xml_begin(struct buf *out, const char *name)
+{
+    buf_printf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<%s xmlns=\"" S3_XMLNS "\">",
+               name);
+}
+
+void s3_xml_time(struct buf *out, const char *name, int64_t ms)
+{
+    char when[25];
+    clock_iso8601(ms, when);
+    buf_printf(out, "<%s>%s</%s>", name, when, name);
+}
+
+void s3_xml_number(struct buf *out, const char *name, uint64_t v)
+{
+    buf_printf(out, "<%s>", name);
+    buf_u64(out, v);
+    buf_printf(out, "</%s>", name);
+}
+
+void s3_xml_owner(struct buf *out, const char *name)
+{
+    buf_printf(out,
+               "<%s><ID>" BUCKET_OWNER_ID "</ID><DisplayName>" BUCKET_OWNER_NAME
+               "</DisplayName></%s>",
+               name, name);
+}
+
+void s3_xml_reply(struct call *c, struct buf *doc)
+{
+    if (doc->rc)
+        call_error(c, E_LIMIT, NULL);
+    else
+        call_xml(c, 200, doc);
+    buf_deinit(doc);
+}
+
+int s3_bucket_check(struct call *c)
+{
+    uint64_t id;
+    int64_t created_ms;
+    struct store_txn *t = store_read(c->svc->store);
+    int rc = bucket_get(t, c->param[0], &id, &created_ms);
+    store_read_end(t);
+    return rc;
+}
+
+const char *s3_principal(struct call *c)
+{
+    struct str copy = arena_dup(c->arena, c->who.user_id);
+    return copy.p ? copy.p : "";
+}
+
+/* --- conditions ---------------------------------------------------------------------------------
+ */
+
+/* Is etag one of the list's? Weak marks do not matter for whole objects. "*" is any. */
+static bool etag_listed(struct str list, struct str etag)
+{
+    while (list.p) {
+        struct str one = str_trim(str_cut(&list, ','));
+        if (str_is(one, "*"))
+            return true;
+        if (str_starts(one, STR("W/")))
+            one = str_from(one, 2);
+        if (one.n >= 2 && one.p[0] == '"' && one.p[one.n - 1] == '"')
+            one = str_of(one.p + 1, one.n - 2);
+        if (str_eq(one, etag))
+            return true;
+    }
+    return false;
+}
+
+int s3_conditions_judge(const struct s3_conditions *k, struct str etag, int64_t modified_ms)
+{
+    int64_t then, modified = modified_ms - modified_ms % 1000;
+    if (k->if_match.p) {
+        if (!etag_listed(k->if_match, etag))
+            return 412;
+    } else if (k->if_unmodified_since.p && clock_parse(k->if_unmodified_since, &then)) {
+        if (modified > then)
+            return 412;
+    }
+    if (k->if_none_match.p)
+        return etag_listed(k->if_none_match, etag) ? 304 : 200;
+    if (k->if_modified_since.p && clock_parse(k->if_modified_since, &then) && modified <= then)
+        return 304;
+    return 200;
+}

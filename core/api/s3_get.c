@@ -1,0 +1,273 @@
+/* s3_get: GetObject, HeadObject, DeleteObject.
+ *
+ * Small bodies lie in the record and leave as one answer. Large ones are read from their blob in
+ * runs of 256 KiB on the pool and written as the client takes them: the next run is read while the
+ * last one is on its way, and no further one while more than that waits. The blob is pinned until
+ * the end, so an overwrite or a delete meanwhile does not disturb a download. */
+#include "api/gate.h"
+#include "api/s3.h"
+#include "base/clock.h"
+
+enum { READ_RUN = 256 * 1024 };
+
+struct download {
+    struct call *c;
+    struct store *store;
+    uint64_t blob, offset, left;
+    int fd;
+};
+
+/* What to answer, taken out of the read transaction. */
+struct answer {
+    int status; /* 200, 206, 304 */
+    struct str content_type;
+    struct str body; /* inline objects, the part asked for */
+    uint64_t blob, first, count;
+};
+
+/* --- the blob's way -----------------------------------------------------------------------------
+ */
+
+static void read_next(struct download *d);
+
+static void download_end(struct download *d, bool ok)
+{
+    blob_close(d->store, d->blob, d->fd);
+    call_stream_end(d->c, ok);
+}
+
+static void drained(struct http_req *req)
+{
+    read_next(((struct call *)req->user)->user);
+}
+
+static void got(void *ctx, int rc, struct str bytes)
+{
+    struct download *d = ctx;
+    if (rc || bytes.n == 0 || bytes.n > d->left || d->c->req->gone) {
+        download_end(d, false);
+        return;
+    }
+    d->offset += bytes.n;
+    d->left -= bytes.n;
+    size_t waiting = http_reply_write(d->c->req, bytes);
+    if (d->left == 0)
+        download_end(d, true);
+    else if (waiting > READ_RUN)
+        http_reply_drained(d->c->req, drained);
+    else
+        read_next(d);
+}
+
+static void read_next(struct download *d)
+{
+    if (d->c->req->gone) {
+        download_end(d, false);
+        return;
+    }
+    size_t n = d->left < READ_RUN ? (size_t)d->left : READ_RUN;
+    blob_read(d->store, d->fd, d->offset, n, got, d);
+}
+
+static void send_blob(struct call *c, const struct answer *a)
+{
+    int rc = 0;
+    struct download *d = arena_zalloc(c->arena, sizeof *d);
+    if (!d) {
+        call_error(c, E_LIMIT, NULL);
+        return;
+    }
+    *d = (struct download){
+        .c = c, .store = c->svc->store, .blob = a->blob, .offset = a->first, .left = a->count};
+    d->fd = blob_open(d->store, d->blob, &rc);
+    if (d->fd < 0) {
+        call_error(c, rc ? rc : E_INTERNAL, NULL);
+        return;
+    }
+    c->user = d;
+    call_stream_begin(c, a->status, a->content_type.p, (int64_t)a->count);
+    read_next(d);
+}
+
+/* --- headers ------------------------------------------------------------------------------------
+ */
+
+/* response-content-type=… and its like in the query replace what was stored. */
+static struct str override_of(struct call *c, struct str name)
+{
+    struct str q = arena_printf(c->arena, "response-%.*s", STR_FMT(name));
+    return q.p ? call_query(c, q.p) : q;
+}
+
+static bool override_is_clean(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F)
+            return false;
+    return true;
+}
+
+static int set_override(struct call *c, const char *name, bool *replaced)
+{
+    struct str given = override_of(c, str_c(name));
+    *replaced = given.n > 0;
+    if (!override_is_clean(given))
+        return E_INVALID;
+    if (given.n)
+        call_set_header(c, name, given);
+    return 0;
+}
+
+static int set_stored_headers(struct call *c, const struct object_meta *m)
+{
+    static const char *const names[] = {"cache-control", "content-disposition", "content-encoding",
+                                        "content-language", "expires"};
+    struct str rest, name, value;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool replaced;
+        int rc = set_override(c, names[i], &replaced);
+        if (rc)
+            return rc;
+        rest = m->headers;
+        while (!replaced && object_pair_next(&rest, &name, &value))
+            if (str_is(name, names[i]))
+                call_set_header(c, names[i], value);
+    }
+    rest = m->user_meta;
+    while (object_pair_next(&rest, &name, &value)) {
+        struct str full = arena_printf(c->arena, "x-amz-meta-%.*s", STR_FMT(name));
+        if (!full.p)
+            return E_LIMIT;
+        call_set_header(c, full.p, value);
+    }
+    return 0;
+}
+
+static void set_identity(struct call *c, const struct object_meta *m, bool whole)
+{
+    char when[30];
+    struct str etag = arena_printf(c->arena, "\"%s\"", m->etag);
+    clock_http(m->modified_ms, when);
+    call_set_header(c, "ETag", etag);
+    call_set_header(c, "Last-Modified", str_c(when));
+    call_set_header(c, "Accept-Ranges", STR("bytes"));
+    if (whole && m->checksum_alg.n &&
+        str_ieq(call_header(c, "x-amz-checksum-mode"), STR("ENABLED"))) {
+        call_set_header(c, "x-amz-checksum-crc32", m->checksum);
+        call_set_header(c, "x-amz-checksum-type", STR("FULL_OBJECT"));
+    }
+}
+
+static int read_range(struct call *c, const struct object_meta *m, struct answer *a,
+                      struct err *err)
+{
+    struct str range = call_header(c, "range");
+    int part = object_range(range, m->size, &a->first, &a->count);
+    if (part == E_BAD_RANGE) {
+        struct str all = arena_printf(c->arena, "bytes */%llu", (unsigned long long)m->size);
+        call_set_header(c, "Content-Range", all);
+        return err_set(err, E_BAD_RANGE, "The requested range is not satisfiable");
+    }
+    a->status = part ? 206 : 200;
+    if (part) {
+        struct str which = arena_printf(
+            c->arena, "bytes %llu-%llu/%llu", (unsigned long long)a->first,
+            (unsigned long long)(a->first + a->count - 1), (unsigned long long)m->size);
+        call_set_header(c, "Content-Range", which);
+    }
+    return 0;
+}
+
+/* Inside the read transaction: everything the answer needs, copied. */
+static int prepare(struct call *c, const struct object_meta *m, struct answer *a, struct err *err)
+{
+    struct s3_conditions k = {call_header(c, "if-match"), call_header(c, "if-none-match"),
+                              call_header(c, "if-modified-since"),
+                              call_header(c, "if-unmodified-since")};
+    int judged = s3_conditions_judge(&k, str_c(m->etag), m->modified_ms);
+    if (judged == 412)
+        return E_PRECONDITION;
+    a->status = judged;
+    int rc = judged == 304 ? 0 : read_range(c, m, a, err);
+    if (rc)
+        return rc;
+    set_identity(c, m, a->status == 200);
+    if (judged == 304)
+        return 0;
+    rc = set_stored_headers(c, m);
+    struct str type = override_of(c, STR("content-type"));
+    if (rc == 0 && !override_is_clean(type))
+        rc = E_INVALID;
+    if (rc)
+        return rc;
+    if (type.n == 0)
+        type = m->content_type.n ? m->content_type : STR("binary/octet-stream");
+    a->content_type = arena_dup(c->arena, type);
+    a->blob = m->blob;
+    if (!m->blob && !str_is(c->req->method, "HEAD"))
+        a->body = arena_dup(c->arena, str_of(m->inline_body.p + a->first, (size_t)a->count));
+    return a->content_type.p && (m->blob || a->body.p || str_is(c->req->method, "HEAD")) ? 0
+                                                                                         : E_LIMIT;
+}
+
+static int find(struct call *c, struct answer *a, struct err *err)
+{
+    struct object_meta m;
+    struct store_txn *t = store_read(c->svc->store);
+    int rc = object_get(t, c->param[0], c->param[1], &m);
+    if (rc == 0 && !m.blob && m.inline_body.n != m.size)
+        rc = E_INTERNAL;
+    if (rc == 0)
+        rc = prepare(c, &m, a, err);
+    store_read_end(t);
+    return rc;
+}
+
+/* --- handlers -----------------------------------------------------------------------------------
+ */
+
+void s3_get_object(struct call *c)
+{
+    struct answer a = {0};
+    struct err err = {0};
+    int rc = find(c, &a, &err);
+    if (rc)
+        call_error(c, rc, &err);
+    else if (a.status == 304)
+        call_empty(c, 304);
+    else if (a.blob)
+        send_blob(c, &a);
+    else
+        call_bytes(c, a.status, a.content_type.p, a.body);
+}
+
+void s3_head_object(struct call *c)
+{
+    struct answer a = {0};
+    struct err err = {0};
+    int rc = find(c, &a, &err);
+    if (rc) {
+        call_error(c, rc, &err);
+    } else if (a.status == 304) {
+        call_empty(c, 304);
+    } else {
+        call_stream_begin(c, a.status, a.content_type.p, (int64_t)a.count);
+        call_stream_end(c, true);
+    }
+}
+
+static void deleted(void *ctx, int rc, bool existed, const struct err *err)
+{
+    struct call *c = ctx;
+    (void)existed;
+    if (rc)
+        call_error(c, rc, err);
+    else
+        call_empty(c, 204);
+}
+
+void s3_delete_object(struct call *c)
+{
+    object_delete(c->svc->objects, c->param[0], c->param[1], c->req->id, c->req->peer,
+                  s3_principal(c), deleted, c);
+}
