@@ -11,6 +11,8 @@
 
 struct blob_writer;
 
+enum { BLOB_READ_MAX = 1024 * 1024 };
+
 /* Starts a new blob (the file is created on the pool at the first write). Never NULL. */
 struct blob_writer *blob_create(struct store *s);
 /* Queues a copy of bytes to be written; returns the bytes now waiting. The caller pauses its source

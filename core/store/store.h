@@ -45,12 +45,18 @@ struct store_opts {
 /* Opens or creates. err names what is wrong: folder in use by another server, newer format, no
  * permission. Starts the store thread. Sets the floor of store time. */
 int store_open(const struct store_opts *opts, struct store **out, struct err *err);
-/* Commits what is queued, joins the thread, closes. No done callback runs after this returns. */
+/* Commits what is queued, joins the thread, runs the done callbacks that are left, closes. None
+ * runs after this returns. Not from within a callback of the loop (it waits for the pool by turning
+ * it); the loop must turn once more afterwards to let go of a handle. Jobs submitted meanwhile get
+ * E_SHUTDOWN. */
 void store_close(struct store *s);
 const char *store_dir(const struct store *s);
 uv_loop_t *store_loop(const struct store *s);
 /* Grows by one at each open; never 0. */
 uint64_t store_boot(const struct store *s);
+/* An id that no other call, in this or an earlier boot, has given: boot number << 40 | count. Ids
+ * grow. Any thread; costs nothing, so an id may be thrown away. */
+uint64_t store_new_id(struct store *s);
 /* False while the disk is full or failing: writes are refused with E_NO_SPACE or E_IO. */
 bool store_writable(const struct store *s);
 /* 32-byte key under which secrets are sealed (DATA/master.key). */
@@ -58,7 +64,8 @@ const unsigned char *store_master_key(const struct store *s);
 
 /* --- reading (loop thread) ------------------------------------------------------------------- */
 
-/* A snapshot; ends in the same callback. Aborts only on a broken invariant. */
+/* A snapshot; ends in the same callback. Nested ones share the outermost's view. Aborts only on a
+ * broken invariant. */
 struct store_txn *store_read(struct store *s);
 void store_read_end(struct store_txn *t);
 /* 0 and *val (valid until the transaction ends or, in a write job, until its next write), or
@@ -88,7 +95,8 @@ struct job {
                   after writes: they are undone */
     bool frees_space; /* set by the caller: still taken when the disk is nearly full */
 };
-/* The job's memory is the store's until done. Jobs are applied in the order of submission. */
+/* Loop thread. The job's memory is the store's until done. Jobs are applied in the order of
+ * submission. A refusal after writes costs the whole batch a second run unless `undo` is set. */
 void store_submit(struct store *s, struct job *job);
 
 /* Inside apply: */
@@ -98,6 +106,9 @@ int store_del(struct store_txn *t, enum table table, struct str key);
 /* Next value of a named counter (1, 2, …), e.g. "function". */
 int store_counter(struct store_txn *t, const char *name, uint64_t *out);
 struct store *store_of(struct store_txn *t);
+/* Store time when this snapshot's last batch was committed: whatever a later batch stamps with
+ * clock_store_ms is at or after it. */
+int64_t store_time(struct store_txn *t);
 
 /* --- sealed secrets --------------------------------------------------------------------------- */
 

@@ -1,0 +1,531 @@
+/* writer: the store thread. The only writer of LMDB in the process.
+ *
+ * It takes all jobs that wait, applies them in one transaction, commits with LMDB's default
+ * durability (two flushes) and only then hands them back to the loop. While a commit flushes, the
+ * next batch gathers: load makes batches larger, not commits more frequent.
+ *
+ * A batch that fails is undone and its jobs run again one by one, each in its own transaction, so
+ * that one bad job takes nobody with it. A refusal is the caller's affair and spoils nothing, as
+ * long as the job wrote nothing or asked for a nested transaction (`undo`).
+ *
+ * Trouble: the file system is at its floor, the map is full, or a commit failed. Then ordinary jobs
+ * are refused at once; those that free space are still tried; and five times a second the thread
+ * looks whether writing works again: an fsync of everything, then a commit of its own. Nothing is
+ * acknowledged that has not been committed, and no restart is needed. LMDB refuses to go on after a
+ * failed write of its meta page: the environment is then closed and opened again, and what the disk
+ * has decides whether that last transaction counts.
+ *
+ * It does not retry jobs for their callers, and knows nothing of what rows mean. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "store/inside.h"
+
+enum {
+    BATCH_JOBS = 4096,
+    BATCH_BYTES = 16 << 20, /* rows in one transaction; what a failed batch holds in memory */
+    PROBE_MS = 200,
+    TURN_NS = 1000 * 1000, /* of done callbacks in one turn of the loop */
+};
+#define FLOOR_BYTES (64ull << 20)
+
+enum trouble { FINE, DISK_LOW, MAP_IS_FULL, FAILING };
+
+struct list {
+    struct job *head, **tail;
+};
+
+struct writer {
+    struct store *store;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the next group */
+    pthread_cond_t wake;
+    struct list queued, finished;
+    struct buf dead; /* blob ids of committed batches, for the loop */
+    bool stop;
+
+    uv_async_t *async;
+    struct list delivering; /* the loop's: finished jobs whose callbacks did not fit in a turn */
+    size_t pending;         /* the loop's: submitted and not yet done */
+    bool closing;
+
+    _Atomic int trouble;
+    int refusal;        /* the store thread's: E_* for ordinary jobs while in trouble */
+    bool map_stretched; /* the reserve is mapped */
+};
+
+static void *thread_main(void *arg);
+static void on_async(uv_async_t *async);
+static bool deliver(struct writer *w, bool all);
+static struct list run_batch(struct writer *w, struct list *jobs);
+static void probe(struct writer *w);
+
+static void list_init(struct list *l)
+{
+    l->head = NULL;
+    l->tail = &l->head;
+}
+
+static void list_push(struct list *l, struct job *job)
+{
+    job->next = NULL;
+    *l->tail = job;
+    l->tail = &job->next;
+}
+
+static struct job *list_pop(struct list *l)
+{
+    struct job *job = l->head;
+    if (job && !(l->head = job->next))
+        l->tail = &l->head;
+    return job;
+}
+
+/* Moves all of `from` behind `to`. */
+static void list_move(struct list *to, struct list *from)
+{
+    if (!from->head)
+        return;
+    *to->tail = from->head;
+    to->tail = from->tail;
+    list_init(from);
+}
+
+/* --- the loop's side ---------------------------------------------------------------------------
+ */
+
+void writer_open(struct store *s)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    if (!w || !(w->async = malloc(sizeof *w->async)))
+        fatal("out of memory");
+    w->store = s;
+    s->writer = w;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    list_init(&w->queued);
+    list_init(&w->finished);
+    list_init(&w->delivering);
+    w->async->data = w;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop thread's */
+    if (uv_async_init(s->loop, w->async, on_async) != 0 ||
+        pthread_create(&w->thread, NULL, thread_main, w) != 0)
+        fatal("store: the store thread cannot be started");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    uv_unref((uv_handle_t *)w->async); /* an idle store keeps no loop alive */
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void writer_stop(struct store *s)
+{
+    struct writer *w = s->writer;
+    w->closing = true;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+}
+
+bool writer_flush(struct store *s)
+{
+    bool any = s->writer->pending;
+    deliver(s->writer, true);
+    return any;
+}
+
+void writer_close(struct store *s)
+{
+    struct writer *w = s->writer;
+    uv_close((uv_handle_t *)w->async, free_handle);
+    buf_deinit(&w->dead);
+    free(w);
+    s->writer = NULL;
+}
+
+void writer_submit(struct store *s, struct job *job)
+{
+    struct writer *w = s->writer;
+    if (w->pending++ == 0)
+        uv_ref((uv_handle_t *)w->async);
+    job->rc = 0;
+    if (w->closing) {
+        job->rc = E_SHUTDOWN;
+        list_push(&w->delivering, job);
+        return;
+    }
+    pthread_mutex_lock(&w->lock);
+    bool idle = !w->queued.head;
+    list_push(&w->queued, job);
+    if (idle)
+        pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool writer_writable(const struct store *s)
+{
+    return s->writer->trouble == FINE;
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct writer *w = async->data;
+    if (deliver(w, false))
+        uv_async_send(async);
+}
+
+/* Runs done callbacks, all or for one turn's time; true when some are left. */
+static bool deliver(struct writer *w, bool all)
+{
+    struct buf dead;
+    uint64_t start = clock_mono_ns();
+    pthread_mutex_lock(&w->lock);
+    list_move(&w->delivering, &w->finished);
+    dead = w->dead;
+    w->dead = BUF_INIT;
+    pthread_mutex_unlock(&w->lock);
+    if (dead.n)
+        blobs_dead(w->store, buf_str(&dead));
+    buf_deinit(&dead);
+    struct job *job;
+    while ((all || clock_mono_ns() - start < TURN_NS) && (job = list_pop(&w->delivering))) {
+        if (--w->pending == 0)
+            uv_unref((uv_handle_t *)w->async);
+        job->done(job, job->rc);
+    }
+    return w->delivering.head != NULL;
+}
+
+/* --- the store thread --------------------------------------------------------------------------
+ */
+
+static void wait_for_work(struct writer *w)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += PROBE_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!w->queued.head && !w->stop)
+        if (w->trouble == FINE)
+            pthread_cond_wait(&w->wake, &w->lock);
+        else if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+            break;
+}
+
+static void *thread_main(void *arg)
+{
+    struct writer *w = arg;
+    uint64_t probed_ns = 0;
+    struct list jobs, finished;
+    list_init(&jobs);
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        if (!jobs.head)
+            wait_for_work(w);
+        list_move(&jobs, &w->queued);
+        if (!jobs.head && w->stop)
+            break;
+        pthread_mutex_unlock(&w->lock);
+        if (w->trouble != FINE && clock_mono_ns() - probed_ns >= PROBE_MS * 1000000ull) {
+            probe(w);
+            probed_ns = clock_mono_ns();
+        }
+        finished = run_batch(w, &jobs);
+        pthread_mutex_lock(&w->lock);
+        list_move(&w->finished, &finished);
+        if (w->finished.head)
+            uv_async_send(w->async);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* --- trouble -----------------------------------------------------------------------------------
+ */
+
+static void set_trouble(struct writer *w, enum trouble trouble, int refusal, const char *why)
+{
+    if (w->trouble == FINE && trouble != FINE)
+        log_error("store: writes are refused: %s", why);
+    if (w->trouble != FINE && trouble == FINE)
+        log_info("store: writes are taken again");
+    w->refusal = refusal;
+    w->trouble = trouble;
+}
+
+bool writer_disk_low(const struct store *s)
+{
+    struct statvfs v;
+    if (FAULT(store_disk_low))
+        return true;
+    if (statvfs(s->dir, &v) != 0 || v.f_blocks == 0)
+        return false;
+    uint64_t unit = v.f_frsize ? v.f_frsize : v.f_bsize;
+    uint64_t least = (uint64_t)v.f_blocks * unit / 20;
+    if (least > FLOOR_BYTES)
+        least = FLOOR_BYTES;
+    return (uint64_t)v.f_bavail * unit < least;
+}
+
+/* Bytes of pages in LMDB's free list (table 0): each row is a list that begins with its length. */
+static uint64_t free_bytes(struct writer *w)
+{
+    MDB_txn *txn;
+    MDB_cursor *c;
+    MDB_val k, v;
+    MDB_stat st;
+    size_t n, pages = 0;
+    if (mdb_txn_begin(w->store->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    mdb_env_stat(w->store->env, &st);
+    if (mdb_cursor_open(txn, 0, &c) == 0) {
+        while (mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0) {
+            memcpy(&n, v.mv_data, sizeof n);
+            pages += n;
+        }
+        mdb_cursor_close(c);
+    }
+    mdb_txn_abort(txn);
+    return (uint64_t)pages * st.ms_psize;
+}
+
+static bool map_has_room(struct writer *w)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    mdb_env_info(w->store->env, &info);
+    mdb_env_stat(w->store->env, &st);
+    uint64_t used = (info.me_last_pgno + 1) * st.ms_psize, room = free_bytes(w);
+    if (used < w->store->map_size)
+        room += w->store->map_size - used;
+    return room >= w->store->map_reserve;
+}
+
+static void map_resize(struct writer *w, bool stretched)
+{
+    struct store *s = w->store;
+    pthread_mutex_lock(&s->env_lock);
+    mdb_env_set_mapsize(s->env, s->map_size + (stretched ? s->map_reserve : 0));
+    pthread_mutex_unlock(&s->env_lock);
+    w->map_stretched = stretched;
+}
+
+/* Opens the environment again if LMDB gave it up. True when transaction `id` is found in it. */
+static bool revive(struct writer *w, size_t id)
+{
+    struct store *s = w->store;
+    MDB_txn *txn;
+    MDB_envinfo info;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rc == 0)
+        mdb_txn_abort(txn);
+    if (rc != MDB_PANIC)
+        return false;
+    pthread_mutex_lock(&s->env_lock);
+    for (int i = 0; (rc = env_reopen(s)) != 0; i++) {
+        if (i == 50)
+            fatal("store: %s/meta.mdb cannot be opened again: %s", s->dir, mdb_strerror(rc));
+        usleep(20 * 1000);
+    }
+    w->map_stretched = false;
+    mdb_env_info(s->env, &info);
+    pthread_mutex_unlock(&s->env_lock);
+    return info.me_last_txnid >= id;
+}
+
+/* 0 or an LMDB or system error. After a failed commit the kernel may hold pages that the disk has
+ * not, the old meta page that LMDB put back among them. A new transaction would overwrite what a
+ * newer meta page on the disk may refer to, so they are written first or nothing is. */
+static int begin(struct writer *w, struct store_txn *t)
+{
+    int rc = 0;
+    *t = (struct store_txn){.store = w->store, .write = true};
+    if (w->trouble == FAILING && (rc = FAULT(store_sync)) == 0)
+        rc = mdb_env_sync(w->store->env, 1);
+    return rc ? rc : mdb_txn_begin(w->store->env, NULL, 0, &t->txn);
+}
+
+static void abandon(struct store_txn *t)
+{
+    mdb_txn_abort(t->txn);
+    buf_deinit(&t->dead);
+}
+
+/* 0, or the E_* with which it failed, after which nothing of t is in the store. */
+static int commit(struct writer *w, struct store_txn *t)
+{
+    size_t id = mdb_txn_id(t->txn);
+    store_meta_put(t, "time", (uint64_t)clock_store_ms());
+    int rc = FAULT(store_commit);
+    if (t->broken || t->dead.rc) {
+        rc = t->broken ? t->broken : E_INTERNAL;
+        abandon(t);
+        return rc;
+    }
+    if (rc)
+        mdb_txn_abort(t->txn);
+    else
+        rc = mdb_txn_commit(t->txn);
+    if (rc) {
+        const char *why = mdb_strerror(rc);
+        if (revive(w, id) && mdb_env_sync(w->store->env, 1) == 0)
+            rc = 0; /* the disk has it after all */
+        else if (rc == MDB_MAP_FULL)
+            set_trouble(w, MAP_IS_FULL, E_NO_SPACE, why);
+        else
+            set_trouble(w, FAILING, store_rc(rc) == E_NO_SPACE ? E_NO_SPACE : E_IO, why);
+    }
+    if (rc == 0 && t->dead.n) {
+        pthread_mutex_lock(&w->lock);
+        buf_add(&w->dead, buf_str(&t->dead));
+        pthread_mutex_unlock(&w->lock);
+    }
+    buf_deinit(&t->dead);
+    return rc ? w->refusal : 0;
+}
+
+static void probe(struct writer *w)
+{
+    struct store_txn t;
+    if (writer_disk_low(w->store)) {
+        if (w->trouble == DISK_LOW)
+            return;
+        set_trouble(w, w->trouble, E_NO_SPACE, NULL);
+    }
+    if (w->trouble == MAP_IS_FULL && !map_has_room(w))
+        return;
+    if (w->trouble == FAILING && (begin(w, &t) || commit(w, &t)))
+        return;
+    if (w->map_stretched)
+        map_resize(w, false);
+    if (!writer_disk_low(w->store))
+        set_trouble(w, FINE, 0, NULL);
+    else
+        set_trouble(w, DISK_LOW, E_NO_SPACE, NULL);
+}
+
+/* --- batches -----------------------------------------------------------------------------------
+ */
+
+static bool is_failure(int rc)
+{
+    return rc == E_IO || rc == E_NO_SPACE || rc == E_INTERNAL;
+}
+
+/* Applies in a nested transaction: a refusal leaves no trace. */
+static int apply_nested(struct job *job, struct store_txn *t)
+{
+    struct store_txn outer = *t;
+    int rc = mdb_txn_begin(t->store->env, outer.txn, 0, &t->txn);
+    if (rc)
+        return store_rc(rc);
+    rc = job->apply(job, t);
+    if (rc == 0 && !t->broken) {
+        rc = store_rc(mdb_txn_commit(t->txn));
+        t->txn = outer.txn;
+        return rc;
+    }
+    mdb_txn_abort(t->txn);
+    t->txn = outer.txn;
+    t->changes = outer.changes;
+    t->dead.n = outer.dead.n;
+    return rc ? rc : t->broken;
+}
+
+/* 0, or the job's refusal with *spoilt false, or *spoilt true: t must be undone. */
+static int apply(struct job *job, struct store_txn *t, bool *spoilt)
+{
+    uint64_t changes = t->changes;
+    int rc = job->undo ? apply_nested(job, t) : job->apply(job, t);
+    if (t->broken)
+        rc = t->broken;
+    *spoilt = t->broken || is_failure(rc) || (rc && t->changes != changes);
+    return rc;
+}
+
+static int run_alone(struct writer *w, struct job *job)
+{
+    struct store_txn t;
+    bool spoilt;
+    int rc = begin(w, &t);
+    if (rc)
+        return store_rc(rc);
+    rc = apply(job, &t, &spoilt);
+    if (rc || t.changes == 0) {
+        abandon(&t);
+        return rc;
+    }
+    return commit(w, &t);
+}
+
+static struct list run_one_by_one(struct writer *w, struct list *jobs)
+{
+    struct list finished;
+    struct job *job;
+    list_init(&finished);
+    while ((job = list_pop(jobs))) {
+        if (w->trouble != FINE && !job->frees_space) {
+            job->rc = w->refusal;
+        } else {
+            job->rc = run_alone(w, job);
+            if (job->rc == E_NO_SPACE && job->frees_space && !w->map_stretched) {
+                map_resize(w, true); /* deletes copy pages before they free any */
+                job->rc = run_alone(w, job);
+            }
+            if (job->rc == E_NO_SPACE && w->trouble == FINE && !map_has_room(w))
+                set_trouble(w, MAP_IS_FULL, E_NO_SPACE, "the store has reached its largest size");
+        }
+        list_push(&finished, job);
+    }
+    return finished;
+}
+
+/* Takes jobs from the front of the list until the batch is full; returns them with their results.
+ */
+static struct list run_batch(struct writer *w, struct list *jobs)
+{
+    struct list taken;
+    struct store_txn t;
+    struct job *job;
+    bool spoilt = false, begun = false;
+    list_init(&taken);
+    if (jobs->head && w->trouble == FINE && writer_disk_low(w->store))
+        set_trouble(w, DISK_LOW, E_NO_SPACE, "the disk is nearly full");
+    for (int n = 0; n < BATCH_JOBS && !spoilt && (job = list_pop(jobs)); n++) {
+        list_push(&taken, job);
+        job->rc = w->refusal;
+        if (w->trouble != FINE && !job->frees_space)
+            continue;
+        if (!begun && begin(w, &t) != 0) {
+            spoilt = true;
+            break;
+        }
+        begun = true;
+        job->rc = apply(job, &t, &spoilt);
+        if (t.bytes >= BATCH_BYTES)
+            break;
+    }
+    if (begun && (spoilt || t.changes == 0)) {
+        abandon(&t);
+    } else if (begun && commit(w, &t) != 0) {
+        spoilt = true;
+        probe(w); /* a passing fault fails nobody */
+    }
+    return spoilt ? run_one_by_one(w, &taken) : taken;
+}
