@@ -174,6 +174,12 @@ static void deploy_packaged(void *ctx, int rc, struct package *pkg, const struct
     deploy_apply(d->call->svc->deploy, &req);
 }
 
+static void deploy_package(struct deploying *d)
+{
+    struct package_source source = {.zip = buf_str(&d->zip)};
+    package_build_from(d->call->svc->store, &source, deploy_packaged, d);
+}
+
 static void deploy_described(void *ctx, int rc, json_t *manifest, const struct err *err)
 {
     struct deploying *d = ctx;
@@ -182,7 +188,7 @@ static void deploy_described(void *ctx, int rc, json_t *manifest, const struct e
         return;
     }
     d->manifest_json = json_incref(manifest);
-    package_build(d->call->svc->store, buf_str(&d->zip), deploy_packaged, d);
+    deploy_package(d);
 }
 
 /* Pool: base64, and function.lua out of the zip. */
@@ -205,7 +211,7 @@ static void deploy_worked(uv_work_t *w, int status)
         return;
     }
     if (d->manifest_json) {
-        package_build(d->call->svc->store, buf_str(&d->zip), deploy_packaged, d);
+        deploy_package(d);
         return;
     }
     struct zipfile_entry file = {STR("function.lua"), buf_str(&d->project)};
