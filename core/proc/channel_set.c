@@ -1,0 +1,237 @@
+/* channel_set: all channels on the loop.
+ *
+ * A bell costs two system calls, one on each side, so bells are for sleepers. The hot channels are
+ * those whose runner has work or has just spoken: their rings are looked at after and before each
+ * poll, and only when the loop is about to sleep are they told to ring (core_sleeps), looked at
+ * once more, and left alone. A channel that stays silent for a while turns cold: it keeps the
+ * order to ring.
+ *
+ * Fairness: a runner gets CHANNEL_FRAMES_PER_TURN frames, then the next one has its turn; what is
+ * left keeps the loop from sleeping. */
+#include "proc/channel_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { QUIET_TURNS = 64 };
+
+/* --- hot and cold -------------------------------------------------------------------------------
+ */
+
+void channel_make_hot(struct channel *ch)
+{
+    ch->quiet = 0;
+    if (ch->next || ch->broken || ch->closed)
+        return;
+    struct channel *head = &ch->set->hot;
+    ch->prev = head->prev;
+    ch->next = head;
+    head->prev->next = ch;
+    head->prev = ch;
+    ch->set->hot_count++;
+}
+
+void channel_make_cold(struct channel *ch)
+{
+    if (!ch->next)
+        return;
+    ch->prev->next = ch->next;
+    ch->next->prev = ch->prev;
+    ch->prev = ch->next = NULL;
+    ch->set->hot_count--;
+}
+
+/* Orders the runner to ring, and looks once more so that nothing said before is missed. */
+static bool cool_down(struct channel *ch)
+{
+    atomic_store(&ch->shm->core_sleeps, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    return ring_empty(&ch->out);
+}
+
+/* Every hot channel once, each moving to the end of the ring: whoever was cut short is not first
+ * again. */
+static void drain_hot(struct channels *set)
+{
+    for (uint32_t n = set->hot_count; n > 0 && set->hot.next != &set->hot; n--) {
+        struct channel *ch = set->hot.next;
+        uint32_t quiet = ch->quiet;
+        channel_make_cold(ch);
+        channel_make_hot(ch);
+        if (channel_drain(ch, CHANNEL_FRAMES_PER_TURN) > 0 || !ch->next)
+            continue;
+        ch->quiet = quiet + 1;
+        if (ch->quiet > QUIET_TURNS && cool_down(ch))
+            channel_make_cold(ch);
+    }
+}
+
+/* --- the loop -----------------------------------------------------------------------------------
+ */
+
+static void stay_awake(uv_idle_t *h)
+{
+    (void)h; /* an active idle handle makes the poll return at once */
+}
+
+static void before_poll(uv_prepare_t *h)
+{
+    struct channels *set = h->data;
+    bool more = false;
+    drain_hot(set);
+    for (struct channel *ch = set->hot.next; ch != &set->hot; ch = ch->next)
+        atomic_store_explicit(&ch->shm->core_sleeps, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    for (struct channel *ch = set->hot.next; ch != &set->hot && !more; ch = ch->next)
+        more = !ring_empty(&ch->out);
+    if (more)
+        uv_idle_start(&set->idle, stay_awake);
+    else
+        uv_idle_stop(&set->idle);
+}
+
+static void after_poll(uv_check_t *h)
+{
+    struct channels *set = h->data;
+    for (struct channel *ch = set->hot.next; ch != &set->hot; ch = ch->next)
+        atomic_store_explicit(&ch->shm->core_sleeps, 0, memory_order_relaxed);
+    drain_hot(set);
+}
+
+/* True while a runner rings for nothing less than is bearable. */
+static bool bell_is_honest(struct channel *ch, uint64_t now)
+{
+    if (now - ch->second >= 1000) {
+        ch->second = now;
+        ch->bells = ch->frames = 0;
+    }
+    return ++ch->bells <= CHANNEL_BELLS_PER_SECOND + ch->frames;
+}
+
+static void rung(uv_poll_t *h, int status, int events)
+{
+    struct channel *ch = h->data;
+    uint64_t n;
+    (void)status, (void)events;
+    if (read(ch->bell, &n, sizeof n) < 0 && errno != EAGAIN)
+        return channel_break(ch, "a bell that cannot be read");
+    if (!bell_is_honest(ch, uv_now(ch->set->loop)))
+        return channel_break(ch, "a flood of bells");
+    /* A bell is also how room in `data` is announced. */
+    if (ch->streams)
+        channel_pump(ch);
+    channel_make_hot(ch);
+    channel_drain(ch, CHANNEL_FRAMES_PER_TURN);
+}
+
+/* --- making and ending --------------------------------------------------------------------------
+ */
+
+struct channels *channels_new(uv_loop_t *loop, const struct channel_ops *ops)
+{
+    struct channels *set = calloc(1, sizeof *set);
+    if (!set)
+        abort();
+    set->loop = loop;
+    set->ops = *ops;
+    set->hot.prev = set->hot.next = &set->hot;
+    uv_prepare_init(loop, &set->prepare);
+    uv_check_init(loop, &set->check);
+    uv_idle_init(loop, &set->idle);
+    set->prepare.data = set->check.data = set->idle.data = set;
+    uv_prepare_start(&set->prepare, before_poll);
+    uv_check_start(&set->check, after_poll);
+    uv_unref((uv_handle_t *)&set->prepare);
+    uv_unref((uv_handle_t *)&set->check);
+    set->open_handles = 3;
+    return set;
+}
+
+static void set_handle_closed(uv_handle_t *h)
+{
+    struct channels *set = h->data;
+    if (--set->open_handles == 0)
+        free(set);
+}
+
+void channels_free(struct channels *set)
+{
+    uv_close((uv_handle_t *)&set->prepare, set_handle_closed);
+    uv_close((uv_handle_t *)&set->check, set_handle_closed);
+    uv_close((uv_handle_t *)&set->idle, set_handle_closed);
+}
+
+static void release(struct channel *ch)
+{
+    ring_unmap(ch->shm);
+    if (ch->memfd >= 0)
+        close(ch->memfd);
+    if (ch->bell >= 0)
+        close(ch->bell);
+    free(ch);
+}
+
+struct channel *channel_open(struct channels *set, void *ctx)
+{
+    struct channel *ch = calloc(1, sizeof *ch);
+    if (!ch)
+        return NULL;
+    ch->set = set;
+    ch->ctx = ctx;
+    ch->streams_end = &ch->streams;
+    ch->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    ch->memfd = ring_memfd();
+    ch->shm = ch->memfd < 0 ? NULL : ring_map(ch->memfd);
+    if (!ch->shm || ch->bell < 0 || uv_poll_init(set->loop, &ch->poll, ch->bell)) {
+        release(ch);
+        return NULL;
+    }
+    ring_init(&ch->work, ch->shm, RING_WORK, true);
+    ring_init(&ch->data, ch->shm, RING_DATA, true);
+    ring_init(&ch->out, ch->shm, RING_OUT, false);
+    atomic_store(&ch->shm->core_sleeps, 1);
+    ch->poll.data = ch;
+    uv_poll_start(&ch->poll, UV_READABLE, rung);
+    return ch;
+}
+
+int channel_memfd(const struct channel *ch)
+{
+    return ch->memfd;
+}
+
+int channel_bell(const struct channel *ch)
+{
+    return ch->bell;
+}
+
+void channel_spawned(struct channel *ch)
+{
+    close(ch->memfd);
+    ch->memfd = -1;
+}
+
+static void bell_closed(uv_handle_t *h)
+{
+    release(h->data);
+}
+
+void channel_close(struct channel *ch)
+{
+    if (ch->closed)
+        return;
+    channel_make_cold(ch);
+    ch->closed = true;
+    channel_forget(ch, FRAME_F_INVOCATION, 0);
+    channel_forget(ch, FRAME_F_CALL, 0);
+    channel_forget(ch, FRAME_F_LOAD, 0);
+    while (ch->inbound) {
+        struct inbound *in = ch->inbound;
+        ch->inbound = in->next;
+        free(in->p);
+        free(in);
+    }
+    uv_close((uv_handle_t *)&ch->poll, bell_closed);
+}
