@@ -45,4 +45,27 @@ struct hostcall_row {
 };
 const struct hostcall_row *hostcall_row(int number);
 
+/* --- for the handlers (hostcall_*.c) -------------------------------------------------------------
+ */
+
+struct hostcalls {
+    struct hostcalls_opts o;
+    struct objects *objects;
+    struct queue *queue;
+    size_t memory;                          /* object bytes held by open calls */
+    struct hostcall_get *waiting, **newest; /* for memory, oldest first */
+};
+
+/* One per row: performs the call, which the role allows, and finishes it now or later. */
+typedef void hostcall_handler(struct hostcalls *h, struct hostcall *call);
+hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3_delete,
+    hostcall_s3_list, hostcall_kv_get, hostcall_kv_set, hostcall_kv_incr, hostcall_kv_delete,
+    hostcall_lambda_invoke, hostcall_lambda_invoke_async;
+
+/* Ends the call with what `result` holds (0) and frees it, or with rc and err. */
+void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struct err *err);
+/* The function a lambda.* call names, qualifier "" when none. E_INVALID, E_NOT_FOUND. */
+int hostcall_function_name(struct hostcalls *h, struct hostcall *call, struct str *name,
+                           struct str *qualifier, struct err *err);
+
 #endif

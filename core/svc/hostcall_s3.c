@@ -1,0 +1,302 @@
+/* hostcall_s3: objects for functions: get, head, put, delete, list.
+ *
+ * A get holds the whole body it returns (at most HOSTCALL_BODY_MAX; larger objects are read by
+ * range). What all gets hold together is bounded by HOSTCALL_MEMORY_MAX: beyond it they wait their
+ * turn, oldest first. Small objects lie in their record and are answered at once. */
+#include "base/log.h"
+#include "base/rec.h"
+#include "svc/hostcall.h"
+#include "svc/hostcall_tags.h"
+
+enum { READ_MAX = 1024 * 1024, WRITE_MAX = 128 * 1024, LIST_MAX = 1000 };
+
+static void put_pair(struct buf *result, struct str name, struct str value)
+{
+    size_t mark = rec_begin(result, HC_META);
+    rec_put_str(result, 1, name);
+    rec_put_str(result, 2, value);
+    rec_end(result, mark);
+}
+
+static void put_meta(struct buf *result, const struct object_meta *m)
+{
+    struct str rest = m->user_meta, name, value;
+    rec_put_str(result, HC_ETAG, str_c(m->etag));
+    rec_put_u64(result, HC_SIZE, m->size);
+    rec_put_u64(result, HC_LAST_MODIFIED, (uint64_t)m->modified_ms);
+    if (m->content_type.n)
+        rec_put_str(result, HC_CONTENT_TYPE, m->content_type);
+    while (object_pair_next(&rest, &name, &value))
+        put_pair(result, name, value);
+}
+
+/* --- get and head ---------------------------------------------------------------------------- */
+
+struct hostcall_get {
+    struct hostcalls *h;
+    struct hostcall *call;
+    uint64_t blob, at;
+    int fd;
+    size_t count, left; /* bytes wanted, still to come */
+    struct buf result;  /* ends in the bytes of HC_BODY */
+    struct hostcall_get *next;
+};
+
+static void get_start(struct hostcall_get *g);
+
+static void get_end(struct hostcall_get *g, int rc)
+{
+    struct hostcalls *h = g->h;
+    blob_close(h->o.store, g->blob, g->fd);
+    h->memory -= g->count;
+    hostcall_end(g->call, rc, &g->result, NULL);
+    free(g);
+    while (h->waiting && h->memory + h->waiting->count <= HOSTCALL_MEMORY_MAX) {
+        struct hostcall_get *next = h->waiting;
+        h->waiting = next->next;
+        if (!h->waiting)
+            h->newest = &h->waiting;
+        get_start(next);
+    }
+}
+
+static void get_read(void *ctx, int rc, struct str bytes)
+{
+    struct hostcall_get *g = ctx;
+    if (rc == 0 && (bytes.n == 0 || bytes.n > g->left))
+        rc = E_IO;
+    if (rc == 0 && g->call->abandoned)
+        rc = E_ABORTED;
+    if (rc == 0) {
+        buf_add(&g->result, bytes);
+        g->at += bytes.n;
+        g->left -= bytes.n;
+    }
+    if (rc || g->left == 0)
+        get_end(g, rc);
+    else
+        blob_read(g->h->o.store, g->fd, g->at, g->left < READ_MAX ? g->left : READ_MAX, get_read,
+                  g);
+}
+
+static void get_start(struct hostcall_get *g)
+{
+    g->h->memory += g->count;
+    if (g->call->abandoned || !buf_reserve(&g->result, g->count + 6)) {
+        get_end(g, g->call->abandoned ? E_ABORTED : E_LIMIT);
+        return;
+    }
+    /* The head of the field; its bytes follow as they are read. */
+    size_t mark = rec_begin(&g->result, HC_BODY);
+    g->result.n += g->count;
+    rec_end(&g->result, mark);
+    g->result.n = mark;
+    blob_read(g->h->o.store, g->fd, g->at, g->left < READ_MAX ? g->left : READ_MAX, get_read, g);
+}
+
+/* The body is in a blob: opened (and so pinned) at once, read when there is memory for it. */
+static int get_blob(struct hostcalls *h, struct hostcall *call, uint64_t blob, uint64_t first,
+                    size_t count, struct buf *result)
+{
+    int rc = 0, fd = blob_open(h->o.store, blob, &rc);
+    if (fd < 0)
+        return rc ? rc : E_IO;
+    struct hostcall_get *g = calloc(1, sizeof *g);
+    if (!g)
+        fatal("out of memory");
+    *g = (struct hostcall_get){
+        .h = h,
+        .call = call,
+        .blob = blob,
+        .at = first,
+        .fd = fd,
+        .count = count,
+        .left = count,
+        .result = *result,
+    };
+    *result = BUF_INIT;
+    if (h->waiting || h->memory + count > HOSTCALL_MEMORY_MAX) {
+        *h->newest = g;
+        h->newest = &g->next;
+    } else {
+        get_start(g);
+    }
+    return 0;
+}
+
+/* Finds the object and the part that is asked for; *blob is 0 when the body is in result already.
+ */
+static int get_lookup(struct hostcalls *h, struct hostcall *call, struct buf *result,
+                      uint64_t *blob, uint64_t *first, uint64_t *count, struct err *err)
+{
+    struct object_meta m;
+    struct store_txn *t = store_read(h->o.store);
+    struct str range = rec_str(call->args, HC_RANGE);
+    int rc = object_get(t, rec_str(call->args, HC_BUCKET), rec_str(call->args, HC_KEY), &m);
+    *blob = 0;
+    if (rc == 0) {
+        *first = 0;
+        *count = m.size;
+        put_meta(result, &m);
+    }
+    if (rc == 0 && call->number == HC_S3_GET) {
+        int part = object_range(range, m.size, first, count);
+        rc = part < 0 ? part : 0;
+        if (rc == 0 && *count > HOSTCALL_BODY_MAX)
+            rc = err_set(err, E_LIMIT,
+                         "%llu bytes are more than the %d that one call returns: read by range",
+                         (unsigned long long)*count, HOSTCALL_BODY_MAX);
+        *blob = m.blob;
+        if (rc == 0 && (!*blob || *count == 0)) {
+            *blob = 0;
+            rec_put_str(result, HC_BODY,
+                        *count ? str_of(m.inline_body.p + *first, (size_t)*count) : STR(""));
+        }
+    }
+    store_read_end(t);
+    return rc;
+}
+
+void hostcall_s3_get(struct hostcalls *h, struct hostcall *call)
+{
+    struct buf result = BUF_INIT;
+    struct err err = {0};
+    uint64_t blob, first, count;
+    int rc = get_lookup(h, call, &result, &blob, &first, &count, &err);
+    if (rc == 0 && blob) {
+        rc = get_blob(h, call, blob, first, (size_t)count, &result);
+        if (rc == 0)
+            return;
+    }
+    hostcall_end(call, rc, &result, &err);
+}
+
+void hostcall_s3_head(struct hostcalls *h, struct hostcall *call)
+{
+    hostcall_s3_get(h, call); /* get_lookup takes no body for it */
+}
+
+/* --- put ------------------------------------------------------------------------------------- */
+
+struct putting {
+    struct hostcall *call;
+    struct object_put *put;
+    struct str left; /* of the body, which lies in the call's arguments */
+    bool finished;
+};
+
+static void put_done(void *ctx, int rc, const struct object_meta *m, const struct err *err)
+{
+    struct putting *p = ctx;
+    struct buf result = BUF_INIT;
+    if (rc == 0)
+        rec_put_str(&result, HC_ETAG, str_c(m->etag));
+    hostcall_end(p->call, rc, &result, err);
+    free(p);
+}
+
+/* A slice at a time, so that neither the copy nor the hash holds the loop. */
+static void put_more(void *ctx)
+{
+    struct putting *p = ctx;
+    if (p->finished)
+        return;
+    while (p->left.n) {
+        struct str part = str_of(p->left.p, p->left.n < WRITE_MAX ? p->left.n : WRITE_MAX);
+        p->left = str_from(p->left, part.n);
+        if (object_put_write(p->put, part) > OBJECT_PUT_HIGH)
+            return; /* goes on when drained */
+    }
+    p->finished = true;
+    object_put_finish(p->put, put_done, p);
+}
+
+void hostcall_s3_put(struct hostcalls *h, struct hostcall *call)
+{
+    struct buf meta = BUF_INIT;
+    struct str rest = call->args, v, body = rec_str(call->args, HC_BODY);
+    uint16_t tag;
+    struct err err = {0};
+    if (body.n > HOSTCALL_BODY_MAX) {
+        int rc = err_set(&err, E_LIMIT, "%zu bytes are more than the %d that one call stores",
+                         body.n, HOSTCALL_BODY_MAX);
+        hostcall_end(call, rc, NULL, &err);
+        return;
+    }
+    while (rec_next(&rest, &tag, &v))
+        if (tag == HC_META)
+            object_pair_put(&meta, rec_str(v, 1), rec_str(v, 2));
+    struct object_put_req req = {
+        .bucket = rec_str(call->args, HC_BUCKET),
+        .key = rec_str(call->args, HC_KEY),
+        .content_type = rec_str(call->args, HC_CONTENT_TYPE),
+        .user_meta = buf_str(&meta),
+        .if_none_match = rec_u64(call->args, HC_IF_NONE_MATCH, 0) == 1,
+        .request_id = call->request_id,
+        .peer = "127.0.0.1",
+        .principal = "AWS:lambda.amazonaws.com",
+        .hops = call->hops + 1,
+    };
+    struct putting *p = calloc(1, sizeof *p);
+    if (!p)
+        fatal("out of memory");
+    p->call = call;
+    p->left = body;
+    p->put = object_put_open(h->objects, &req);
+    buf_deinit(&meta);
+    object_put_on_drained(p->put, put_more, p);
+    put_more(p);
+}
+
+/* --- delete and list ---------------------------------------------------------------------------
+ */
+
+static void delete_done(void *ctx, int rc, bool existed, const struct err *err)
+{
+    struct buf result = BUF_INIT;
+    rec_put_u64(&result, HC_EXISTS, existed);
+    hostcall_end(ctx, rc, &result, err);
+}
+
+void hostcall_s3_delete(struct hostcalls *h, struct hostcall *call)
+{
+    object_delete(h->objects, rec_str(call->args, HC_BUCKET), rec_str(call->args, HC_KEY),
+                  call->request_id, "127.0.0.1", "AWS:lambda.amazonaws.com", delete_done, call);
+}
+
+static void list_entry(void *ctx, const struct object_meta *m)
+{
+    struct buf *result = ctx;
+    size_t mark = rec_begin(result, HC_ENTRY);
+    rec_put_str(result, HC_KEY, m->key);
+    rec_put_u64(result, HC_SIZE, m->size);
+    rec_put_str(result, HC_ETAG, str_c(m->etag));
+    rec_put_u64(result, HC_LAST_MODIFIED, (uint64_t)m->modified_ms);
+    rec_end(result, mark);
+}
+
+static void list_common(void *ctx, struct str prefix)
+{
+    rec_put_str(ctx, HC_COMMON_PREFIX, prefix);
+}
+
+void hostcall_s3_list(struct hostcalls *h, struct hostcall *call)
+{
+    struct buf result = BUF_INIT, last = BUF_INIT;
+    uint64_t limit = rec_u64(call->args, HC_LIMIT, LIST_MAX);
+    struct object_list l = {
+        .bucket = rec_str(call->args, HC_BUCKET),
+        .prefix = rec_str(call->args, HC_PREFIX),
+        .delimiter = rec_str(call->args, HC_DELIMITER),
+        .after = rec_str(call->args, HC_CURSOR),
+        .limit = limit == 0 || limit > LIST_MAX ? LIST_MAX : (size_t)limit,
+    };
+    bool truncated = false;
+    struct store_txn *t = store_read(h->o.store);
+    int rc = object_list(t, &l, list_entry, list_common, &result, &truncated, &last);
+    store_read_end(t);
+    if (rc == 0 && truncated)
+        rec_put_str(&result, HC_CURSOR, buf_str(&last));
+    buf_deinit(&last);
+    hostcall_end(call, rc, &result, NULL);
+}
