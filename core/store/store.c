@@ -55,6 +55,11 @@ void store_close(struct store *s)
     free(s);
 }
 
+uv_loop_t *store_loop(const struct store *s)
+{
+    return s->loop;
+}
+
 const char *store_dir(const struct store *s)
 {
     return s->dir;
