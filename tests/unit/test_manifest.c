@@ -19,8 +19,6 @@ static int parse(const char *text)
     return rc;
 }
 
-#define assert_str(s, z) assert_true(str_is(s, z))
-
 static void reads_every_member(void **state)
 {
     (void)state;
