@@ -161,7 +161,7 @@ static struct upload *upload_of(struct http_req *req)
 
 static void body_data(struct http_req *req, struct str bytes)
 {
-    if (object_put_write(upload_of(req)->put, bytes) > OBJECT_PUT_HIGH)
+    if (!object_put_write(upload_of(req)->put, bytes))
         http_body_pause(req);
 }
 

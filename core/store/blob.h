@@ -18,6 +18,9 @@ struct blob_writer *blob_create(struct store *s);
 /* Queues a copy of bytes to be written; returns the bytes now waiting. The caller pauses its source
  * above 1 MiB and resumes in `drained`. */
 size_t blob_write(struct blob_writer *w, struct str bytes);
+/* Another bound than 1 MiB, for callers that hold memory of their own for the same bytes. At least
+ * 256 KiB. */
+void blob_pause_above(struct blob_writer *w, size_t bytes);
 void blob_on_drained(struct blob_writer *w, void (*drained)(void *ctx), void *ctx);
 /* Writes the rest, fsyncs file and folder on the pool, then done(ctx, rc, id, size). The writer is
  * gone after done. On rc != 0 the file has been removed. The file has no reference yet: the next

@@ -31,7 +31,7 @@ struct blob_writer {
     uint64_t id, size; /* size: bytes in the file */
     int fd, rc;        /* the pool's while working */
     struct piece *first, *last;
-    size_t waiting;
+    size_t waiting, pause_above;
     struct piece *taken; /* what the pool is writing */
     size_t taken_bytes;
     bool working, paused, finishing, aborted;
@@ -60,7 +60,13 @@ struct blob_writer *blob_create(struct store *s)
     w->id = store_new_id(s);
     w->fd = -1;
     w->work.data = w;
+    w->pause_above = PAUSE;
     return w;
+}
+
+void blob_pause_above(struct blob_writer *w, size_t bytes)
+{
+    w->pause_above = bytes < PIECE ? PIECE : bytes;
 }
 
 size_t blob_write(struct blob_writer *w, struct str bytes)
@@ -81,7 +87,7 @@ size_t blob_write(struct blob_writer *w, struct str bytes)
         bytes = str_from(bytes, n);
     }
     step(w);
-    w->paused = w->waiting > PAUSE;
+    w->paused = w->waiting > w->pause_above;
     return w->waiting;
 }
 

@@ -13,7 +13,6 @@ enum {
     OBJECT_INLINE_MAX = 16 * 1024,
     OBJECT_USER_META_MAX = 2048, /* bytes of names and values, as S3 counts them */
     OBJECT_HEADERS_MAX = 8192,
-    OBJECT_PUT_HIGH = 256 * 1024, /* bytes waiting in a put above which the source pauses */
 };
 
 struct objects;
@@ -69,12 +68,10 @@ struct object_put_req {
 int object_meta_check(const struct object_put_req *r);
 /* Never NULL; what is wrong with the request is told by object_put_finish. */
 struct object_put *object_put_open(struct objects *o, const struct object_put_req *r);
-/* Copies; returns bytes waiting (pause above OBJECT_PUT_HIGH). Hashes off the loop for large
- * bodies.
- */
-size_t object_put_write(struct object_put *p, struct str bytes);
-/* `drained` is called from the loop each time the waiting bytes have gone; ctx stays the caller's.
- */
+/* Copies. False: enough waits, the source should pause until `drained` (what comes meanwhile is
+ * still taken). Large bodies are hashed off the loop. */
+bool object_put_write(struct object_put *p, struct str bytes);
+/* Called from the loop after writes that answered false; ctx stays the caller's. */
 void object_put_on_drained(struct object_put *p, void (*drained)(void *ctx), void *ctx);
 /* Commits. done(ctx, rc, meta, err): meta valid during the call; may be called before this returns.
  * p is gone afterwards. */

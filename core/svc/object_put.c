@@ -1,14 +1,14 @@
 /* object_put: one upload, from its first byte to the commit.
  *
  *   write -> small: kept in memory, hashed at the end
- *         -> large: copied to a blob writer and, in runs of 128 KiB, hashed on the pool
+ *         -> large: copied to a blob writer and, in runs of 64 KiB, hashed on the pool
  *   finish -> hashes ready -> checks -> blob synced -> one job: record, references, events -> done
  *
  * A large body's MD5 runs beside its CRC-32 and SHA-256 on two pool threads over the same run of
- * bytes, while the next run fills and the blob writer writes; what waits is reported, so that the
- * source pauses and a transfer of any size holds less than 1 MiB. The digests are compared before
- * anything is committed: a body that is not what its sender said leaves no record, no event and no
- * file.
+ * bytes, while the next run fills and the blob writer writes; the source is told to pause when
+ * either falls behind, so that a transfer of any size holds less than 1 MiB. The digests are
+ * compared before anything is committed: a body that is not what its sender said leaves no record,
+ * no event and no file.
  *
  * The event is queued before the record is written: a full queue is then a clean refusal. */
 #include <string.h>
@@ -24,7 +24,8 @@
 #include "svc/object_rows.h"
 
 enum {
-    HASH_RUN = 128 * 1024,     /* bytes that go to the pool together */
+    HASH_RUN = 64 * 1024,      /* bytes that go to the pool together */
+    BLOB_PAUSE = 448 * 1024,   /* the blob writer holds two of its pieces, not five */
     PUT_ARENA_MAX = 64 * 1024, /* copies of the request's strings */
     DIGESTS_FAST = 0,          /* works[]: MD5 */
     DIGESTS_OTHER = 1,         /* works[]: CRC-32 and SHA-256 */
@@ -45,11 +46,11 @@ struct object_put {
     enum put_state state;
     struct object_put_req req; /* strings in the arena */
 
-    int refused; /* what object_put_open found wrong */
+    int refused; /* what was found wrong before the end */
     uint64_t size;
     struct buf small;         /* the body so far, while it may stay inline */
     struct blob_writer *blob; /* NULL while small */
-    size_t blob_waiting;
+    bool blob_behind;         /* its drained callback is due */
 
     struct hash *md5, *sha256; /* sha256 NULL when not asked for */
     uint32_t crc;
@@ -124,9 +125,10 @@ static void put_free(struct object_put *p)
 /* --- bytes --------------------------------------------------------------------------------------
  */
 
-static size_t waiting(const struct object_put *p)
+/* Should the source wait? */
+static bool is_behind(const struct object_put *p)
 {
-    return p->filling.n + (p->working ? p->hashing.n : 0) + p->blob_waiting;
+    return p->blob_behind || (p->working && p->filling.n >= HASH_RUN);
 }
 
 static void hash_fast(uv_work_t *w)
@@ -171,7 +173,7 @@ static void hash_next(struct object_put *p, size_t at_least)
 
 static void tell_drained(struct object_put *p)
 {
-    if (!p->source_waits || p->state != PUT_OPEN || p->working || p->blob_waiting)
+    if (!p->source_waits || p->state != PUT_OPEN || is_behind(p))
         return;
     p->source_waits = false;
     if (p->drained)
@@ -181,7 +183,7 @@ static void tell_drained(struct object_put *p)
 static void blob_drained(void *ctx)
 {
     struct object_put *p = ctx;
-    p->blob_waiting = 0;
+    p->blob_behind = false;
     tell_drained(p);
 }
 
@@ -189,8 +191,10 @@ static void add_large(struct object_put *p, struct str bytes)
 {
     if (bytes.n == 0)
         return;
-    p->blob_waiting = blob_write(p->blob, bytes);
+    p->blob_behind = blob_write(p->blob, bytes) > BLOB_PAUSE;
     buf_add(&p->filling, bytes);
+    if (p->filling.rc) /* no memory: the digests would be of something else */
+        p->refused = E_INTERNAL;
     hash_next(p, HASH_RUN);
 }
 
@@ -198,24 +202,26 @@ static void become_large(struct object_put *p)
 {
     p->works[0].data = p->works[1].data = p;
     p->blob = blob_create(p->o->store);
+    blob_pause_above(p->blob, BLOB_PAUSE);
     blob_on_drained(p->blob, blob_drained, p);
     add_large(p, buf_str(&p->small));
     buf_deinit(&p->small);
 }
 
-size_t object_put_write(struct object_put *p, struct str bytes)
+bool object_put_write(struct object_put *p, struct str bytes)
 {
     p->size += bytes.n;
     if (!p->blob && p->size <= OBJECT_INLINE_MAX) {
         buf_add(&p->small, bytes);
-        return 0;
+        if (p->small.rc)
+            p->refused = E_INTERNAL;
+        return true;
     }
     if (!p->blob)
         become_large(p);
     add_large(p, bytes);
-    size_t n = waiting(p);
-    p->source_waits = n > OBJECT_PUT_HIGH;
-    return n;
+    p->source_waits = is_behind(p);
+    return !p->source_waits;
 }
 
 void object_put_on_drained(struct object_put *p, void (*drained)(void *ctx), void *ctx)
