@@ -204,7 +204,7 @@ static void put_more(void *ctx)
     while (p->left.n) {
         struct str part = str_of(p->left.p, p->left.n < WRITE_MAX ? p->left.n : WRITE_MAX);
         p->left = str_from(p->left, part.n);
-        if (object_put_write(p->put, part) > OBJECT_PUT_HIGH)
+        if (!object_put_write(p->put, part))
             return; /* goes on when drained */
     }
     p->finished = true;
