@@ -350,7 +350,8 @@ void conn_settle(struct http_conn *c)
     if (kind != c->deadline.kind || (c->progress && !total))
         deadline_set(&c->server->deadlines, &c->deadline, kind);
     c->progress = false;
-    if (c->state == CONN_IDLE && c->in_n && out_waiting(c) == 0)
+    bool due = (c->state == CONN_IDLE && c->in_n) || (c->handed && c->req->drained);
+    if (due && out_waiting(c) == 0)
         conn_wake(c);
 }
 

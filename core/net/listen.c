@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -195,6 +196,7 @@ struct http_server *http_listen(uv_loop_t *loop, const char *address, http_reque
                  errno == EADDRINUSE ? "address in use" : strerror(errno));
         return NULL;
     }
+    signal(SIGPIPE, SIG_IGN); /* a client that has gone is an error of the write, not a signal */
     struct http_server *s = server_new(loop, fd);
     s->cb = cb;
     s->ctx = ctx;
