@@ -1,5 +1,5 @@
 std = "luajit"
-max_line_length = 100
+max_line_length = 120
 -- what a function sees without require
 read_globals = {
     "json", "log", "http", "s3", "kv", "cache", "lambda", "events", "crypto", "base64", "hex",

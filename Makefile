@@ -30,7 +30,12 @@ OBJ   = $(SRC:core/%.c=$(BUILD)/obj/%.o)
 LIB   = $(BUILD)/libperilune.a
 UNIT  = $(patsubst tests/unit/%.c, $(BUILD)/unit/%, $(wildcard tests/unit/test_*.c))
 EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua) $(filter-out %/README.md, $(wildcard blueprints/*/*)))
-FORMAT = $(wildcard core/*.[ch] core/*/*.[ch] tests/*/*.[ch])
+
+# One short line a file; `make V=1` shows the commands.
+V ?= 0
+ifeq ($(V), 0)
+say = @echo '  $(1) $@';
+endif
 
 all: $(BUILD)/perilune
 
@@ -39,28 +44,28 @@ $(BUILD)/perilune: $(BUILD)/perilune.full
 	$(OBJCOPY) $(STRIP) --add-gnu-debuglink=$@.debug $< $@
 
 $(BUILD)/perilune.full: $(BUILD)/obj/main.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ)) $(BUILD)/obj/embed.o
-	rm -f $@ && ar rcs $@ $^
+	$(call say,ar  )rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/obj/%.o: core/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  )$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The list is part of the file's content, so that removing a blueprint rebuilds it too.
 $(BUILD)/gen/embed.c: packaging/embed.sh $(EMBED) $(BUILD)/gen/embed.list
-	sh packaging/embed.sh $(EMBED) > $@.new && mv $@.new $@
+	$(call say,gen )sh packaging/embed.sh $(EMBED) > $@.new && mv $@.new $@
 $(BUILD)/gen/embed.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' > $@
 $(BUILD)/obj/embed.o: $(BUILD)/gen/embed.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  )$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
 unit: $(UNIT)
 	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
@@ -84,12 +89,7 @@ asan:
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
 lint:
-	clang-format --dry-run -Werror $(FORMAT)
-	sh tests/layers.sh
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability --inline-suppr \
-	    --library=tests/cppcheck.cfg \
-	    --suppressions-list=tests/cppcheck.txt -j2 -Icore -D_GNU_SOURCE core
-	@if command -v luacheck >/dev/null; then luacheck -q lua blueprints; else echo 'lint: luacheck is not installed: Lua was not checked'; fi
+	@sh tests/lint.sh
 
 compile_commands.json: FORCE
 	@sh packaging/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(SRC) > $@

@@ -1,8 +1,8 @@
 /* main: which of its roles this process plays.
  *
- * One binary is the command line, the server and, executed again by the server, the zygote that forks
- * runners. Layers reach upwards only through what is handed down here: the zygote is given the
- * runner's entry. */
+ * One binary is the command line, the server and, executed again by the server, the zygote that
+ * forks runners. Layers reach upwards only through what is handed down here: the zygote is given
+ * the runner's entry. */
 #include "cli/cli.h"
 #include "proc/zygote.h"
 #include "runner/runner.h"

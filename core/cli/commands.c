@@ -1,0 +1,69 @@
+/* commands: the list that help prints and the parser searches, in the order of a first day.
+ *
+ * serve and jail-test read their own arguments: they start the server's side of this binary. */
+#include "cli/commands.h"
+
+#include "cli/cmd_serve.h"
+#include "proc/jail.h"
+
+/* With its name as argv[0]. */
+static int run_serve(struct cli *cli)
+{
+    static char name[] = "serve";
+    char **argv = calloc((size_t)cli->arg_count + 2, sizeof *argv);
+    if (!argv)
+        return CLI_FAILED;
+    argv[0] = name;
+    for (int i = 0; i < cli->arg_count; i++)
+        argv[1 + i] = cli->args[i];
+    int rc = cmd_serve(cli->arg_count + 1, argv);
+    free(argv);
+    return rc;
+}
+
+/* The numbers alone. */
+static int run_jail_test(struct cli *cli)
+{
+    return jail_test(cli->arg_count, cli->args);
+}
+
+static const struct cli_command serve = {
+    .name = "serve",
+    .args = "[FLAGS...]",
+    .help = "run the server in the foreground ('serve --help' lists its flags)",
+    .kind = CLI_RAW,
+    .run = run_serve,
+};
+
+static const struct cli_command jail_test_row = {
+    .name = "jail-test",
+    .args = "N [ARG...]",
+    .help = "try one system call inside a function's jail",
+    .kind = CLI_RAW,
+    .run = run_jail_test,
+};
+
+const struct cli_command *const cli_commands[] = {
+    &serve,
+    &cmd_deploy,
+    &cmd_invoke,
+    &cmd_logs,
+    &cmd_list,
+    &cmd_get,
+    &cmd_rm,
+    &cmd_blueprint_list,
+    &cmd_blueprint_show,
+    &cmd_blueprint_new,
+    &cmd_blueprint_remove,
+    &cmd_bucket_ls,
+    &cmd_bucket_cp,
+    &cmd_bucket_mb,
+    &cmd_bucket_rm,
+    &cmd_aws,
+    &cmd_env,
+    &cmd_status,
+    &jail_test_row,
+    &cmd_version,
+    &cmd_help,
+    NULL,
+};

@@ -1,0 +1,12 @@
+/* commands: every command's row, each defined in the file named after it. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_command cmd_aws, cmd_blueprint_list, cmd_blueprint_new,
+    cmd_blueprint_remove, cmd_blueprint_show, cmd_bucket_cp, cmd_bucket_ls, cmd_bucket_mb,
+    cmd_bucket_rm, cmd_deploy, cmd_env, cmd_get, cmd_help, cmd_invoke, cmd_list, cmd_logs, cmd_rm,
+    cmd_status, cmd_version;
+
+#endif
