@@ -63,7 +63,8 @@ struct str call_query(struct call *c, const char *name);
 /* Request header; p NULL when absent. */
 struct str call_header(const struct call *c, const char *name);
 
-/* Extra response header; copied. Before the reply. */
+/* Extra response header, before the reply. The value is copied; name is a literal or in the arena.
+ */
 void call_set_header(struct call *c, const char *name, struct str value);
 /* BODY_STREAM only, before anything that the body does is made to last: hands over the hex SHA-256
  * of what came. 0, or E_BAD_SHA256 / E_BAD_SIGNATURE. (S3 handlers may instead give expect_sha256

@@ -49,7 +49,8 @@ struct op {
     void (*handler)(struct call *c);
 };
 
-/* All rows, in the order of ops.def. */
+/* All rows, in the order of ops.def (ops.c); at most GATE_OPS_MAX. */
+enum { GATE_OPS_MAX = 256 };
 extern const struct op gate_ops[];
 extern const size_t gate_op_count;
 

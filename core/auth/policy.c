@@ -613,3 +613,19 @@ enum policy_effect policy_eval_all(struct policy *const *p, size_t n, const stru
     }
     return all;
 }
+
+int policy_denied(struct err *err, struct str principal, struct str action, struct str resource,
+                  enum policy_effect effect)
+{
+    struct str shown = str_of(resource.p, resource.n < 300 ? resource.n : 300);
+    struct str who = principal.n ? principal : STR("anonymous");
+    if (effect == POLICY_DENY)
+        return err_set(err, E_DENIED,
+                       "User: %.*s is not authorized to perform: %.*s on resource: %.*s with an "
+                       "explicit deny in an identity-based policy",
+                       STR_FMT(who), STR_FMT(action), STR_FMT(shown));
+    return err_set(err, E_DENIED,
+                   "User: %.*s is not authorized to perform: %.*s on resource: %.*s because no "
+                   "identity-based policy allows the %.*s action",
+                   STR_FMT(who), STR_FMT(action), STR_FMT(shown), STR_FMT(action));
+}

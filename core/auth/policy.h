@@ -38,5 +38,9 @@ struct policy_query {
 enum policy_effect policy_eval(const struct policy *p, const struct policy_query *q);
 /* Deny if any denies, else allow if any allows. */
 enum policy_effect policy_eval_all(struct policy *const *p, size_t n, const struct policy_query *q);
+/* The text AWS gives for a refusal: who may not do what on which resource, and whether it is a Deny
+ * or the lack of an Allow. Returns E_DENIED. */
+int policy_denied(struct err *err, struct str principal, struct str action, struct str resource,
+                  enum policy_effect effect);
 
 #endif

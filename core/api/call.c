@@ -1,0 +1,102 @@
+/* call: what handlers ask of a request: its fields, its headers, one more permission.
+ *
+ * The query is decoded once, when the gate parses the request; a form's fields are put behind it. A
+ * field is found by walking: there are rarely more than ten. Names may repeat; the first counts. */
+#include "api/gate_call.h"
+#include "auth/arn.h"
+#include "base/codec.h"
+
+enum { FIELDS_MAX = 2000 };
+
+/* s decoded into the arena; '+' is a blank. false on a broken escape or a full arena. */
+static bool decoded(struct arena *a, struct str s, struct str *out)
+{
+    if (str_index(s, '%', 0) < 0 && str_index(s, '+', 0) < 0) {
+        *out = s;
+        return true;
+    }
+    struct buf b;
+    buf_init(&b, s.n + 1);
+    bool ok = uri_decode(&b, s, true);
+    if (ok)
+        *out = arena_dup(a, buf_str(&b));
+    buf_deinit(&b);
+    return ok && out->p;
+}
+
+int call_fields(struct call *c, struct str text, struct err *err)
+{
+    struct call_private *v = c->private_;
+    size_t n = v->param_count + 1;
+    if (text.n == 0)
+        return 0;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == '&';
+    if (n > FIELDS_MAX)
+        return err_set(err, E_BAD_REQUEST, "More than %d parameters.", FIELDS_MAX);
+    struct call_param *all = arena_alloc(c->arena, n * sizeof *all);
+    if (!all)
+        return E_LIMIT;
+    if (v->param_count)
+        memcpy(all, v->params, v->param_count * sizeof *all);
+    v->params = all;
+    while (text.n) {
+        struct str value = str_cut(&text, '&'), name = str_cut(&value, '=');
+        struct call_param *p = &all[v->param_count];
+        if (name.n == 0 && !value.p)
+            continue;
+        if (!decoded(c->arena, name, &p->name) ||
+            !decoded(c->arena, value.p ? value : STR(""), &p->value))
+            return err_set(err, E_BAD_URI, "A parameter is not percent-encoded correctly.");
+        v->param_count++;
+    }
+    return 0;
+}
+
+struct str call_query(struct call *c, const char *name)
+{
+    const struct call_private *v = c->private_;
+    struct str want = str_c(name);
+    for (size_t i = 0; i < v->param_count; i++)
+        if (str_eq(v->params[i].name, want))
+            return v->params[i].value;
+    return (struct str){NULL, 0};
+}
+
+struct str call_header(const struct call *c, const char *name)
+{
+    return http_header(c->req, name);
+}
+
+int call_authorise(struct call *c, const char *action, struct str resource, struct err *err)
+{
+    const struct identity *who = &c->who;
+    struct policy_key keys[] = {
+        {STR("aws:principalarn"), who->arn},
+        {STR("aws:principalaccount"), STR(ACCOUNT_ID)},
+        {STR("aws:userid"), who->user_id},
+    };
+    struct policy_query q = {
+        .action = str_c(action),
+        .resource = resource,
+        .principal = who->arn,
+        .keys = keys,
+        .key_count = who->arn.n ? sizeof keys / sizeof *keys : 0,
+    };
+    if (who->root)
+        return 0;
+    enum policy_effect effect = policy_eval_all(who->policies, who->policy_count, &q);
+    return effect == POLICY_ALLOW ? 0 : policy_denied(err, who->arn, q.action, resource, effect);
+}
+
+int call_body_check(struct call *c, struct str sha256_hex, struct err *err)
+{
+    struct call_private *v = c->private_;
+    if (c->expect_sha256.p && !str_eq(c->expect_sha256, sha256_hex))
+        return err_set(err, E_BAD_SHA256, "%s", err_row(E_BAD_SHA256)->text);
+    if (v->verified)
+        return 0;
+    int rc = gate_verify(c, sha256_hex, err);
+    v->verified = rc == 0;
+    return rc;
+}

@@ -1,0 +1,350 @@
+/* gate: walks a request through the fixed steps, on a row of ops.def.
+ *
+ *   parse         query and headers, once
+ *   authenticate  who signs; at once when the head holds (or the lack of a body gives) the
+ * payload's hash, else when the body has been hashed: no handler runs before route         the row
+ * (a form's Action is known only after its body) authorise     the row's action on the row's
+ * resource (likewise, when the resource lies in the body) limit         from the head alone, so
+ * that nobody is told to continue with what is too large take body     collected, or left to a
+ * streaming handler, or none check, parse  hash, signature, JSON; off the loop above 64 KiB handler
+ *
+ * Default deny: each step ends the call with an error of the row's protocol, or lets it pass. The
+ * order matters in two places. An unknown key is refused before a body is taken, after work that
+ * costs what a wrong signature costs. And a streaming row of a service whose clients send no
+ * payload hash runs its handler with an identity that is only claimed: call_body_check closes that
+ * gap, and the handler must call it before anything lasts.
+ *
+ * Bodies that wait in memory are bounded together: BUDGET over all requests in flight. */
+#include "api/gate_call.h"
+#include "api/health.h"
+#include "auth/arn.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+
+enum { SMALL = 64 * 1024 };
+static const uint64_t BUDGET = 384 * 1024 * 1024;
+static uint64_t budget_used;
+
+#define EMPTY_SHA256 STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+/* --- parse ------------------------------------------------------------------------------------
+ */
+
+static struct call *call_new(struct http_req *req, struct services *svc)
+{
+    struct call *c = arena_zalloc(req->arena, sizeof *c);
+    struct call_private *v = arena_zalloc(req->arena, sizeof *v);
+    struct sigv4_header *h = arena_alloc(req->arena, (req->header_count + 1) * sizeof *h);
+    if (!c || !v || !h)
+        return NULL;
+    *c = (struct call){.req = req, .svc = svc, .arena = req->arena, .private_ = v};
+    for (size_t i = 0; i < req->header_count; i++) {
+        h[i] = (struct sigv4_header){req->headers[i].name, req->headers[i].value};
+        if (str_ieq(h[i].name, STR("host")))
+            h[i].value = req->host; /* of an absolute-form target: its authority */
+    }
+    v->sig = (struct sigv4_request){req->method, req->path, req->query, h, req->header_count};
+    v->headers_end = &v->headers;
+    v->began_ns = clock_mono_ns();
+    c->protocol = route_guess(req);
+    req->user = c;
+    return c;
+}
+
+/* --- authenticate -----------------------------------------------------------------------------
+ */
+
+/* The identity behind an access key, and its secret; false: no such key. */
+static bool find_key(struct call *c, struct str access_key)
+{
+    struct services *svc = c->svc;
+    if (!svc->root_access_key.n || !str_eq(access_key, svc->root_access_key))
+        return false;
+    c->private_->secret = svc->root_secret;
+    c->who = (struct identity){.arn = STR("arn:aws:iam::" ACCOUNT_ID ":root"),
+                               .user_id = STR(ACCOUNT_ID),
+                               .access_key = svc->root_access_key,
+                               .root = true};
+    return true;
+}
+
+int gate_verify(struct call *c, struct str payload_hash, struct err *err)
+{
+    struct call_private *v = c->private_;
+    int rc = sigv4_verify(&v->sig, &v->claim, v->secret, payload_hash, clock_wall_ms(), err);
+    if (rc == E_BAD_SIGNATURE && !v->secret.p)
+        return err_set(err, E_BAD_ACCESS_KEY, "%s",
+                       c->protocol == PROTO_S3
+                           ? "The AWS Access Key Id you provided does not exist in our records."
+                           : err_row(E_BAD_ACCESS_KEY)->text);
+    return rc;
+}
+
+static bool is_sha256(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+            return false;
+    return s.n == 64;
+}
+
+/* x-amz-content-sha256 as given: one of the forms this protocol knows? */
+static int check_payload_form(struct call *c, struct str given, struct err *err)
+{
+    bool s3 = c->protocol == PROTO_S3;
+    if (!given.p)
+        return s3 ? err_set(err, E_BAD_REQUEST,
+                            "Missing required header for this request: x-amz-content-sha256")
+                  : 0;
+    if (is_sha256(given) ||
+        (s3 && (str_is(given, "UNSIGNED-PAYLOAD") || str_starts(given, STR("STREAMING-")))))
+        return 0;
+    return err_set(err, E_BAD_REQUEST, "x-amz-content-sha256 must be %sa valid sha256 value.",
+                   s3 ? "UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD or " : "");
+}
+
+static int anonymous(struct call *c, struct err *err)
+{
+    return c->protocol == PROTO_S3 ? err_set(err, E_DENIED, "Access Denied")
+                                   : err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
+}
+
+static int authenticate(struct call *c, struct err *err)
+{
+    struct call_private *v = c->private_;
+    struct sigv4_claim *claim = &v->claim;
+    if (!sigv4_present(&v->sig) && !call_header(c, "authorization").p)
+        return anonymous(c, err);
+    int rc = sigv4_claim(&v->sig, claim, err);
+    if (rc)
+        return rc;
+    route_protocol(claim->service, &c->protocol);
+    rc = check_payload_form(c, claim->content_sha256, err);
+    if (rc)
+        return rc;
+    /* No session has been given out, so no token can be good. */
+    bool known = find_key(c, claim->access_key) && !claim->session_token.n;
+    if (!known)
+        v->secret = (struct str){NULL, 0};
+    if (claim->content_sha256.p) {
+        rc = gate_verify(c, claim->content_sha256, err);
+        if (is_sha256(claim->content_sha256))
+            c->expect_sha256 = claim->content_sha256;
+    } else if (c->req->content_length == 0 || !known) {
+        rc = gate_verify(c, EMPTY_SHA256, err);
+    } else {
+        return 0; /* once the body is hashed */
+    }
+    v->verified = rc == 0;
+    if (rc == 0 && str_starts(claim->content_sha256, STR("STREAMING-")))
+        return err_set(err, E_NOT_IMPLEMENTED,
+                       "Bodies in signed or trailing chunks are not implemented: %.*s",
+                       (int)(claim->content_sha256.n < 80 ? claim->content_sha256.n : 80),
+                       claim->content_sha256.p);
+    return rc;
+}
+
+/* --- route, authorise, limit ------------------------------------------------------------------
+ */
+
+static int route(struct call *c, struct err *err)
+{
+    struct str service = c->private_->claim.service;
+    enum protocol p;
+    if (!route_protocol(service, &p))
+        return err_set(err, E_UNKNOWN_ACTION, "The service \"%.*s\" is not served here.",
+                       STR_FMT(service));
+    return route_find(c, err);
+}
+
+static int authorise(struct call *c, struct err *err)
+{
+    struct str resource;
+    if (!*c->op->action)
+        return 0;
+    int rc = resource_arn(c, &resource);
+    return rc ? rc : call_authorise(c, c->op->action, resource, err);
+}
+
+static uint64_t body_limit(const struct op *op)
+{
+    return op->body == BODY_NONE ? SMALL : op->body_limit;
+}
+
+static int too_large(const struct op *op, struct err *err)
+{
+    int code = op->body == BODY_PAYLOAD ? E_PAYLOAD_LIMIT : E_LIMIT;
+    return err_set(err, code, "%s", err_row(code)->text);
+}
+
+static int limit(struct call *c, struct err *err)
+{
+    struct call_private *v = c->private_;
+    uint64_t max = body_limit(c->op);
+    int64_t announced = c->req->content_length;
+    if (max && announced > 0 && (uint64_t)announced > max)
+        return too_large(c->op, err);
+    if (c->op->body == BODY_STREAM || announced == 0)
+        return 0;
+    uint64_t want = announced > 0 ? (uint64_t)announced : max;
+    if (want <= SMALL)
+        return 0;
+    if (budget_used + want > BUDGET)
+        return err_set(err, E_BUSY, "%s", err_row(E_BUSY)->text);
+    budget_used += want;
+    v->budget = want;
+    return 0;
+}
+
+/* --- the body ---------------------------------------------------------------------------------
+ */
+
+/* Hash, signature, JSON. Touches nothing that another thread may: runs on the loop or on the pool.
+ */
+static void examine(struct call *c)
+{
+    struct call_private *v = c->private_;
+    int rc = 0;
+    if (c->expect_sha256.p || !v->verified) {
+        sha256_hex(c->body, v->sha256);
+        rc = call_body_check(c, str_of(v->sha256, 64), v->json_err);
+    }
+    if (rc == 0 && c->op->body == BODY_JSON) {
+        v->json = json_parse(c->body.n ? c->body : STR("{}"), v->json_err);
+        if (!v->json)
+            rc = E_BAD_JSON;
+        else if (!json_is_object(v->json))
+            rc = err_set(v->json_err, E_BAD_JSON,
+                         "Could not parse request body into json: not an object");
+    }
+    v->json_rc = rc;
+}
+
+/* Loop thread again: what is left before the handler. */
+static void examined(struct call *c)
+{
+    struct call_private *v = c->private_;
+    struct err *err = v->json_err;
+    int rc = v->json_rc;
+    bool late = resource_in_body(c->op);
+    c->json = v->json;
+    if (rc == 0 && c->op->body == BODY_FORM) {
+        rc = call_fields(c, c->body, err);
+        if (rc == 0)
+            rc = route_action(c, err);
+        late = true;
+    }
+    if (rc == 0 && late)
+        rc = authorise(c, err);
+    if (rc)
+        call_error(c, rc, err);
+    else
+        c->op->handler(c);
+}
+
+static void work_run(uv_work_t *w)
+{
+    examine(w->data);
+}
+
+static void work_done(uv_work_t *w, int status)
+{
+    struct call *c = w->data;
+    if (status)
+        call_error(c, E_SHUTDOWN, NULL);
+    else
+        examined(c);
+}
+
+static void body_collected(struct http_req *req, int rc, struct str body)
+{
+    struct call *c = req->user;
+    struct call_private *v = c->private_;
+    v->json_err = arena_zalloc(c->arena, sizeof *v->json_err);
+    if (rc == 0 && !v->json_err)
+        rc = E_LIMIT;
+    if (rc == E_LIMIT && c->op->body == BODY_PAYLOAD)
+        rc = E_PAYLOAD_LIMIT;
+    if (rc) {
+        call_error(c, rc, NULL);
+        return;
+    }
+    c->body = body;
+    if (body.n <= SMALL) {
+        examine(c);
+        examined(c);
+        return;
+    }
+    v->work.data = c;
+    uv_queue_work(c->svc->loop, &v->work, work_run, work_done);
+}
+
+static void take_body(struct call *c)
+{
+    if (c->op->body == BODY_STREAM)
+        c->op->handler(c);
+    else
+        http_body_collect(c->req, body_limit(c->op), body_collected);
+}
+
+/* --- the walk ---------------------------------------------------------------------------------
+ */
+
+/* What is answered without an identity, or judges identity by itself. */
+static bool open_path(struct services *svc, struct http_req *req)
+{
+    bool reading = str_is(req->method, "GET") || str_is(req->method, "HEAD");
+    if (str_is(req->method, "OPTIONS") && str_is(req->path, "*"))
+        http_reply(req, 204, NULL, 0, STR(""));
+    else if (str_is(req->path, "/healthz") && reading)
+        health_reply(svc, req);
+    else if (str_is(req->path, "/metrics") && reading && health_is_local(req))
+        health_metrics(svc, req);
+    else if (str_starts(req->path, STR("/url/")))
+        url_request(svc, req);
+    else
+        return false;
+    return true;
+}
+
+void gate_request(struct http_req *req, void *ctx)
+{
+    struct err err = {0};
+    if (open_path(ctx, req))
+        return;
+    struct call *c = call_new(req, ctx);
+    if (!c) {
+        http_reply(req, 503, NULL, 0, STR(""));
+        return;
+    }
+    int rc = call_fields(c, req->query, &err);
+    if (rc == 0)
+        rc = authenticate(c, &err);
+    if (rc == 0 && str_is(req->path, "/metrics") && c->private_->verified && c->who.root) {
+        gate_settle(c, 200);
+        health_metrics(ctx, req);
+        return;
+    }
+    if (rc == 0)
+        rc = route(c, &err);
+    if (rc == 0 && c->op->body != BODY_FORM && !resource_in_body(c->op))
+        rc = authorise(c, &err);
+    if (rc == 0)
+        rc = limit(c, &err);
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        take_body(c);
+}
+
+void gate_settle(struct call *c, int status)
+{
+    struct call_private *v = c->private_;
+    health_count(c->op, status, clock_mono_ns() - v->began_ns);
+    budget_used -= v->budget;
+    v->budget = 0;
+    json_decref(v->json);
+    v->json = c->json = NULL;
+}

@@ -1,0 +1,69 @@
+/* gate_call: what the gate keeps about a call besides what handlers see, and the steps that lie in
+ * files of their own. Included by gate.c, route.c, resource.c, call.c and the reply files only. */
+#ifndef API_GATE_CALL_H
+#define API_GATE_CALL_H
+
+#include "api/gate.h"
+#include "auth/sigv4.h"
+
+struct call_param {
+    struct str name, value; /* decoded, in the arena */
+};
+
+struct call_header {
+    const char *name;
+    struct str value;
+    struct call_header *next;
+};
+
+struct call_private {
+    struct sigv4_request sig; /* the request as sigv4 reads it */
+    struct sigv4_claim claim;
+    struct str secret;         /* of the claimed key; p NULL: unknown */
+    bool verified;             /* the signature has been checked */
+    struct call_param *params; /* of the query, then of the form */
+    size_t param_count;
+    struct call_header *headers, **headers_end; /* of the reply */
+    size_t header_count;
+    uint64_t budget; /* bytes of the gate's budget for bodies that this call holds */
+    uint64_t began_ns;
+    int stream_status; /* of a reply that is under way */
+    /* set on the pool or in place: see gate.c */
+    uv_work_t work;
+    char sha256[65];
+    json_t *json;
+    int json_rc;
+    struct err *json_err;
+};
+
+/* route.c */
+/* Which protocol to answer in when no signature has named a service. */
+enum protocol route_guess(const struct http_req *req);
+/* The protocol of a credential scope's service; false: none of ours. */
+bool route_protocol(struct str service, enum protocol *out);
+/* Finds the row: sets c->op and c->param. For PROTO_QUERY before the form is read the row found is
+ * a placeholder that takes the body; route_action then finds the real one. E_UNKNOWN_OPERATION,
+ * E_NOT_IMPLEMENTED, E_METHOD, E_BAD_URI with text. */
+int route_find(struct call *c, struct err *err);
+int route_action(struct call *c, struct err *err);
+
+/* resource.c: the ARN the row's action is checked on, into the arena. */
+int resource_arn(struct call *c, struct str *out);
+/* It lies in the body. */
+bool resource_in_body(const struct op *op);
+
+/* call.c: appends the decoded fields of a query or form to the call's. E_BAD_URI, E_LIMIT. */
+int call_fields(struct call *c, struct str text, struct err *err);
+
+/* reply_error.c: the namespace of IAM's and STS's answers. */
+const char *call_xmlns(const struct call *c);
+/* What stands in x-amz-id-2 and <HostId>: opaque to clients. */
+#define CALL_HOST_ID "cGVyaWx1bmUgaXMgdGhlIHBvaW50IG5lYXJlc3QgdGhlIG1vb24="
+
+/* gate.c: checks the signature over that payload hash. E_BAD_ACCESS_KEY for an unknown key, else
+ * sigv4_verify's. */
+int gate_verify(struct call *c, struct str payload_hash, struct err *err);
+/* Ends the call's accounts; the reply functions call it just before the reply goes out. */
+void gate_settle(struct call *c, int status);
+
+#endif
