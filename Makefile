@@ -95,11 +95,11 @@ compile_commands.json: FORCE
 	@sh packaging/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(SRC) > $@
 	@echo "$@: $(words $(SRC)) files"
 
-# PICTURE=path KEY=name uploads that file under that key instead of the built-in one.
+# PICTURE=path KEY=name uploads that file under that key instead of one made here.
 demo:
 	packaging/setup.sh build demo
 	$(MAKE) all
-	@BUILD=$(BUILD) PICTURE='$(PICTURE)' KEY='$(KEY)' packaging/demo.sh start
+	@BUILD=$(BUILD) packaging/demo.sh start
 demo-stop:
 	@BUILD=$(BUILD) packaging/demo.sh stop
 
