@@ -4,6 +4,7 @@ A server takes free ports and a fresh data folder, is awaited on /healthz and al
 process id. PERILUNE_BIN names another binary than build/perilune (the sanitizer build's).
 """
 import contextlib
+import hashlib
 import http.client
 import io
 import json
@@ -20,7 +21,10 @@ import uuid
 import zipfile
 
 import boto3
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
@@ -80,6 +84,75 @@ def memory_of(pid):
                     mem.seek(at)
                     yield mem.read(min(1 << 20, end - at))
                 at += 1 << 20
+
+
+class Raw:
+    """A socket that speaks HTTP byte by byte."""
+
+    def __init__(self, port, data=b"", timeout=10):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+        if data:
+            self.send(data)
+
+    def send(self, data):
+        with contextlib.suppress(ConnectionError):  # the server may have closed before it read all
+            self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
+
+    def more(self):
+        try:
+            got = self.socket.recv(65536)
+        except ConnectionError:
+            got = b""
+        self.buffer += got
+        return bool(got)
+
+    def head(self):
+        """Status and headers (lower case) of the next answer; None at the end of the connection."""
+        while b"\r\n\r\n" not in self.buffer:
+            if not self.more():
+                assert not self.buffer, f"half an answer: {self.buffer!r}"
+                return None
+        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        assert re.fullmatch(r"HTTP/1\.1 \d{3} [^\r\n]*", first), first
+        headers = {}
+        for line in lines:
+            name, value = line.split(":", 1)
+            assert name.lower() not in headers, f"{name} twice"
+            headers[name.lower()] = value.strip()
+        return int(first.split()[1]), headers
+
+    def body(self, headers):
+        """Of an answer with a Content-Length."""
+        n = int(headers.get("content-length", 0))
+        while len(self.buffer) < n:
+            assert self.more(), "the answer's body is short"
+        body, self.buffer = self.buffer[:n], self.buffer[n:]
+        return body
+
+    def answer(self):
+        """(status, headers, body), or None when the server has closed."""
+        head = self.head()
+        return None if head is None else (*head, self.body(head[1]))
+
+    def closed(self):
+        """True when the server ends the connection and sends nothing more."""
+        while self.more():
+            pass
+        rest, self.buffer = self.buffer, b""
+        assert rest == b"", rest
+        return True
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Server:
@@ -207,6 +280,38 @@ class Server:
         if check and r.returncode:
             raise AssertionError(f"aws {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r
+
+    def raw(self, data=b"", timeout=10):
+        """A connection of our own, with these bytes already sent."""
+        return Raw(self.port, data, timeout)
+
+    def signed(self, method, path, body=b"", service="s3", headers=None, sha256=None, access_key=ACCESS_KEY, secret_key=SECRET_KEY):
+        """One request signed by botocore's signer and sent by http.client: (status, headers, body). The path goes out as
+        it is given. sha256 replaces the payload's hash."""
+        request = self.sign(method, path, body, service, headers, sha256, access_key, secret_key)
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            c.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in request.items():
+                c.putheader(name, value)
+            c.endheaders(body)
+            r = c.getresponse()
+            return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
+        finally:
+            c.close()
+
+    def sign(self, method, path, body=b"", service="s3", headers=None, sha256=None, access_key=ACCESS_KEY, secret_key=SECRET_KEY):
+        """The headers of a signed request, Host and Content-Length among them."""
+        made = AWSRequest(method, self.url + path, data=body, headers=dict(headers or {}))
+        made.headers["Host"] = f"127.0.0.1:{self.port}"
+        if body or method in ("PUT", "POST"):
+            made.headers["Content-Length"] = str(len(body))
+        signer = (S3SigV4Auth if service == "s3" else SigV4Auth)(Credentials(access_key, secret_key), service, REGION)
+        if service == "s3":
+            made.headers["X-Amz-Content-SHA256"] = sha256 or hashlib.sha256(body).hexdigest()
+            signer.payload = lambda _: made.headers["X-Amz-Content-SHA256"]
+        signer.add_auth(made)
+        return dict(made.headers.items())
 
     # --- short cuts ---------------------------------------------------------------------------
 
