@@ -269,40 +269,59 @@ static void set_trouble(struct writer *w, enum trouble trouble, int refusal, con
     w->trouble = trouble;
 }
 
-bool writer_disk_low(const struct store *s)
+/* What the file system of DATA lets us take, and how much of it must be left. */
+static bool disk_space(const struct store *s, uint64_t *avail, uint64_t *least)
 {
     struct statvfs v;
-    if (FAULT(store_disk_low))
-        return true;
     if (statvfs(s->dir, &v) != 0 || v.f_blocks == 0)
         return false;
     uint64_t unit = v.f_frsize ? v.f_frsize : v.f_bsize;
-    uint64_t least = (uint64_t)v.f_blocks * unit / 20;
-    if (least > FLOOR_BYTES)
-        least = FLOOR_BYTES;
-    return (uint64_t)v.f_bavail * unit < least;
+    *avail = (uint64_t)v.f_bavail * unit;
+    *least = (uint64_t)v.f_blocks * unit / 20;
+    if (*least > FLOOR_BYTES)
+        *least = FLOOR_BYTES;
+    return true;
 }
 
-/* Bytes of pages in LMDB's free list (table 0): each row is a list that begins with its length. */
-static uint64_t free_bytes(struct writer *w)
+bool writer_disk_low(const struct store *s)
+{
+    uint64_t avail, least;
+    return FAULT(store_disk_low) || (disk_space(s, &avail, &least) && avail < least);
+}
+
+/* Bytes of pages in LMDB's free list (table 0): each row is a list that begins with its length.
+ * Counts no further than `enough`. */
+static uint64_t free_bytes(struct writer *w, uint64_t enough)
 {
     MDB_txn *txn;
     MDB_cursor *c;
     MDB_val k, v;
     MDB_stat st;
-    size_t n, pages = 0;
+    uint64_t bytes = 0;
+    size_t n;
     if (mdb_txn_begin(w->store->env, NULL, MDB_RDONLY, &txn) != 0)
         return 0;
     mdb_env_stat(w->store->env, &st);
     if (mdb_cursor_open(txn, 0, &c) == 0) {
-        while (mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0) {
+        while (bytes < enough && mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0) {
             memcpy(&n, v.mv_data, sizeof n);
-            pages += n;
+            bytes += (uint64_t)n * st.ms_psize;
         }
         mdb_cursor_close(c);
     }
     mdb_txn_abort(txn);
-    return (uint64_t)pages * st.ms_psize;
+    return bytes;
+}
+
+/* The disk is low and LMDB has no pages of its own to use instead: after many deletes it has, and
+ * its file does not shrink. */
+static bool rows_have_no_room(struct writer *w)
+{
+    uint64_t avail, least;
+    if (FAULT(store_disk_low))
+        return true;
+    return disk_space(w->store, &avail, &least) && avail < least &&
+           free_bytes(w, least - avail) < least - avail;
 }
 
 static bool map_has_room(struct writer *w)
@@ -311,7 +330,8 @@ static bool map_has_room(struct writer *w)
     MDB_stat st;
     mdb_env_info(w->store->env, &info);
     mdb_env_stat(w->store->env, &st);
-    uint64_t used = (info.me_last_pgno + 1) * st.ms_psize, room = free_bytes(w);
+    uint64_t used = (info.me_last_pgno + 1) * st.ms_psize,
+             room = free_bytes(w, w->store->map_reserve);
     if (used < w->store->map_size)
         room += w->store->map_size - used;
     return room >= w->store->map_reserve;
@@ -383,6 +403,8 @@ static int commit(struct writer *w, struct store_txn *t)
     else
         rc = mdb_txn_commit(t->txn);
     if (rc) {
+        if (rc == EIO && writer_disk_low(w->store))
+            rc = ENOSPC; /* LMDB's word for a write that was cut short */
         const char *why = mdb_strerror(rc);
         if (revive(w, id) && mdb_env_sync(w->store->env, 1) == 0)
             rc = 0; /* the disk has it after all */
@@ -403,21 +425,16 @@ static int commit(struct writer *w, struct store_txn *t)
 static void probe(struct writer *w)
 {
     struct store_txn t;
-    if (writer_disk_low(w->store)) {
-        if (w->trouble == DISK_LOW)
-            return;
-        set_trouble(w, w->trouble, E_NO_SPACE, NULL);
-    }
+    bool no_room = rows_have_no_room(w);
+    if (no_room && w->trouble == DISK_LOW)
+        return;
     if (w->trouble == MAP_IS_FULL && !map_has_room(w))
         return;
     if (w->trouble == FAILING && (begin(w, &t) || commit(w, &t)))
         return;
     if (w->map_stretched)
         map_resize(w, false);
-    if (!writer_disk_low(w->store))
-        set_trouble(w, FINE, 0, NULL);
-    else
-        set_trouble(w, DISK_LOW, E_NO_SPACE, NULL);
+    set_trouble(w, no_room ? DISK_LOW : FINE, no_room ? E_NO_SPACE : 0, NULL);
 }
 
 /* --- batches -----------------------------------------------------------------------------------
@@ -505,7 +522,7 @@ static struct list run_batch(struct writer *w, struct list *jobs)
     struct job *job;
     bool spoilt = false, begun = false;
     list_init(&taken);
-    if (jobs->head && w->trouble == FINE && writer_disk_low(w->store))
+    if (jobs->head && w->trouble == FINE && rows_have_no_room(w))
         set_trouble(w, DISK_LOW, E_NO_SPACE, "the disk is nearly full");
     for (int n = 0; n < BATCH_JOBS && !spoilt && (job = list_pop(jobs)); n++) {
         list_push(&taken, job);
