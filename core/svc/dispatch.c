@@ -1,0 +1,219 @@
+/* dispatch: which runner takes an invocation, and those that wait.
+ *
+ *     1  an idle runner of the version, the one used last
+ *     2  another runner, when the version has fewer than there are cores, or when none of its
+ *        runners is brisk: all wait for a host call or have run for more than 2 ms
+ *     3  the brisk runner with the shortest queue: it will be done before a bell could be rung
+ *     4  the version's own queue, of limited length and patience; then "too many requests"
+ *
+ * Whoever waits behind a head that turns out slow is taken back by the tick. A call that another
+ * invocation waits for (nested) never waits behind a runner, else two functions calling each other
+ * could wait for ever. Versions that wait take turns, so that one with a long queue gets no more
+ * than its share of what becomes free. */
+#include "svc/pool_impl.h"
+
+#include "base/clock.h"
+
+/* --- choosing -----------------------------------------------------------------------------------
+ */
+
+static bool brisk(const struct runner *r, uint64_t now_ns)
+{
+    return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->yield &&
+           r->calls_live == 0 && now_ns - r->head_ns <= POOL_SLOW_NS;
+}
+
+/* Rule 3's choice, NULL when no runner is brisk. Also used to judge rule 2. */
+static struct runner *shortest(struct version *v, uint64_t now_ns)
+{
+    struct runner *best = NULL;
+    for (struct runner *r = v->runners; r; r = r->sibling)
+        if (brisk(r, now_ns) && (!best || r->count < best->count))
+            best = r;
+    return best;
+}
+
+bool dispatch_acquire(struct pool *p, struct invocation *inv)
+{
+    struct version *v = inv->version;
+    uint64_t now_ns = clock_mono_ns();
+    bool nested = inv->req.nested;
+    if (v->idle && runners_push(v->idle, inv, now_ns))
+        return true;
+    struct runner *best = nested ? NULL : shortest(v, now_ns);
+    if ((nested || v->count < p->cores || !best) && runners_may_grow(p, nested)) {
+        struct runner *r = runners_take(p, v);
+        if (r && runners_push(r, inv, now_ns))
+            return true;
+    }
+    return best && runners_push(best, inv, now_ns);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+static void waiters_add(struct pool *p, struct version *v)
+{
+    if (v->wait_next)
+        return;
+    v->wait_prev = p->waiters.wait_prev;
+    v->wait_next = &p->waiters;
+    p->waiters.wait_prev->wait_next = v;
+    p->waiters.wait_prev = v;
+}
+
+static void waiters_remove(struct version *v)
+{
+    if (!v->wait_next)
+        return;
+    v->wait_prev->wait_next = v->wait_next;
+    v->wait_next->wait_prev = v->wait_prev;
+    v->wait_next = v->wait_prev = NULL;
+}
+
+void dispatch_wait(struct pool *p, struct invocation *inv, bool front)
+{
+    struct version *v = inv->version;
+    if (front) {
+        inv->next = v->first;
+        v->first = inv;
+        if (!inv->next)
+            v->last = &inv->next;
+    } else {
+        inv->next = NULL;
+        *v->last = inv;
+        v->last = &inv->next;
+    }
+    v->waiting++;
+    p->waiting++;
+    waiters_add(p, v);
+    pool_time_tick(p);
+}
+
+static struct invocation *unwait(struct pool *p, struct version *v)
+{
+    struct invocation *inv = v->first;
+    v->first = inv->next;
+    if (!v->first) {
+        v->last = &v->first;
+        waiters_remove(v);
+    }
+    inv->next = NULL;
+    v->waiting--;
+    p->waiting--;
+    return inv;
+}
+
+/* The first of v's queue onto a runner. False when there is none for it. */
+static bool advance(struct pool *p, struct version *v)
+{
+    struct invocation *inv = v->first;
+    if (inv->lost > POOL_LOST_MAX) {
+        invoke_refuse(p, unwait(p, v), E_INTERNAL);
+        return true;
+    }
+    /* off the queue first: what acquire does may change it */
+    unwait(p, v);
+    if (dispatch_acquire(p, inv))
+        return true;
+    dispatch_wait(p, inv, true);
+    return false;
+}
+
+void dispatch_version(struct pool *p, struct version *v)
+{
+    v->refs++;
+    while (v->first && advance(p, v))
+        ;
+    version_unref(p, v);
+}
+
+void dispatch_waiting(struct pool *p)
+{
+    bool any = true;
+    while (any && p->waiters.wait_next != &p->waiters) {
+        any = false;
+        uint32_t rounds = 0;
+        for (struct version *v = p->waiters.wait_next; v != &p->waiters; v = v->wait_next)
+            rounds++;
+        while (rounds-- > 0 && p->waiters.wait_next != &p->waiters) {
+            struct version *v = p->waiters.wait_next;
+            v->refs++;
+            waiters_remove(v); /* to the end of the ring, when it still waits */
+            waiters_add(p, v);
+            any = advance(p, v) || any;
+            version_unref(p, v);
+        }
+    }
+}
+
+void dispatch_expire(struct pool *p, uint64_t now_ns)
+{
+    const uint64_t patience = (uint64_t)POOL_FIFO_MS * 1000000;
+    struct version *v = p->waiters.wait_next;
+    while (v != &p->waiters) {
+        if (v->first->asked_ns + patience > now_ns) {
+            v = v->wait_next;
+            continue;
+        }
+        invoke_refuse(p, unwait(p, v), E_THROTTLED);
+        v = p->waiters.wait_next; /* the caller may have changed the ring */
+    }
+}
+
+void dispatch_forget_all(struct pool *p)
+{
+    while (p->waiters.wait_next != &p->waiters)
+        invoke_refuse(p, unwait(p, p->waiters.wait_next), E_SHUTDOWN);
+}
+
+/* --- slow heads and starving versions -----------------------------------------------------------
+ */
+
+void dispatch_revoke(struct runner *r, uint32_t from)
+{
+    struct pool *p = r->pool;
+    while (r->count > from) {
+        uint32_t slot = (r->first + r->count - 1) % FRAME_SLOTS;
+        struct invocation *inv = r->entries[slot];
+        if (!channel_revoke(r->channel, slot, inv->id))
+            return; /* the runner is faster: it has come to this entry */
+        r->count--;
+        if (r->count)
+            p->behind--;
+        else
+            p->busy--;
+        dispatch_wait(p, inv, true);
+    }
+}
+
+/* The version with the most runners, more than `than`. */
+static struct version *richest(struct pool *p, uint32_t than)
+{
+    struct version *best = NULL;
+    for (uint32_t i = 0; i < POOL_BUCKETS; i++)
+        for (struct version *v = p->table[i]; v; v = v->chain)
+            if (v->count > than && (!best || v->count > best->count))
+                best = v;
+    return best;
+}
+
+/* A version whose caller has waited in vain gets the place of a runner of the richest: that runner
+ * finishes its run and goes. */
+void dispatch_relieve(struct pool *p, uint64_t now_ns)
+{
+    for (struct version *v = p->waiters.wait_next; v != &p->waiters; v = v->wait_next) {
+        if (now_ns - v->first->asked_ns < POOL_STARVED_NS)
+            continue;
+        struct version *from = richest(p, v->count ? v->count + 1 : 0);
+        if (!from || from == v)
+            continue;
+        struct runner *r = from->runners;
+        while (r && r->yield)
+            r = r->sibling;
+        if (!r || r->state != RUNNER_WARM || r != from->runners)
+            continue; /* one at a time */
+        r->yield = true;
+        dispatch_revoke(r, 1);
+    }
+}

@@ -1,0 +1,294 @@
+/* invoke: one invocation, from admission to its metered end.
+ *
+ *     admit     a recycled struct, the function's version
+ *     acquire   a runner by the rules of dispatch.c, or a place in the queue
+ *     run       the runner's business; START is logged when it becomes the head
+ *     settle    reply, deadline or death: END and REPORT are logged, the runner goes on
+ *     meter     the caller is told, then the books
+ *
+ * No step allocates when warm, none makes a system call but for a bell. */
+#include "svc/pool_impl.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rec.h"
+
+/* --- admit and acquire --------------------------------------------------------------------------
+ */
+
+static struct invocation *invocation_new(struct pool *p, const struct invoke_req *req)
+{
+    struct invocation *inv = p->free_invocations;
+    if (inv) {
+        p->free_invocations = inv->next;
+    } else if (!(inv = malloc(sizeof *inv))) {
+        return NULL;
+    }
+    *inv = (struct invocation){.req = *req, .asked_ns = clock_mono_ns()};
+    inv->req.request_id[36] = 0;
+    inv->version = pool_version(p, req->fn);
+    fn_ref(req->fn);
+    p->live++;
+    p->stats.invocations++;
+    return inv;
+}
+
+/* The end of every invocation: nothing of it is in any list any more. */
+static void finish(struct pool *p, struct invocation *inv, struct invoke_result *res)
+{
+    struct fn *fn = inv->req.fn;
+    res->version = fn->version;
+    p->live--;
+    p->stats.errors += res->error;
+    p->stats.throttles += res->rc == E_THROTTLED;
+    inv->req.done(inv->req.ctx, res);
+    if (res->rc == 0 && p->opts.metered)
+        p->opts.metered(p->opts.metered_ctx, fn, res);
+    buf_deinit(&inv->tail);
+    version_unref(p, inv->version);
+    fn_unref(fn);
+    inv->next = p->free_invocations;
+    p->free_invocations = inv;
+    pool_check_drained(p);
+}
+
+void invoke_refuse(struct pool *p, struct invocation *inv, int rc)
+{
+    struct invoke_result res = {.rc = rc,
+                                .payload = STR(""),
+                                .error_type = STR(""),
+                                .log_tail = STR(""),
+                                .platform_failure = rc == E_INTERNAL};
+    finish(p, inv, &res);
+}
+
+/* For those that found no runner. */
+static void wait_or_refuse(struct pool *p, struct invocation *inv)
+{
+    if (inv->req.nested || inv->req.asynchronous || inv->version->waiting >= POOL_FIFO_MAX)
+        invoke_refuse(p, inv, E_THROTTLED);
+    else
+        dispatch_wait(p, inv, false);
+}
+
+void invoke(struct pool *p, const struct invoke_req *req)
+{
+    /* what running functions wait for is still served while draining */
+    int rc = p->closed || (p->draining && !req->nested) ? E_SHUTDOWN : 0;
+    if (!rc && req->event.n > PAYLOAD_MAX)
+        rc = E_PAYLOAD_LIMIT;
+    struct invocation *inv = rc ? NULL : invocation_new(p, req);
+    if (!inv) {
+        struct invoke_result res = {.rc = rc ? rc : E_INTERNAL, .version = req->fn->version};
+        req->done(req->ctx, &res);
+        return;
+    }
+    bool queue = inv->version->first && !req->nested; /* nobody overtakes */
+    if (queue || !dispatch_acquire(p, inv))
+        wait_or_refuse(p, inv);
+}
+
+/* --- the run's log ------------------------------------------------------------------------------
+ */
+
+/* The tail keeps at least the last POOL_TAIL_MAX bytes and at most twice that. */
+static void tail_add(struct invocation *inv, struct str line)
+{
+    if (!inv->req.tail)
+        return;
+    if (line.n > POOL_TAIL_MAX)
+        line = str_from(line, line.n - POOL_TAIL_MAX);
+    buf_add(&inv->tail, line);
+    buf_addc(&inv->tail, '\n');
+    if (inv->tail.n > 2 * POOL_TAIL_MAX)
+        buf_drop(&inv->tail, inv->tail.n - POOL_TAIL_MAX);
+}
+
+static void tail_printf(struct invocation *inv, const char *fmt, const char *a, struct str b)
+{
+    char line[160];
+    if (inv->req.tail && snprintf(line, sizeof line, fmt, a, STR_FMT(b)) > 0)
+        tail_add(inv, str_c(line));
+}
+
+void invoke_log(struct runner *r, struct invocation *inv, enum log_severity level, struct str line)
+{
+    uint64_t *bytes = inv ? &inv->log_bytes : &r->init_log_bytes;
+    if (!r->stream)
+        return;
+    if (*bytes + line.n > POOL_LOG_MAX) {
+        if (inv)
+            inv->log_cut += line.n;
+        return;
+    }
+    *bytes += line.n;
+    log_line(r->stream, clock_wall_ms(), level, inv ? inv->req.request_id : "", line);
+    if (inv)
+        tail_add(inv, line);
+}
+
+void invoke_began(struct runner *r, struct invocation *inv)
+{
+    if (!r->stream || inv->announced)
+        return;
+    inv->announced = true;
+    log_start(r->stream, clock_wall_ms(), inv->req.request_id, inv->req.fn->version);
+    tail_printf(inv, "START RequestId: %s Version: %.*s", inv->req.request_id,
+                inv->req.fn->version);
+}
+
+/* END and REPORT, preceded by what the log has to say about itself. */
+static void log_ended(struct runner *r, struct invocation *inv, const struct invoke_result *res,
+                      const char *status)
+{
+    if (!r->stream)
+        return;
+    const char *id = inv->req.request_id;
+    int64_t wall = clock_wall_ms();
+    struct log_report report = {.duration_us = res->duration_us,
+                                .billed_ms = res->billed_ms,
+                                .init_us = res->init_us,
+                                .memory_mb = inv->req.fn->memory_mb,
+                                .memory_peak = res->memory_peak,
+                                .status = status};
+    if (inv->log_cut) {
+        char line[96];
+        int n = snprintf(line, sizeof line, "%llu bytes of log output were cut (limit %d bytes)",
+                         (unsigned long long)inv->log_cut, POOL_LOG_MAX);
+        log_line(r->stream, wall, LOG_WARN, id, str_of(line, (size_t)n));
+        tail_add(inv, str_of(line, (size_t)n));
+    }
+    log_end(r->stream, wall, id);
+    log_report(r->stream, wall, id, &report);
+    if (inv->req.tail) {
+        struct buf text = BUF_INIT;
+        tail_printf(inv, "END RequestId: %s%.*s", id, STR(""));
+        log_report_text(&text, id, &report);
+        tail_add(inv, buf_str(&text));
+        buf_deinit(&text);
+    }
+}
+
+static struct str tail_of(const struct invocation *inv)
+{
+    struct str t = buf_str(&inv->tail);
+    return t.n > POOL_TAIL_MAX ? str_from(t, t.n - POOL_TAIL_MAX) : t.n ? t : STR("");
+}
+
+/* --- settle -------------------------------------------------------------------------------------
+ */
+
+/* Times, memory, logs: the parts that every end has. */
+static void settle(struct runner *r, struct invocation *inv, struct invoke_result *res,
+                   const char *status)
+{
+    uint64_t limit = (uint64_t)inv->req.fn->memory_mb << 20;
+    if (res->memory_peak > limit)
+        res->memory_peak = limit;
+    res->billed_ms = res->duration_us ? (res->duration_us + 999) / 1000 : 1;
+    if (r->cold) {
+        r->cold = false;
+        res->init_us = r->init_us ? r->init_us : 1;
+    }
+    log_ended(r, inv, res, status);
+    res->log_tail = tail_of(inv);
+}
+
+/* The type that the runner gave, up to the first byte that is none of a name. */
+static struct str error_type(const struct frame_reply *reply)
+{
+    size_t n = 0;
+    while (n < sizeof reply->error_type && (unsigned char)reply->error_type[n] > 0x20 &&
+           reply->error_type[n] != 0x7f)
+        n++;
+    return str_of(reply->error_type, n);
+}
+
+/* The runner measures its run; the core bounds it by what has passed since it handed it over (its
+ * own measure would be wrong by the time that a batch of replies waited). */
+static uint64_t duration_us(const struct invocation *inv, uint32_t claimed, uint64_t now_ns)
+{
+    uint64_t passed = (now_ns - inv->pushed_ns) / 1000;
+    return claimed < passed ? claimed : passed;
+}
+
+/* What the caller reads, for the reader of the log. */
+static void log_outcome(struct runner *r, struct invocation *inv, const struct outcome *o)
+{
+    char line[256];
+    int n = snprintf(line, sizeof line, "RequestId: %s Error: %s", inv->req.request_id, o->text);
+    invoke_log(r, inv, LOG_ERROR, str_of(line, (size_t)n));
+    if (!o->violation)
+        return;
+    invoke_log(r, inv, LOG_ERROR,
+               STR("Sandbox violation: the function made a system call that is not allowed"));
+    log_warn("sandbox violation by function %.*s, request %s", STR_FMT(inv->req.fn->name),
+             inv->req.request_id);
+}
+
+void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer)
+{
+    struct pool *p = r->pool;
+    struct version *v = r->version;
+    if (reply->kind == REPLY_HTTP && !reply->error && !rec_valid(answer))
+        return runners_broke(r, "a REPLY that is no record");
+    uint64_t now_ns = clock_mono_ns();
+    struct invocation *inv = runners_pop(r);
+    struct buf json = BUF_INIT;
+    struct invoke_result res = {.error = reply->error != FRAME_ERROR_NONE,
+                                .kind = reply->error ? REPLY_JSON : (int)reply->kind,
+                                .payload = answer,
+                                .error_type = reply->error ? error_type(reply) : STR(""),
+                                .duration_us = duration_us(inv, reply->duration_us, now_ns),
+                                .memory_peak = reply->memory_peak};
+    const char *status = NULL;
+    struct outcome o;
+    if (reply->error == FRAME_ERROR_MEMORY) {
+        outcome_memory(&o, inv->req.fn->memory_mb);
+        outcome_json(&o, inv->req.request_id, &json);
+        res.payload = buf_str(&json);
+        res.error_type = str_c(o.type);
+        status = o.status;
+        log_outcome(r, inv, &o);
+    }
+    channel_forget(r->channel, FRAME_F_INVOCATION, inv->id);
+    if (r->calls_live)
+        pool_call_abandon(r);
+    settle(r, inv, &res, status);
+    v->refs++;
+    if (reply->error == FRAME_ERROR_MEMORY) {
+        runners_end(r);
+    } else {
+        runners_charge(r, reply->memory_peak);
+        runners_next(r, now_ns);
+    }
+    if (v->first)
+        dispatch_version(p, v);
+    finish(p, inv, &res);
+    buf_deinit(&json);
+    version_unref(p, v);
+    if (p->waiting)
+        dispatch_waiting(p); /* an idle runner of this version may make place for another */
+}
+
+void invoke_failed(struct runner *r, struct invocation *inv, const struct outcome *o,
+                   uint64_t now_ns)
+{
+    struct buf json = BUF_INIT;
+    uint64_t timeout_us = (uint64_t)inv->req.fn->timeout_ms * 1000;
+    struct invoke_result res = {.error = true,
+                                .error_type = str_c(o->type),
+                                .duration_us = inv->begun_ns ? (now_ns - inv->begun_ns) / 1000 : 0,
+                                .memory_peak = channel_memory_peak(r->channel)};
+    if (res.duration_us > timeout_us)
+        res.duration_us = timeout_us; /* the grace after the deadline is ours */
+    outcome_json(o, inv->req.request_id, &json);
+    res.payload = buf_str(&json);
+    invoke_began(r, inv);
+    log_outcome(r, inv, o);
+    settle(r, inv, &res, o->status);
+    finish(r->pool, inv, &res);
+    buf_deinit(&json);
+}

@@ -1,0 +1,150 @@
+/* pool: opening and closing, and the table of function versions that have runners or callers.
+ *
+ * A version is entered when first asked for and leaves when its last runner and its last
+ * invocation are gone, so the table is as large as what is going on, not as what is stored. */
+#include "svc/pool_impl.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "proc/jail.h"
+
+/* --- versions -----------------------------------------------------------------------------------
+ */
+
+static struct version **bucket(struct pool *p, const struct fn *fn)
+{
+    uint64_t h = (fn->id * 0x9e3779b97f4a7c15u) ^ (fn->generation * 0xc2b2ae3d27d4eb4fu);
+    return &p->table[(h ^ h >> 29) % POOL_BUCKETS];
+}
+
+static bool same(const struct fn *a, const struct fn *b)
+{
+    return a == b || (!a->sealed && !b->sealed && a->id == b->id &&
+                      a->generation == b->generation && str_eq(a->version, b->version));
+}
+
+struct version *pool_version(struct pool *p, struct fn *fn)
+{
+    struct version **at = bucket(p, fn);
+    for (struct version *v = *at; v; v = v->chain)
+        if (same(v->fn, fn)) {
+            v->stale = false; /* somebody was told that this is the one */
+            v->refs++;
+            return v;
+        }
+    struct version *v = calloc(1, sizeof *v);
+    if (!v)
+        abort(); /* small and fixed */
+    v->fn = fn;
+    fn_ref(fn);
+    v->refs = 1;
+    v->last = &v->first;
+    v->chain = *at;
+    *at = v;
+    return v;
+}
+
+void version_unref(struct pool *p, struct version *v)
+{
+    if (--v->refs > 0)
+        return;
+    struct version **at = bucket(p, v->fn);
+    while (*at != v)
+        at = &(*at)->chain;
+    *at = v->chain;
+    fn_unref(v->fn);
+    free(v);
+}
+
+/* The idle runners of a changed function go now, the busy ones after their run. */
+static void changed(void *ctx, struct str name)
+{
+    struct pool *p = ctx;
+    for (size_t i = 0; i < POOL_BUCKETS; i++)
+        for (struct version *v = p->table[i]; v; v = v->chain) {
+            if (!str_eq(v->fn->name, name))
+                continue;
+            v->stale = true;
+            while (v->idle)
+                runners_retire(v->idle);
+        }
+}
+
+/* --- open, drain, close -------------------------------------------------------------------------
+ */
+
+int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
+{
+    struct pool *p = calloc(1, sizeof *p);
+    if (!p)
+        return E_INTERNAL;
+    p->opts = *opts;
+    p->cores = uv_available_parallelism();
+    p->spares_wanted = opts->spares ? opts->spares : p->cores < 2 ? 2 : p->cores;
+    p->waiters.wait_next = p->waiters.wait_prev = &p->waiters;
+    int rc = zygote_start(opts->loop, opts->allow_weak_jail, &runners_zygote_ops, p, &p->zygote,
+                          &p->layers, err);
+    if (rc) {
+        free(p);
+        return rc;
+    }
+    jail_layers_text(p->layers, p->layers_text, sizeof p->layers_text);
+    p->channels = channels_new(opts->loop, &runners_channel_ops);
+    pool_time_open(p);
+    functions_on_change(opts->functions, changed, p);
+    runners_refill(p);
+    *out = p;
+    return 0;
+}
+
+void pool_check_drained(struct pool *p)
+{
+    if (!p->draining || p->live || !p->drained)
+        return;
+    void (*done)(void *ctx) = p->drained;
+    p->drained = NULL;
+    done(p->drained_ctx);
+}
+
+void pool_drain(struct pool *p, void (*done)(void *ctx), void *ctx)
+{
+    p->draining = true;
+    p->drained = done;
+    p->drained_ctx = ctx;
+    pool_check_drained(p);
+}
+
+void pool_close(struct pool *p)
+{
+    p->closed = p->draining = true;
+    functions_on_change(p->opts.functions, NULL, NULL);
+    zygote_close(p->zygote); /* no report comes any more, every runner ends */
+    runners_forget_all(p);
+    dispatch_forget_all(p);
+    channels_free(p->channels);
+    pool_call_close(p);
+    while (p->free_invocations) {
+        struct invocation *inv = p->free_invocations;
+        p->free_invocations = inv->next;
+        free(inv);
+    }
+    pool_time_close(p); /* frees p once its timers are closed */
+}
+
+/* --- looking ------------------------------------------------------------------------------------
+ */
+
+void pool_stats(const struct pool *p, struct pool_stats *out)
+{
+    *out = p->stats;
+    out->runners = p->assigned;
+    out->spares = p->spare_count;
+    out->busy = p->busy;
+    out->waiting = p->waiting + p->behind;
+}
+
+const char *pool_jail_layers(const struct pool *p)
+{
+    return p->layers_text;
+}

@@ -1,0 +1,206 @@
+/* pool_call: host calls, from the CALL frame to the RESULT frame.
+ *
+ * A call belongs to the invocation that made it, or to the init phase. When that ends first, or the
+ * runner dies, the call is abandoned: its handler is told and must still finish it, but nothing is
+ * sent any more. What a runner can have open is bounded, and so is what it has been given and does
+ * not take. */
+#include "svc/pool_impl.h"
+
+#include <stdlib.h>
+
+#include "base/id.h"
+#include "base/rec.h"
+#include "svc/hostcall_tags.h"
+
+static void link_call(struct call **list, struct call *c)
+{
+    c->next = *list;
+    c->at = list;
+    if (*list)
+        (*list)->at = &c->next;
+    *list = c;
+}
+
+static void unlink_call(struct call *c)
+{
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
+}
+
+/* --- results ------------------------------------------------------------------------------------
+ */
+
+static void send_result(struct runner *r, uint32_t id, int rc, struct str rec)
+{
+    struct frame_result head = {.rc = rc, .size = (uint32_t)rec.n};
+    channel_send(r->channel, FRAME_RESULT, id, FRAME_F_CALL,
+                 str_of((const char *)&head, sizeof head), rec, NULL);
+}
+
+static void send_error(struct runner *r, uint32_t id, int rc, const struct err *err)
+{
+    struct buf b = BUF_INIT;
+    rec_put_str(&b, HC_ERR_CODE, str_c(err_row(rc)->lua));
+    rec_put_str(&b, HC_ERR_TEXT, str_c(err_text(err, rc)));
+    send_result(r, id, rc, buf_str(&b));
+    buf_deinit(&b);
+}
+
+static void call_release(struct call *c)
+{
+    struct pool *p = c->pub.pool;
+    fn_unref(c->pub.fn);
+    free(c->owned);
+    c->owned = NULL;
+    if (!p || c->args.cap > FRAME_MAX) {
+        buf_deinit(&c->args);
+        free(c);
+        return;
+    }
+    c->next = p->free_calls;
+    p->free_calls = c;
+}
+
+void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err)
+{
+    struct call *c = (struct call *)call; /* its first member */
+    struct runner *r = c->runner;
+    if (c->pub.pool)
+        unlink_call(c);
+    if (!call->abandoned) {
+        r->calls_live--;
+        if (!rc && channel_pending(r->channel) + result.n > POOL_RESULTS_MAX)
+            send_error(r, c->id, E_LIMIT, NULL);
+        else if (rc)
+            send_error(r, c->id, rc, err);
+        else
+            send_result(r, c->id, 0, result);
+    }
+    if (r)
+        r->calls_open--;
+    call_release(c);
+}
+
+void hostcall_log(struct hostcall *call, struct str line)
+{
+    struct call *c = (struct call *)call;
+    struct runner *r = c->runner;
+    if (call->abandoned)
+        return;
+    struct invocation *inv = runner_head(r);
+    invoke_log(r, inv && inv->id == c->invocation ? inv : NULL, LOG_ERROR, line);
+}
+
+/* --- calls --------------------------------------------------------------------------------------
+ */
+
+static struct call *call_new(struct pool *p)
+{
+    struct call *c = p->free_calls;
+    if (c) {
+        p->free_calls = c->next;
+        struct buf args = c->args;
+        buf_clear(&args);
+        *c = (struct call){.args = args};
+    } else if (!(c = calloc(1, sizeof *c))) {
+        abort(); /* small and fixed */
+    }
+    return c;
+}
+
+/* What an honest runner never does; NULL when all is well. */
+static const char *offence(struct runner *r, uint32_t id, const struct frame_call *f,
+                           struct str args)
+{
+    if (f->number <= HC_CALL_NONE_ || f->number >= HC_CALL_COUNT)
+        return "a CALL of an unknown number";
+    if (!rec_valid(args))
+        return "a CALL whose arguments are no record";
+    if (r->calls_live >= FRAME_CALLS_MAX)
+        return "too many open CALLs";
+    for (struct call *c = r->calls; c; c = c->next)
+        if (c->id == id)
+            return "a CALL with the id of an open one";
+    return NULL;
+}
+
+void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, struct str args,
+                     char *owned)
+{
+    struct invocation *inv = r->in_init ? NULL : runner_head(r);
+    const char *what = offence(r, id, f, args);
+    bool current = r->in_init ? f->invocation == 0 : inv && inv->id == f->invocation;
+    int refused = !current                          ? E_CONFLICT /* revoked or ended */
+                  : r->version->fn->sealed          ? E_DENIED
+                  : r->calls_open >= POOL_CALLS_MAX ? E_THROTTLED
+                                                    : 0;
+    if (what || refused) {
+        struct err err = {0};
+        if (refused == E_CONFLICT)
+            err_set(&err, refused, "The invocation that this call belongs to has ended.");
+        free(owned);
+        if (what)
+            runners_broke(r, what);
+        else
+            send_error(r, id, refused, &err);
+        return;
+    }
+    struct call *c = call_new(r->pool);
+    c->id = id;
+    c->invocation = f->invocation;
+    c->owned = owned;
+    if (!owned)
+        buf_add(&c->args, args);
+    c->pub = (struct hostcall){.pool = r->pool,
+                               .fn = r->version->fn,
+                               .number = f->number,
+                               .args = owned ? args : buf_str(&c->args)};
+    snprintf(c->pub.request_id, sizeof c->pub.request_id, "%s",
+             inv ? inv->req.request_id : "00000000-0000-0000-0000-000000000000");
+    if (inv)
+        inv->touched = true;
+    fn_ref(c->pub.fn);
+    c->runner = r;
+    link_call(&r->calls, c);
+    r->calls_live++;
+    r->calls_open++;
+    r->pool->opts.hostcall(r->pool->opts.hostcall_ctx, &c->pub);
+}
+
+/* Tells the handlers; c may be finished and gone when its cancel returns. */
+void pool_call_abandon(struct runner *r)
+{
+    channel_forget(r->channel, FRAME_F_CALL, 0);
+    while (r->calls) {
+        struct call *c = r->calls;
+        unlink_call(c);
+        link_call(&r->left, c);
+        r->calls_live--;
+        c->pub.abandoned = true;
+        if (c->pub.cancel)
+            c->pub.cancel(&c->pub);
+    }
+}
+
+void pool_call_orphan(struct runner *r)
+{
+    while (r->left) {
+        struct call *c = r->left;
+        unlink_call(c);
+        link_call(&r->pool->orphans, c);
+        c->runner = NULL;
+    }
+}
+
+void pool_call_close(struct pool *p)
+{
+    for (; p->orphans; p->orphans = p->orphans->next)
+        p->orphans->pub.pool = NULL;
+    while (p->free_calls) {
+        struct call *c = p->free_calls;
+        p->free_calls = c->next;
+        buf_deinit(&c->args);
+        free(c);
+    }
+}

@@ -1,0 +1,223 @@
+/* pool_impl: the structs that the files of the pool share, and what they call of each other.
+ * Nobody outside includes this.
+ *
+ *     pool.c       opening, draining, closing; function versions
+ *     invoke.c     one invocation: admit, acquire, run, settle, meter
+ *     dispatch.c   which runner takes it; those that wait
+ *     runners.c    runners: spare, loading, warm, retired, dead
+ *     load.c       the code that a spare is given
+ *     pool_time.c  deadlines, idle runners, the 2 ms tick
+ *     pool_call.c  host calls
+ *
+ * Whoever calls out (done, metered, hostcall, cancel) has left all structs in order before, because
+ * the callee may call invoke() again at once. A struct runner lives until the zygote has reported
+ * its end, so that no callback makes one vanish under its caller. */
+#ifndef SVC_POOL_IMPL_H
+#define SVC_POOL_IMPL_H
+
+#include "proc/channel.h"
+#include "proc/zygote.h"
+#include "svc/logs.h"
+#include "svc/outcome.h"
+#include "svc/pool.h"
+
+enum {
+    POOL_SLOW_NS = 2 * 1000 * 1000, /* a head older than this is slow: nobody waits behind it */
+    POOL_TICK_MS = 2,
+    POOL_FIFO_MAX = 1000,        /* waiting invocations of one version */
+    POOL_FIFO_MS = 10 * 1000,    /* and how long they wait */
+    POOL_INIT_MS = 10 * 1000,    /* the init phase */
+    POOL_GRACE_MS = 50,          /* between the deadline's signal and SIGKILL */
+    POOL_RETIRE_MS = 1000,       /* a retired runner that has not ended by itself is killed */
+    POOL_STARTING_MAX = 8,       /* runners that are being made, so that no loop turn makes many */
+    POOL_LOST_MAX = 3,           /* runners that an invocation may lose before it has started */
+    POOL_RUNNER_BYTES = 2 << 20, /* what a runner holds beside its function's memory */
+    POOL_RSS_SLACK = 8 << 20,    /* peak RSS may pass the function's limit by this much */
+    POOL_LOG_MAX = 1 << 20,      /* log bytes of one invocation */
+    POOL_TAIL_MAX = 4096,
+    POOL_CALLS_MAX = 256,              /* host calls of one runner, abandoned ones included */
+    POOL_RESULTS_MAX = 32 << 20,       /* result bytes that one runner has not taken yet */
+    POOL_BUCKETS = 256,                /* of the table of versions */
+    POOL_STARVED_NS = 20 * 1000 * 1000 /* a version without runners takes one after this */
+};
+
+struct invocation {
+    struct invocation *next; /* in its version's queue, or among the free */
+    struct invoke_req req;
+    struct version *version;
+    uint32_t id;        /* on its runner */
+    uint64_t asked_ns;  /* when invoke() was called */
+    uint64_t pushed_ns; /* onto its runner */
+    uint64_t begun_ns;  /* when it became the head of a loaded runner; 0: not yet */
+    uint64_t log_bytes, log_cut;
+    uint32_t lost;  /* runners that died before it started */
+    bool touched;   /* it has called or logged: it has started, whatever its state word says */
+    bool announced; /* START has been logged */
+    struct buf tail;
+};
+
+struct call { /* a host call under way */
+    struct hostcall pub;
+    struct call *next, **at; /* in its runner's list, or the pool's orphans */
+    struct runner *runner;   /* NULL: gone */
+    uint32_t id;             /* the runner's name for it */
+    uint32_t invocation;     /* 0: init phase */
+    struct buf args;         /* the copy that pub.args shows … */
+    char *owned;             /* … or the payload's own memory */
+};
+
+enum runner_state {
+    RUNNER_SPARE,   /* starting, or up and without a function */
+    RUNNER_LOADING, /* in its init phase */
+    RUNNER_WARM,
+    RUNNER_GRACE, /* its head's deadline has passed, it was signalled, SIGKILL follows */
+    RUNNER_DYING, /* retired or killed: its end will be reported; nothing it says counts */
+};
+
+struct runner {
+    struct pool *pool;
+    struct runner *all_next, **all_at;    /* every runner of the pool */
+    struct runner *next, *prev;           /* the spares, or the idle by age; NULL ends */
+    struct runner *sibling, **sibling_at; /* runners of the version */
+    struct runner *idle_next, **idle_at;  /* idle runners of the version, last used first */
+    struct channel *channel;
+    struct version *version;
+    struct load *load; /* LOAD is being put together */
+    struct log_stream *stream;
+    char stream_name[64];
+    uint32_t token;
+    pid_t pid;
+    int pidfd; /* -1: not yet reported by the zygote */
+    enum runner_state state;
+    bool up;         /* READY 0 has come */
+    bool in_init;    /* has a function, READY has not come */
+    bool last_words; /* dead, and what it had said is being read */
+    bool killed;     /* SIGKILL was sent, or will be once there is a pidfd */
+    bool yield;      /* gives its place to another version after this run */
+    bool cold;       /* the next REPORT carries the init time */
+    bool rss_due;    /* has run since its RSS was looked at */
+    struct invocation *entries[FRAME_SLOTS]; /* slot = index; live ones are contiguous */
+    uint32_t first, count;
+    uint32_t last_id;
+    uint64_t head_ns;     /* when the head began, or the load */
+    uint64_t deadline_ms; /* of the loop's clock; 0: none */
+    uint64_t idle_ms;     /* idle since */
+    uint64_t init_us, init_log_bytes;
+    uint64_t charge;                 /* bytes counted in the pool's memory */
+    struct call *calls, *left;       /* of the current invocation; abandoned ones */
+    uint32_t calls_live, calls_open; /* of the current invocation; all */
+};
+
+struct version {
+    struct version *chain; /* in the table */
+    struct fn *fn;
+    uint32_t refs; /* runners and invocations */
+    bool stale;    /* replaced: its runners retire when idle */
+    struct runner *runners, *idle;
+    uint32_t count;                   /* runners loading, warm or in grace */
+    struct invocation *first, **last; /* those that wait for a runner */
+    uint32_t waiting;
+    struct version *wait_next, *wait_prev; /* among versions with someone waiting; NULL: none */
+};
+
+struct pool {
+    struct pool_opts opts;
+    uint32_t cores, spares_wanted;
+    struct zygote *zygote;
+    struct channels *channels;
+    uint32_t layers;
+    char layers_text[160];
+    struct version *table[POOL_BUCKETS];
+    struct runner *all;
+    struct runner *spare_first, *spare_last;  /* the oldest is first: most likely up */
+    struct runner *idle_first, *idle_last;    /* the longest idle is first */
+    uint32_t spare_count, starting, assigned; /* assigned: loading, warm, grace */
+    uint32_t busy, behind, waiting;           /* runners with a head; entries behind; in queues */
+    uint32_t live;                            /* invocations */
+    uint64_t memory;                          /* sum of charges */
+    uint32_t last_token;
+    struct version waiters; /* head of the ring of versions with someone waiting */
+    struct invocation *free_invocations;
+    struct call *free_calls, *orphans; /* orphans: abandoned, their runner is gone */
+    uv_timer_t deadline, tick, keeper, refill;
+    uint64_t deadline_at, keeper_at; /* 0: not armed; ms of the loop */
+    bool ticking, refilling, closed;
+    int open_handles;
+    void (*drained)(void *ctx);
+    void *drained_ctx;
+    bool draining;
+    struct pool_stats stats;
+};
+
+/* pool.c */
+struct version *pool_version(struct pool *p, struct fn *fn); /* takes a reference for the caller */
+void version_unref(struct pool *p, struct version *v);
+void pool_check_drained(struct pool *p);
+
+/* invoke.c */
+void invoke_began(struct runner *r, struct invocation *inv);
+void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer);
+void invoke_failed(struct runner *r, struct invocation *inv, const struct outcome *o,
+                   uint64_t now_ns); /* inv: popped */
+void invoke_refuse(struct pool *p, struct invocation *inv, int rc);
+/* A line of the run (inv) or of the init phase (NULL), within the log's limit. */
+void invoke_log(struct runner *r, struct invocation *inv, enum log_severity level, struct str line);
+
+/* dispatch.c */
+bool dispatch_acquire(struct pool *p, struct invocation *inv);
+void dispatch_wait(struct pool *p, struct invocation *inv, bool front);
+void dispatch_version(struct pool *p, struct version *v);
+void dispatch_waiting(struct pool *p);
+void dispatch_expire(struct pool *p, uint64_t now_ns);
+void dispatch_forget_all(struct pool *p); /* the pool closes: all that wait are told */
+void dispatch_relieve(struct pool *p, uint64_t now_ns);
+/* Takes back what waits behind the head (from: index of the first entry to take back). */
+void dispatch_revoke(struct runner *r, uint32_t from);
+
+/* runners.c */
+bool runners_may_grow(struct pool *p, bool nested);
+struct runner *runners_take(struct pool *p, struct version *v);
+bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns);
+struct invocation *runners_pop(struct runner *r);     /* its head, off the books */
+void runners_next(struct runner *r, uint64_t now_ns); /* after pop: next head, idle, or retired */
+void runners_retire(struct runner *r);
+void runners_kill(struct runner *r);
+void runners_refill(struct pool *p);
+void runners_charge(struct runner *r, uint64_t peak);
+/* Off the books; the head ends as o says (NULL: it had not started), all others wait again. */
+void runners_give_up(struct runner *r, const struct outcome *o);
+/* It ends by itself after its last REPLY; its other entries wait again. */
+void runners_end(struct runner *r);
+void runners_broke(struct runner *r, const char *what);
+void runners_forget_all(struct pool *p);
+extern const struct zygote_ops runners_zygote_ops;
+extern const struct channel_ops runners_channel_ops;
+
+/* load.c */
+void load_begin(struct runner *r);
+void load_cancel(struct runner *r);
+
+/* pool_time.c */
+void pool_time_open(struct pool *p);
+void pool_time_close(struct pool *p);
+/* Sets the runner's deadline: ms after now_ns (clock_mono_ns). */
+void pool_time_deadline(struct pool *p, struct runner *r, uint64_t now_ns, uint64_t ms);
+void pool_time_tick(struct pool *p);
+void pool_time_overdue(struct runner *r);            /* in grace: answer its caller, kill it */
+void pool_time_keep(struct pool *p, uint64_t at_ms); /* idle runners: look not later than that */
+void pool_time_refill(struct pool *p, uint64_t ms);
+
+/* pool_call.c */
+void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *c, struct str args,
+                     char *owned);
+/* The invocation that made them has ended, or the runner has. */
+void pool_call_abandon(struct runner *r);
+void pool_call_orphan(struct runner *r); /* the runner goes */
+void pool_call_close(struct pool *p);    /* the pool goes; orphans finish by themselves */
+
+static inline struct invocation *runner_head(struct runner *r)
+{
+    return r->count ? r->entries[r->first] : NULL;
+}
+
+#endif

@@ -1,0 +1,562 @@
+/* runners: the life of a runner, from spare to its reported end.
+ *
+ *     SPARE -> LOADING -> WARM -> DYING -> (end reported) gone
+ *                 \         \-> GRACE -/
+ *
+ * A runner takes part in the books (spares, its version, counts) until runner_leave; after that
+ * only its end matters. It is freed in exactly one place, when the zygote has reported that end, so
+ * whatever happens inside a callback, the struct stays. */
+#include "svc/pool_impl.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "proc/jail.h"
+
+static void send_signal(struct runner *r, int sig)
+{
+    if (r->pidfd >= 0 && syscall(SYS_pidfd_send_signal, r->pidfd, sig, NULL, 0) && errno != ESRCH)
+        log_warn("signal %d to runner %d: %s", sig, (int)r->pid, strerror(errno));
+}
+
+/* --- lists --------------------------------------------------------------------------------------
+ */
+
+static void list_add(struct runner **first, struct runner **last, struct runner *r)
+{
+    r->next = NULL;
+    r->prev = *last;
+    *(*last ? &(*last)->next : first) = r;
+    *last = r;
+}
+
+static void list_remove(struct runner **first, struct runner **last, struct runner *r)
+{
+    *(r->prev ? &r->prev->next : first) = r->next;
+    *(r->next ? &r->next->prev : last) = r->prev;
+    r->next = r->prev = NULL;
+}
+
+static void idle_add(struct runner *r)
+{
+    struct version *v = r->version;
+    r->idle_next = v->idle;
+    r->idle_at = &v->idle;
+    if (v->idle)
+        v->idle->idle_at = &r->idle_next;
+    v->idle = r;
+    list_add(&r->pool->idle_first, &r->pool->idle_last, r);
+}
+
+static void idle_remove(struct runner *r)
+{
+    if (!r->idle_at)
+        return;
+    *r->idle_at = r->idle_next;
+    if (r->idle_next)
+        r->idle_next->idle_at = r->idle_at;
+    r->idle_at = NULL;
+    r->idle_next = NULL;
+    list_remove(&r->pool->idle_first, &r->pool->idle_last, r);
+}
+
+static void sibling_add(struct version *v, struct runner *r)
+{
+    r->version = v;
+    r->sibling = v->runners;
+    r->sibling_at = &v->runners;
+    if (v->runners)
+        v->runners->sibling_at = &r->sibling;
+    v->runners = r;
+    v->count++;
+    v->refs++;
+}
+
+static void sibling_remove(struct runner *r)
+{
+    *r->sibling_at = r->sibling;
+    if (r->sibling)
+        r->sibling->sibling_at = r->sibling_at;
+    r->sibling_at = NULL;
+    r->version->count--;
+}
+
+/* Off the books: nobody will find it any more. Its entries stay where they are. */
+static void runner_leave(struct runner *r)
+{
+    struct pool *p = r->pool;
+    if (r->state == RUNNER_DYING)
+        return;
+    if (r->state == RUNNER_SPARE) {
+        list_remove(&p->spare_first, &p->spare_last, r);
+        p->spare_count--;
+    } else {
+        idle_remove(r);
+        sibling_remove(r);
+        p->assigned--;
+    }
+    if (!r->up)
+        p->starting--;
+    p->memory -= r->charge;
+    r->charge = 0;
+    r->state = RUNNER_DYING;
+    r->deadline_ms = 0;
+}
+
+/* --- making -------------------------------------------------------------------------------------
+ */
+
+static struct runner *runner_new(struct pool *p)
+{
+    struct runner *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->pool = p;
+    r->pidfd = -1;
+    r->token = ++p->last_token;
+    r->channel = channel_open(p->channels, r);
+    if (!r->channel ||
+        zygote_spawn(p->zygote, r->token, channel_memfd(r->channel), channel_bell(r->channel))) {
+        if (r->channel)
+            channel_close(r->channel);
+        free(r);
+        return NULL;
+    }
+    channel_spawned(r->channel);
+    r->all_next = p->all;
+    r->all_at = &p->all;
+    if (p->all)
+        p->all->all_at = &r->all_next;
+    p->all = r;
+    list_add(&p->spare_first, &p->spare_last, r);
+    p->spare_count++;
+    p->starting++;
+    r->charge = POOL_RUNNER_BYTES;
+    p->memory += r->charge;
+    pool_time_deadline(p, r, clock_mono_ns(), POOL_INIT_MS);
+    return r;
+}
+
+void runners_refill(struct pool *p)
+{
+    while (!p->closed && p->spare_count < p->spares_wanted && p->starting < POOL_STARTING_MAX)
+        if (!runner_new(p)) {
+            pool_time_refill(p, 100);
+            return;
+        }
+}
+
+bool runners_may_grow(struct pool *p, bool nested)
+{
+    if (p->closed || (!p->spare_count && p->starting >= POOL_STARTING_MAX && !nested))
+        return false;
+    for (;;) {
+        bool place = p->assigned < p->opts.max_runners;
+        bool memory = p->memory + POOL_RUNNER_BYTES <= p->opts.memory || p->assigned == 0;
+        if (place && memory)
+            return true;
+        if (!p->idle_first)
+            return false;
+        runners_retire(p->idle_first);
+    }
+}
+
+struct runner *runners_take(struct pool *p, struct version *v)
+{
+    struct runner *r = p->spare_first ? p->spare_first : runner_new(p);
+    if (!r)
+        return NULL;
+    list_remove(&p->spare_first, &p->spare_last, r);
+    p->spare_count--;
+    p->assigned++;
+    p->stats.cold_starts++;
+    r->state = RUNNER_LOADING;
+    r->in_init = true;
+    r->head_ns = clock_mono_ns();
+    sibling_add(v, r);
+    pool_time_deadline(p, r, r->head_ns, POOL_INIT_MS);
+    pool_time_refill(p, 1);
+    if (!v->fn->sealed) {
+        struct clock_parts t;
+        char hex[33];
+        clock_split(clock_wall_ms(), &t);
+        id_hex(hex, 32);
+        snprintf(r->stream_name, sizeof r->stream_name, "%04d/%02d/%02d/[%.*s]%s", t.year, t.month,
+                 t.day, v->fn->version.n < 12 ? (int)v->fn->version.n : 12, v->fn->version.p, hex);
+        r->stream = log_stream_open(p->opts.logs, v->fn->log_group, str_c(r->stream_name));
+    }
+    load_begin(r);
+    return r;
+}
+
+void runners_charge(struct runner *r, uint64_t peak)
+{
+    uint64_t limit = (uint64_t)r->version->fn->memory_mb << 20;
+    uint64_t now = POOL_RUNNER_BYTES + (peak < limit ? peak : limit);
+    r->pool->memory += now - r->charge;
+    r->charge = now;
+}
+
+/* --- entries ------------------------------------------------------------------------------------
+ */
+
+static void begin_head(struct runner *r, uint64_t now_ns)
+{
+    struct invocation *inv = runner_head(r);
+    r->head_ns = now_ns;
+    inv->begun_ns = now_ns;
+    pool_time_deadline(r->pool, r, now_ns, r->version->fn->timeout_ms);
+    invoke_began(r, inv);
+}
+
+bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns)
+{
+    if (r->count == FRAME_SLOTS)
+        return false;
+    uint32_t slot = (r->first + r->count) % FRAME_SLOTS;
+    uint32_t id = r->last_id >= ENTRY_ID_MAX ? 1 : r->last_id + 1;
+    struct channel_work w = {.id = id,
+                             .arn = inv->req.arn,
+                             .context = inv->req.client_context,
+                             .event = inv->req.event,
+                             .head = {.slot = slot,
+                                      .event_kind = (uint32_t)inv->req.event_kind,
+                                      .attempt = inv->req.attempt}};
+    memcpy(w.head.request_id, inv->req.request_id, sizeof w.head.request_id);
+    if (!channel_invoke(r->channel, &w))
+        return false;
+    r->last_id = id;
+    r->entries[slot] = inv;
+    inv->id = id;
+    inv->pushed_ns = now_ns;
+    inv->begun_ns = 0;
+    inv->touched = false;
+    if (r->count++ > 0) {
+        r->pool->behind++;
+        pool_time_tick(r->pool);
+        return true;
+    }
+    r->pool->busy++;
+    r->rss_due = true;
+    idle_remove(r);
+    if (r->state == RUNNER_WARM)
+        begin_head(r, now_ns);
+    return true;
+}
+
+struct invocation *runners_pop(struct runner *r)
+{
+    struct invocation *inv = r->entries[r->first];
+    r->first = (r->first + 1) % FRAME_SLOTS;
+    if (--r->count > 0)
+        r->pool->behind--;
+    else
+        r->pool->busy--;
+    return inv;
+}
+
+void runners_next(struct runner *r, uint64_t now_ns)
+{
+    if (r->state != RUNNER_WARM)
+        return;
+    if (r->count > 0) {
+        begin_head(r, now_ns);
+        return;
+    }
+    r->deadline_ms = 0;
+    if (r->version->stale || r->version->fn->sealed || r->yield) {
+        runners_retire(r);
+        return;
+    }
+    r->idle_ms = uv_now(r->pool->opts.loop);
+    idle_add(r);
+    pool_time_keep(r->pool, r->idle_ms + (r->rss_due ? 1000 : r->pool->opts.idle_timeout_ms));
+}
+
+/* --- ending -------------------------------------------------------------------------------------
+ */
+
+void runners_retire(struct runner *r)
+{
+    runner_leave(r);
+    pool_call_abandon(r);
+    channel_send(r->channel, FRAME_RETIRE, 0, 0, STR(""), STR(""), NULL);
+    pool_time_deadline(r->pool, r, clock_mono_ns(), POOL_RETIRE_MS);
+}
+
+void runners_kill(struct runner *r)
+{
+    runner_leave(r);
+    pool_call_abandon(r);
+    r->pool->stats.kills++;
+    r->killed = true;
+    send_signal(r, SIGKILL); /* without a pidfd yet: when it comes */
+}
+
+/* All entries back to where they wait, in their order. */
+static void requeue(struct runner *r, bool lost_head)
+{
+    struct pool *p = r->pool;
+    if (lost_head && r->count)
+        runner_head(r)->lost++;
+    while (r->count > 0) {
+        struct invocation *inv = r->entries[(r->first + r->count - 1) % FRAME_SLOTS];
+        if (--r->count > 0)
+            p->behind--;
+        else
+            p->busy--;
+        channel_forget(r->channel, FRAME_F_INVOCATION, inv->id);
+        dispatch_wait(p, inv, true);
+    }
+}
+
+void runners_end(struct runner *r)
+{
+    runner_leave(r);
+    requeue(r, false);
+    pool_call_abandon(r);
+    pool_time_deadline(r->pool, r, clock_mono_ns(), POOL_RETIRE_MS);
+}
+
+void runners_give_up(struct runner *r, const struct outcome *o)
+{
+    struct pool *p = r->pool;
+    struct version *v = r->version;
+    struct invocation *head = o && r->count ? runners_pop(r) : NULL;
+    uint64_t now_ns = clock_mono_ns();
+    runner_leave(r);
+    if (!v)
+        return;
+    v->refs++;
+    requeue(r, !o);
+    pool_call_abandon(r);
+    if (head)
+        invoke_failed(r, head, o, now_ns);
+    dispatch_version(p, v);
+    version_unref(p, v);
+}
+
+static void runner_free(struct runner *r)
+{
+    struct pool *p = r->pool;
+    *r->all_at = r->all_next;
+    if (r->all_next)
+        r->all_next->all_at = r->all_at;
+    load_cancel(r);
+    pool_call_abandon(r);
+    pool_call_orphan(r);
+    channel_close(r->channel);
+    if (r->pidfd >= 0)
+        close(r->pidfd);
+    if (r->stream)
+        log_stream_close(r->stream);
+    if (r->version)
+        version_unref(p, r->version);
+    free(r);
+}
+
+void runners_forget_all(struct pool *p)
+{
+    while (p->all) {
+        struct runner *r = p->all;
+        runner_leave(r);
+        requeue(r, false);
+        runner_free(r);
+    }
+}
+
+/* --- what the zygote reports --------------------------------------------------------------------
+ */
+
+static struct runner *find(struct pool *p, uint32_t token)
+{
+    struct runner *r = p->all;
+    while (r && r->token != token)
+        r = r->all_next;
+    return r;
+}
+
+static void spawned(void *ctx, uint32_t token, pid_t pid, int pidfd)
+{
+    struct runner *r = find(ctx, token);
+    if (!r || r->pidfd >= 0) {
+        close(pidfd);
+        return;
+    }
+    r->pid = pid;
+    r->pidfd = pidfd;
+    if (r->killed)
+        send_signal(r, SIGKILL);
+}
+
+/* Whether the head had begun when its runner died. Its state word is the runner's claim; what the
+ * core has seen of it counts more. */
+static bool head_started(struct runner *r)
+{
+    struct invocation *inv = runner_head(r);
+    return inv && (inv->touched || channel_started(r->channel, r->first, inv->id));
+}
+
+static void died(struct runner *r, int status)
+{
+    struct outcome o;
+    bool up = r->up;
+    runner_leave(r);
+    r->last_words = true;
+    while (channel_drain(r->channel, CHANNEL_FRAMES_PER_TURN) > 0)
+        ;
+    r->last_words = false;
+    if (!r->version)
+        return;
+    outcome_exit(&o, status, channel_memory_refused(r->channel), r->version->fn->memory_mb);
+    /* a jail that could not be closed is nobody's fault */
+    runners_give_up(r, up && (r->in_init || head_started(r)) ? &o : NULL);
+}
+
+static void exited(void *ctx, uint32_t token, int status, uint64_t peak_rss)
+{
+    struct pool *p = ctx;
+    struct runner *r = find(p, token);
+    if (!r)
+        return;
+    int layer = jail_failed_layer(status);
+    if (!r->up && layer >= 0)
+        log_error("a runner could not close its jail: layer %s", jail_layer_name((unsigned)layer));
+    log_debug("runner %d ended: status %#x, peak %llu KiB", (int)r->pid, status,
+              (unsigned long long)(peak_rss / 1024));
+    bool up = r->up;
+    if (r->state != RUNNER_DYING)
+        died(r, status);
+    runner_free(r);
+    pool_time_refill(p, up ? 1 : 1000); /* no fast loop of runners that fail at their start */
+    dispatch_waiting(p);
+}
+
+static void failed(void *ctx, uint32_t token, int error)
+{
+    struct pool *p = ctx;
+    struct runner *r = find(p, token);
+    log_error("a runner could not be forked: %s", strerror(error));
+    if (!r)
+        return;
+    runners_give_up(r, NULL);
+    runner_free(r);
+    pool_time_refill(p, 1000);
+}
+
+static void zygote_died(void *ctx)
+{
+    (void)ctx;
+    log_error("the zygote is gone: ending; whoever supervises this process starts it again");
+    _exit(1); /* what was acknowledged is on disk */
+}
+
+const struct zygote_ops runners_zygote_ops = {
+    .spawned = spawned, .exited = exited, .failed = failed, .died = zygote_died};
+
+/* --- what a runner says -------------------------------------------------------------------------
+ */
+
+static bool deaf(const struct runner *r)
+{
+    return r->state == RUNNER_DYING && !r->last_words;
+}
+
+static void broken(void *ctx, const char *what)
+{
+    struct runner *r = ctx;
+    struct outcome o;
+    if (deaf(r))
+        return;
+    struct str name = r->version ? r->version->fn->name : STR("(spare)");
+    log_warn("runner %d of %.*s broke the protocol: %s", (int)r->pid, STR_FMT(name), what);
+    bool started = r->in_init || head_started(r);
+    runners_kill(r);
+    outcome_broken(&o);
+    runners_give_up(r, started ? &o : NULL);
+}
+
+static void loaded(struct runner *r, const struct frame_ready *ready)
+{
+    uint64_t now_ns = clock_mono_ns();
+    r->state = RUNNER_WARM;
+    r->in_init = false;
+    r->cold = true;
+    r->init_us = (now_ns - r->head_ns) / 1000;
+    if (ready->init_us < r->init_us)
+        r->init_us = ready->init_us;
+    runners_charge(r, ready->memory_peak);
+    pool_call_abandon(r);
+    runners_next(r, now_ns);
+}
+
+static void on_ready(void *ctx, uint32_t id, const struct frame_ready *ready)
+{
+    struct runner *r = ctx;
+    if (deaf(r) || r->last_words || r->state == RUNNER_GRACE)
+        return;
+    if (id == 0 && !r->up) {
+        r->up = true;
+        r->pool->starting--;
+        if (r->state == RUNNER_SPARE)
+            r->deadline_ms = 0;
+        dispatch_waiting(r->pool);
+    } else if (id == 1 && r->up && r->state == RUNNER_LOADING && !r->load) {
+        loaded(r, ready);
+    } else {
+        broken(r, "a READY that was not due");
+    }
+}
+
+static void on_log(void *ctx, uint32_t id, int level, struct str line)
+{
+    struct runner *r = ctx;
+    struct invocation *inv = runner_head(r);
+    enum log_severity severity = level > LOG_FATAL ? LOG_FATAL : (enum log_severity)level;
+    if (deaf(r) || !r->version)
+        return;
+    if (id == 0)
+        return invoke_log(r, NULL, severity, line);
+    if (!inv || inv->id != id)
+        return; /* of a run that has ended */
+    inv->touched = true;
+    invoke_log(r, inv, severity, line);
+}
+
+static void on_call(void *ctx, uint32_t id, const struct frame_call *c, struct str args,
+                    char *owned)
+{
+    struct runner *r = ctx;
+    if (deaf(r) || r->last_words || r->state == RUNNER_GRACE || r->state == RUNNER_SPARE) {
+        free(owned);
+        return;
+    }
+    pool_call_begin(r, id, c, args, owned);
+}
+
+static void on_reply(void *ctx, uint32_t id, const struct frame_reply *reply, struct str answer)
+{
+    struct runner *r = ctx;
+    struct invocation *inv = runner_head(r);
+    if (deaf(r))
+        return;
+    if (!inv || inv->id != id || r->in_init)
+        return broken(r, "a REPLY that was not due");
+    if (r->state == RUNNER_GRACE)
+        return pool_time_overdue(r); /* too late: its caller gets the timeout */
+    invoke_replied(r, reply, answer);
+}
+
+void runners_broke(struct runner *r, const char *what)
+{
+    broken(r, what);
+}
+
+const struct channel_ops runners_channel_ops = {
+    .ready = on_ready, .log = on_log, .call = on_call, .reply = on_reply, .broken = broken};
