@@ -1,0 +1,39 @@
+/* lambda: what the handlers of the Lambda API share. */
+#ifndef API_LAMBDA_H
+#define API_LAMBDA_H
+
+#include "api/gate.h"
+#include "svc/function.h"
+
+/* The function that c->param[0] and ?Qualifier= name; qualifier "" when none is given.
+ * E_VALIDATION, E_INVALID (they disagree), E_NOT_FOUND (another region or account), with AWS's
+ * texts. */
+int lambda_target(struct call *c, struct str *name, struct str *qualifier, struct err *err);
+/* The same from any text that names a function. */
+int lambda_name(struct call *c, struct str text, struct str *name, struct str *qualifier,
+                struct err *err);
+/* "arn:…:function:NAME[:QUALIFIER]" in the arena. */
+struct str lambda_arn(struct call *c, struct str name, struct str qualifier);
+
+/* A FunctionConfiguration of a T_FUNCTIONS record; qualifier "" for an unqualified ARN. */
+json_t *lambda_configuration(struct call *c, struct str rec, struct str qualifier);
+/* Members of CreateFunction and UpdateFunctionConfiguration into *out, borrowed from c->json and
+ * the arena. E_BAD_JSON, E_VALIDATION, E_INVALID. */
+int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err);
+
+/* One write job of a handler: apply in the store's thread, then either the call's error or `reply`
+ * (after the cache has been told that NAME changed). Lies in the arena; embed it first. */
+struct lambda_job {
+    struct job job;
+    struct call *c;
+    struct str name; /* of the function */
+    struct err err;
+    void (*reply)(struct lambda_job *j);
+    /* called before the answer, whatever it is; may be NULL */
+    void (*clean)(struct lambda_job *j);
+};
+void lambda_submit(struct lambda_job *j, struct call *c, struct str name,
+                   int (*apply)(struct job *job, struct store_txn *t),
+                   void (*reply)(struct lambda_job *j));
+
+#endif

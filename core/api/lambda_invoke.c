@@ -1,0 +1,223 @@
+/* lambda_invoke: Invoke: wait for the answer, queue it, or only ask whether one may.
+ *
+ * The payload is passed on as the bytes that came. It is checked to be JSON, on the pool when it is
+ * long, and never parsed here. An event is a committed row before its 202. */
+#include "api/lambda.h"
+#include "base/codec.h"
+#include "base/jscan.h"
+#include "base/log.h"
+#include "svc/invoke.h"
+#include "svc/pool.h"
+#include "svc/queue.h"
+
+enum { SCAN_ON_LOOP = 64 * 1024, EVENT_MAX = 1024 * 1024, CONTEXT_MAX = 3583 };
+
+enum kind { SYNC, EVENT, DRY_RUN };
+
+struct invoking {
+    uv_work_t work;
+    struct job job;
+    struct call *c;
+    struct fn *fn; /* until the invocation or the row has it */
+    enum kind kind;
+    struct str payload, context, qualifier, arn;
+    bool valid;
+};
+
+/* --- the answer ------------------------------------------------------------------------------ */
+
+static void reply_throttled(struct call *c)
+{
+    call_set_header(c, "x-amzn-ErrorType", STR("TooManyRequestsException"));
+    call_set_header(c, "Retry-After", STR("1"));
+    call_json(c, 429,
+              json_pack("{s:s,s:s,s:s}", "Reason", "ConcurrentInvocationLimitExceeded", "Type",
+                        "User", "message", "Rate Exceeded."));
+}
+
+static void invoked(void *ctx, const struct invoke_result *r)
+{
+    struct invoking *k = ctx;
+    struct call *c = k->c;
+    if (r->rc == E_THROTTLED) {
+        reply_throttled(c);
+        return;
+    }
+    if (r->rc) {
+        call_error(c, r->rc, NULL);
+        return;
+    }
+    call_set_header(c, "X-Amz-Executed-Version", r->version);
+    if (r->error)
+        call_set_header(c, "X-Amz-Function-Error", r->handled ? STR("Handled") : STR("Unhandled"));
+    if (r->log_tail.n) {
+        struct buf tail = BUF_INIT;
+        base64_encode(&tail, r->log_tail);
+        call_set_header(c, "X-Amz-Log-Result", buf_str(&tail));
+        buf_deinit(&tail);
+    }
+    call_bytes(c, 200, "application/json", r->payload.n ? r->payload : STR("null"));
+}
+
+static void run(struct invoking *k)
+{
+    struct fn *fn = k->fn;
+    struct invoke_req req = {
+        .fn = fn,
+        .event_kind = EVENT_JSON,
+        .event = k->payload,
+        .client_context = k->context,
+        .arn = k->arn,
+        .attempt = 1,
+        .tail = str_ieq(call_header(k->c, "x-amz-log-type"), STR("Tail")),
+        .source = "invoke",
+        .done = invoked,
+        .ctx = k,
+    };
+    memcpy(req.request_id, k->c->req->id, sizeof req.request_id);
+    invoke(k->c->svc->pool, &req);
+    fn_unref(fn);
+}
+
+/* --- an event -------------------------------------------------------------------------------- */
+
+static struct invoking *invoking_of(struct job *job)
+{
+    return (struct invoking *)((char *)job - offsetof(struct invoking, job));
+}
+
+static int put_event(struct job *job, struct store_txn *t)
+{
+    struct invoking *k = invoking_of(job);
+    struct queue_event e = {
+        .function_id = k->fn->id,
+        .function_name = k->fn->name,
+        .qualifier = k->qualifier,
+        .payload = k->payload,
+        .client_context = k->context,
+        .source = "invoke",
+        .source_arn = STR(""),
+    };
+    memcpy(e.request_id, k->c->req->id, sizeof e.request_id);
+    return queue_put(k->c->svc->queue, t, &e);
+}
+
+static void event_stored(struct job *job, int rc)
+{
+    struct invoking *k = invoking_of(job);
+    uint64_t id = k->fn->id;
+    struct queue *queue = k->c->svc->queue;
+    fn_unref(k->fn);
+    if (rc == E_THROTTLED)
+        reply_throttled(k->c);
+    else if (rc)
+        call_error(k->c, rc, NULL);
+    else
+        call_empty(k->c, 202);
+    if (rc == 0)
+        queue_kick(queue, id);
+}
+
+/* --- the request ----------------------------------------------------------------------------- */
+
+static void scanned(struct invoking *k)
+{
+    struct err err = {0};
+    struct call *c = k->c;
+    if (!k->valid) {
+        fn_unref(k->fn);
+        err_set(&err, E_BAD_JSON,
+                "Could not parse request body into json: the payload is not valid JSON");
+        call_error(c, E_BAD_JSON, &err);
+    } else if (k->kind == SYNC) {
+        run(k);
+    } else if (k->kind == EVENT) {
+        k->job = (struct job){.apply = put_event, .done = event_stored};
+        store_submit(c->svc->store, &k->job);
+    } else {
+        fn_unref(k->fn);
+        call_empty(c, 204);
+    }
+}
+
+static void scan(uv_work_t *work)
+{
+    struct invoking *k = work->data;
+    k->valid = jscan_valid(k->payload);
+}
+
+static void scan_done(uv_work_t *work, int status)
+{
+    (void)status;
+    scanned(work->data);
+}
+
+static int read_kind(struct call *c, enum kind *kind, struct err *err)
+{
+    struct str type = call_header(c, "x-amz-invocation-type");
+    *kind = str_is(type, "Event") ? EVENT : str_is(type, "DryRun") ? DRY_RUN : SYNC;
+    if (!type.p || *kind != SYNC || str_is(type, "RequestResponse"))
+        return 0;
+    return err_set(err, E_INVALID,
+                   "Value '%.*s' at 'invocationType' failed to satisfy constraint: Member must "
+                   "satisfy enum value set: [Event, RequestResponse, DryRun]",
+                   type.n > 80 ? 80 : (int)type.n, type.p);
+}
+
+static int read_context(struct call *c, struct str *out, struct err *err)
+{
+    struct str text = call_header(c, "x-amz-client-context");
+    struct buf json = BUF_INIT;
+    *out = STR("");
+    if (!text.n)
+        return 0;
+    bool ok = text.n <= CONTEXT_MAX && base64_decode(&json, text) && jscan_valid(buf_str(&json));
+    if (ok)
+        *out = arena_dup(c->arena, buf_str(&json));
+    buf_deinit(&json);
+    return ok ? 0
+              : err_set(err, E_BAD_JSON,
+                        "Client context must be a valid Base64-encoded JSON object of at most %d "
+                        "bytes.",
+                        CONTEXT_MAX);
+}
+
+static int read_request(struct call *c, struct invoking *k, struct err *err)
+{
+    struct str name;
+    int rc = lambda_target(c, &name, &k->qualifier, err);
+    if (rc == 0)
+        rc = read_kind(c, &k->kind, err);
+    if (rc == 0)
+        rc = read_context(c, &k->context, err);
+    if (rc == 0 && k->kind == EVENT && c->body.n > EVENT_MAX)
+        rc = err_set(err, E_PAYLOAD_LIMIT,
+                     "Request must be smaller than %d bytes for the InvokeFunction operation",
+                     EVENT_MAX);
+    if (rc == 0) {
+        k->arn = lambda_arn(c, name, k->qualifier);
+        rc = k->arn.p ? function_get(c->svc->functions, name, k->qualifier, &k->fn, err) : E_LIMIT;
+    }
+    return rc;
+}
+
+void lambda_invoke(struct call *c)
+{
+    struct invoking *k = arena_zalloc(c->arena, sizeof *k);
+    struct err err = {0};
+    int rc = k ? read_request(c, k, &err) : E_LIMIT;
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    k->c = c;
+    k->work.data = k;
+    k->payload = c->body.n ? c->body : STR("{}"); /* what a function sees when nothing is sent */
+    if (k->payload.n <= SCAN_ON_LOOP) {
+        scan(&k->work);
+        scanned(k);
+    } else {
+        rc = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
+        ASSERT(rc == 0);
+    }
+}

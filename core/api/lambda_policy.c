@@ -1,0 +1,261 @@
+/* lambda_policy: who else may call a function: AddPermission, GetPolicy, RemovePermission.
+ *
+ * A permission becomes one statement of the function's resource policy, written the way AWS writes
+ * it, so that what GetPolicy shows can be read by the tools that read AWS's. */
+#include "api/lambda.h"
+#include "auth/arn.h"
+#include "base/json.h"
+#include "base/rec.h"
+
+enum { SID_MAX = 100 };
+
+struct permission {
+    struct lambda_job j;
+    struct str sid, statement, revision;
+};
+
+/* --- the statement -----------------------------------------------------------------------------
+ */
+
+static bool word(struct str s, const char *more)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        bool alnum =
+            (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9');
+        if (!alnum && (ch == 0 || !strchr(more, ch)))
+            return false;
+    }
+    return s.n > 0;
+}
+
+static int fault(struct err *err, struct str value, const char *member, const char *pattern)
+{
+    if (!value.p)
+        return err_set(err, E_VALIDATION,
+                       "1 validation error detected: Value null at '%s' failed to satisfy "
+                       "constraint: Member must not be null",
+                       member);
+    return err_set(err, E_VALIDATION,
+                   "1 validation error detected: Value '%.*s' at '%s' failed to satisfy "
+                   "constraint: Member must satisfy regular expression pattern: %s",
+                   value.n > 160 ? 160 : (int)value.n, value.p, member, pattern);
+}
+
+static int check_sid(struct str sid, struct err *err)
+{
+    if (!word(sid, "-_") || sid.n > SID_MAX)
+        return fault(err, sid, "statementId", "([a-zA-Z0-9-_]{1,100})");
+    return 0;
+}
+
+static int check_action(struct str action, struct err *err)
+{
+    bool ok = str_is(action, "*") || str_is(action, "lambda:*") ||
+              (str_starts(action, STR("lambda:")) && word(str_from(action, 7), ""));
+    return ok ? 0 : fault(err, action, "action", "(lambda:[*]|lambda:[a-zA-Z]+|[*])");
+}
+
+/* "*", {"Service": …} or {"AWS": …}; NULL when it is none of them. */
+static json_t *principal(struct call *c, struct str p)
+{
+    struct arn arn;
+    bool account = p.n == 12 && word(p, "") && p.p[0] <= '9';
+    for (size_t i = 0; account && i < p.n; i++)
+        account = p.p[i] >= '0' && p.p[i] <= '9';
+    if (str_is(p, "*"))
+        return json_string("*");
+    if (str_ends(p, STR(".amazonaws.com")) && word(p, ".-"))
+        return json_pack("{s:o}", "Service", json_text(p));
+    if (account)
+        return json_pack("{s:o}", "AWS",
+                         json_text(arena_printf(c->arena, "arn:aws:iam::%.*s:root", STR_FMT(p))));
+    if (arn_parse(p, &arn) && (str_is(arn.service, "iam") || str_is(arn.service, "sts")))
+        return json_pack("{s:o}", "AWS", json_text(p));
+    return NULL;
+}
+
+static void condition(json_t **conditions, const char *operator, const char * key, struct str value)
+{
+    if (!value.n)
+        return;
+    if (!*conditions)
+        *conditions = json_object();
+    json_t *keys = json_object_get(*conditions, operator);
+    if (!keys) {
+        keys = json_object();
+        json_object_set_new(*conditions, operator, keys);
+    }
+    json_object_set_new(keys, key, json_text(value));
+}
+
+static int check_conditions(struct str source_arn, struct str account, struct str url_auth,
+                            struct err *err)
+{
+    struct arn arn;
+    if (source_arn.p && !arn_parse(source_arn, &arn))
+        return fault(err, source_arn, "sourceArn",
+                     "arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:"
+                     "(\\d{12})?:(.*)");
+    if (account.p && (account.n != 12 || !word(account, "")))
+        return fault(err, account, "sourceAccount", "\\d{12}");
+    if (url_auth.p && !str_is(url_auth, "NONE") && !str_is(url_auth, "AWS_IAM"))
+        return fault(err, url_auth, "functionUrlAuthType", "(NONE|AWS_IAM)");
+    return 0;
+}
+
+/* The request's statement as compact JSON in the arena. */
+static int build(struct call *c, struct permission *p, struct str arn, struct err *err)
+{
+    struct str none = {NULL, 0}, action = none, who = none, source_arn = none, account = none,
+               token = none, org = none, url_auth = none;
+    json_t *conditions = NULL;
+    int rc;
+    if ((rc = json_member_str(c->json, "StatementId", &p->sid, err)) ||
+        (rc = json_member_str(c->json, "Action", &action, err)) ||
+        (rc = json_member_str(c->json, "Principal", &who, err)) ||
+        (rc = json_member_str(c->json, "SourceArn", &source_arn, err)) ||
+        (rc = json_member_str(c->json, "SourceAccount", &account, err)) ||
+        (rc = json_member_str(c->json, "EventSourceToken", &token, err)) ||
+        (rc = json_member_str(c->json, "PrincipalOrgID", &org, err)) ||
+        (rc = json_member_str(c->json, "FunctionUrlAuthType", &url_auth, err)) ||
+        (rc = json_member_str(c->json, "RevisionId", &p->revision, err)) ||
+        (rc = check_sid(p->sid, err)) || (rc = check_action(action, err)) ||
+        (rc = check_conditions(source_arn, account, url_auth, err)))
+        return rc;
+    if (!who.n)
+        return fault(err, who, "principal", "[^\\s]+");
+    json_t *principal_json = principal(c, who);
+    if (!principal_json)
+        return err_set(err, E_INVALID,
+                       "The provided principal was invalid. Please check the principal and try "
+                       "again.");
+    condition(&conditions, "StringEquals", "AWS:SourceAccount", account);
+    condition(&conditions, "StringEquals", "lambda:EventSourceToken", token);
+    condition(&conditions, "StringEquals", "aws:PrincipalOrgID", org);
+    condition(&conditions, "StringEquals", "lambda:FunctionUrlAuthType", url_auth);
+    condition(&conditions, "ArnLike", "AWS:SourceArn", source_arn);
+    json_t *s = json_object();
+    json_object_set_new(s, "Sid", json_text(p->sid));
+    json_object_set_new(s, "Effect", json_string("Allow"));
+    json_object_set_new(s, "Principal", principal_json);
+    json_object_set_new(s, "Action", json_text(action));
+    json_object_set_new(s, "Resource", json_text(arn));
+    if (conditions)
+        json_object_set_new(s, "Condition", conditions);
+    struct buf text = BUF_INIT;
+    json_write(&text, s);
+    json_decref(s);
+    p->statement = arena_dup(c->arena, buf_str(&text));
+    buf_deinit(&text);
+    return p->statement.p ? 0 : E_LIMIT;
+}
+
+/* --- the handlers ------------------------------------------------------------------------------
+ */
+
+/* The function is there, and its policy is the one that the caller has seen. */
+static int check_revision(struct permission *p, struct store_txn *t)
+{
+    struct lambda_job *j = &p->j;
+    struct str rec;
+    int rc = function_record(t, j->c->svc->region, j->name, STR(""), &rec, &j->err);
+    if (rc || !p->revision.n || str_eq(p->revision, rec_str(rec, FN_POLICY_REVISION)))
+        return rc;
+    return err_set(&j->err, E_PRECONDITION,
+                   "The Revision Id provided does not match the latest Revision Id. Call the "
+                   "GetPolicy API to retrieve the latest Revision Id");
+}
+
+static int apply_add(struct job *job, struct store_txn *t)
+{
+    struct permission *p = (struct permission *)job;
+    int rc = check_revision(p, t);
+    return rc ? rc : function_policy_add(t, p->j.name, p->sid, p->statement, &p->j.err);
+}
+
+static void reply_statement(struct lambda_job *j)
+{
+    struct permission *p = (struct permission *)j;
+    call_json(j->c, j->c->op->status, json_pack("{s:o}", "Statement", json_text(p->statement)));
+}
+
+/* Target and existence; a qualifier must be one that is there. */
+static int find(struct call *c, struct str *name, struct str *qualifier, struct err *err)
+{
+    struct str rec;
+    int rc = lambda_target(c, name, qualifier, err);
+    if (rc)
+        return rc;
+    struct store_txn *t = store_read(c->svc->store);
+    rc = function_record(t, c->svc->region, *name, *qualifier, &rec, err);
+    store_read_end(t);
+    return rc;
+}
+
+void lambda_add_permission(struct call *c)
+{
+    struct permission *p = arena_zalloc(c->arena, sizeof *p);
+    struct str name, qualifier;
+    struct err err = {0};
+    int rc = p ? find(c, &name, &qualifier, &err) : E_LIMIT;
+    if (rc == 0)
+        rc = build(c, p, lambda_arn(c, name, qualifier), &err);
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        lambda_submit(&p->j, c, name, apply_add, reply_statement);
+}
+
+void lambda_get_policy(struct call *c)
+{
+    struct str name, qualifier, rec;
+    struct err err = {0};
+    json_t *o = NULL;
+    int rc = lambda_target(c, &name, &qualifier, &err);
+    if (rc == 0) {
+        struct store_txn *t = store_read(c->svc->store);
+        rc = function_record(t, c->svc->region, name, qualifier, &rec, &err);
+        struct str policy = rc ? (struct str){NULL, 0} : rec_str(rec, FN_POLICY_JSON);
+        if (rc == 0 && !policy.n)
+            rc = err_set(&err, E_NOT_FOUND, "The resource you requested does not exist.");
+        if (rc == 0)
+            o = json_pack("{s:o,s:o}", "Policy", json_text(policy), "RevisionId",
+                          json_text(rec_str(rec, FN_POLICY_REVISION)));
+        store_read_end(t);
+    }
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        call_json(c, c->op->status, o);
+}
+
+static int apply_remove(struct job *job, struct store_txn *t)
+{
+    struct permission *p = (struct permission *)job;
+    int rc = check_revision(p, t);
+    return rc ? rc : function_policy_remove(t, p->j.name, p->sid, &p->j.err);
+}
+
+static void reply_empty(struct lambda_job *j)
+{
+    call_empty(j->c, j->c->op->status);
+}
+
+void lambda_remove_permission(struct call *c)
+{
+    struct permission *p = arena_zalloc(c->arena, sizeof *p);
+    struct str name, qualifier;
+    struct err err = {0};
+    int rc = p ? find(c, &name, &qualifier, &err) : E_LIMIT;
+    if (rc == 0)
+        rc = check_sid(c->param[1], &err);
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    p->sid = c->param[1];
+    p->revision = call_query(c, "RevisionId");
+    p->j.job.frees_space = true;
+    lambda_submit(&p->j, c, name, apply_remove, reply_empty);
+}
