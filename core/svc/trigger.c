@@ -144,7 +144,7 @@ void trigger_event_json(struct buf *out, const char *region, const struct trigge
     buf_lit(out, "},\"responseElements\":{");
     member(out, "x-amz-request-id", request_id);
     buf_lit(out, ",");
-    member(out, "x-amz-id-2", request_id);
+    member(out, "x-amz-id-2", STR(TRIGGER_HOST_ID));
     buf_lit(out, "},\"s3\":{\"s3SchemaVersion\":\"1.0\",");
     member(out, "configurationId", t->id);
     buf_lit(out, ",\"bucket\":{");

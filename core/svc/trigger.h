@@ -13,6 +13,9 @@ enum {
     TRIGGERS_MAX = 100, /* notifications of one bucket */
 };
 
+/* What stands in x-amz-id-2 (and S3's <HostId>), in answers and events alike: opaque to clients. */
+#define TRIGGER_HOST_ID "cGVyaWx1bmUgaXMgdGhlIHBvaW50IG5lYXJlc3QgdGhlIG1vb24="
+
 struct trigger { /* one CloudFunctionConfiguration */
     struct str id;
     struct str function_arn;
