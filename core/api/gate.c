@@ -345,6 +345,8 @@ void gate_settle(struct call *c, int status)
     health_count(c->op, status, clock_mono_ns() - v->began_ns);
     budget_used -= v->budget;
     v->budget = 0;
+    if (c->json != v->json) /* a streaming handler's */
+        json_decref(c->json);
     json_decref(v->json);
     v->json = c->json = NULL;
 }
