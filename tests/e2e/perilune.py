@@ -304,12 +304,11 @@ class Server:
         """The headers of a signed request, Host and Content-Length among them."""
         made = AWSRequest(method, self.url + path, data=body, headers=dict(headers or {}))
         made.headers["Host"] = f"127.0.0.1:{self.port}"
-        if body or method in ("PUT", "POST"):
+        if "Content-Length" not in made.headers and (body or method in ("PUT", "POST")):
             made.headers["Content-Length"] = str(len(body))
         signer = (S3SigV4Auth if service == "s3" else SigV4Auth)(Credentials(access_key, secret_key), service, REGION)
         if service == "s3":
-            made.headers["X-Amz-Content-SHA256"] = sha256 or hashlib.sha256(body).hexdigest()
-            signer.payload = lambda _: made.headers["X-Amz-Content-SHA256"]
+            signer.payload = lambda _: sha256 or hashlib.sha256(body).hexdigest()
         signer.add_auth(made)
         return dict(made.headers.items())
 

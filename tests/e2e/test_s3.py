@@ -411,21 +411,19 @@ def test_put_with_expect(server, bucket, s3):
 @pytest.mark.http
 def test_put_refused_from_the_head_alone(server, bucket):
     """No 100 Continue, no byte of the body taken: unknown bucket, bad signature, too large."""
-    for path, change, status in ((f"/{unique('none')}/k", {}, 404), (f"/{bucket}/k", {"Authorization": "x"}, 400),
-                                 (f"/{bucket}/k", {"Content-Length": str(6 << 30)}, 413)):
-        headers = server.sign("PUT", path, b"", headers={"Expect": "100-continue"}, sha256="UNSIGNED-PAYLOAD")
-        headers.update({"Content-Length": "100000", **change})
-        if change.get("Authorization"):
-            headers["Authorization"] = headers["Authorization"].replace("x", "AWS4-HMAC-SHA256 Credential=nonsense")
+    for path, size, tamper, status in ((f"/{unique('none')}/k", 100000, False, 404), (f"/{bucket}/k", 100000, True, 403), (f"/{bucket}/k", 6 << 30, False, 413)):
+        headers = server.sign("PUT", path, headers={"Expect": "100-continue", "Content-Length": str(size)}, sha256="UNSIGNED-PAYLOAD")
+        if tamper:
+            headers["Authorization"] = headers["Authorization"][:-4] + "0000"
         with server.raw(f"PUT {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n") as c:
             got = c.answer()
-            assert got[0] == status, got
+            assert got[0] == status and got[1]["connection"] == "close", got
+            assert c.closed()
 
 
 @pytest.mark.http
 def test_interrupted_upload_leaves_nothing(server, bucket, s3):
-    headers = server.sign("PUT", f"/{bucket}/k", b"", sha256="UNSIGNED-PAYLOAD")
-    headers["Content-Length"] = "500000"
+    headers = server.sign("PUT", f"/{bucket}/k", headers={"Content-Length": "500000"}, sha256="UNSIGNED-PAYLOAD")
     with server.raw(f"PUT /{bucket}/k HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n" + "x" * 300000):
         time.sleep(0.05)
     time.sleep(0.1)
@@ -487,11 +485,11 @@ def test_aws_cp_ls_rm(server, s3, aws, tmp_path):
     server.aws(aws, "s3", "mb", f"s3://{bucket}")
     server.aws(aws, "s3", "cp", str(source), f"s3://{bucket}/dir/a b.bin")
     assert s3.get_object(Bucket=bucket, Key="dir/a b.bin")["Body"].read() == source.read_bytes()
-    assert f"{source.stat().st_size} dir/a b.bin" in server.aws(aws, "s3", "ls", f"s3://{bucket}", "--recursive").stdout
-    assert "PRE dir/" in server.aws(aws, "s3", "ls", f"s3://{bucket}").stdout
+    listed = server.aws(aws, "s3", "ls", f"s3://{bucket}/dir/").stdout
+    assert f"{source.stat().st_size} a b.bin" in listed
     server.aws(aws, "s3", "cp", f"s3://{bucket}/dir/a b.bin", str(back))
     assert back.read_bytes() == source.read_bytes()
     server.aws(aws, "s3", "rb", f"s3://{bucket}", "--force")
-    assert bucket not in server.aws(aws, "s3", "ls").stdout
+    assert bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
     r = server.aws(aws, "s3", "cp", f"s3://{bucket}/none", str(back), check=False)
     assert r.returncode != 0 and "404" in r.stderr
