@@ -160,7 +160,7 @@ static void sizes(void **state)
     want(&z, E_INVALID, "Unzipped size must be smaller than 262144000 bytes");
 
     for (int i = 0; i < 5; i++) { /* each is allowed, all together are not */
-        char n[8];
+        char n[16];
         snprintf(n, sizeof n, "f%d", i);
         zm_add(&z, &(struct zm_entry){
                        .name = str_c(n), .data = x, .method = 8, .size = 60u * 1024 * 1024});
