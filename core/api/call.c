@@ -68,23 +68,34 @@ struct str call_header(const struct call *c, const char *name)
     return http_header(c->req, name);
 }
 
+/* What a policy may ask about this call. */
+static size_t condition_keys(struct call *c, const char *action, struct policy_key keys[4])
+{
+    const struct identity *who = &c->who;
+    size_t n = 0;
+    if (who->arn.n) {
+        keys[n++] = (struct policy_key){STR("aws:principalarn"), who->arn};
+        keys[n++] = (struct policy_key){STR("aws:principalaccount"), STR(ACCOUNT_ID)};
+        keys[n++] = (struct policy_key){STR("aws:userid"), who->user_id};
+    }
+    if (strcmp(action, "s3:ListBucket") == 0) {
+        struct str prefix = call_query(c, "prefix");
+        keys[n++] = (struct policy_key){STR("s3:prefix"), prefix.p ? prefix : STR("")};
+    }
+    return n;
+}
+
 int call_authorise(struct call *c, const char *action, struct str resource, struct err *err)
 {
     const struct identity *who = &c->who;
-    struct policy_key keys[] = {
-        {STR("aws:principalarn"), who->arn},
-        {STR("aws:principalaccount"), STR(ACCOUNT_ID)},
-        {STR("aws:userid"), who->user_id},
-    };
-    struct policy_query q = {
-        .action = str_c(action),
-        .resource = resource,
-        .principal = who->arn,
-        .keys = keys,
-        .key_count = who->arn.n ? sizeof keys / sizeof *keys : 0,
-    };
+    struct policy_key keys[4];
     if (who->root)
         return 0;
+    struct policy_query q = {.action = str_c(action),
+                             .resource = resource,
+                             .principal = who->arn,
+                             .keys = keys,
+                             .key_count = condition_keys(c, action, keys)};
     enum policy_effect effect = policy_eval_all(who->policies, who->policy_count, &q);
     return effect == POLICY_ALLOW ? 0 : policy_denied(err, who->arn, q.action, resource, effect);
 }

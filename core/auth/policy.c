@@ -70,10 +70,10 @@ struct reader {
 };
 
 /* Names (lower case) whose values callers hand in whenever they exist. */
-static const char *const known_keys[] = {"aws:sourcearn",        "aws:sourceaccount",
-                                         "aws:principalarn",     "aws:principaltype",
-                                         "aws:principalaccount", "lambda:functionurlauthtype",
-                                         "aws:userid",           "aws:principalisawsservice"};
+static const char *const known_keys[] = {
+    "aws:sourcearn",     "aws:sourceaccount",         "aws:principalarn",
+    "aws:principaltype", "aws:principalaccount",      "lambda:functionurlauthtype",
+    "aws:userid",        "aws:principalisawsservice", "s3:prefix"};
 
 static const struct {
     const char *name;

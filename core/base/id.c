@@ -1,15 +1,15 @@
 /* id: identifiers from a pool of random bytes.
  *
  * A request id is made for every request, so the kernel is asked for 1 KiB at a time. Bytes are
- * cleared as they are handed out: an id that has been given away cannot be read back from here. The
- * pool belongs to one thread (the loop's) and must not be in use before a fork, or parent and child
- * would draw the same ids. */
+ * cleared as they are handed out: an id that has been given away cannot be read back from here.
+ * Each thread has a pool of its own; none may be in use before a fork, or parent and child would
+ * draw the same ids. */
 #include "base/id.h"
 
 #include "base/codec.h"
 #include "base/hash.h"
 
-static struct {
+static _Thread_local struct {
     unsigned char bytes[1024];
     size_t left;
 } pool;
