@@ -1,0 +1,64 @@
+/* module_time: wall time in seconds, and the one text form of it; the function's environment. */
+#include "runner/module.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "runner/call.h"
+
+static int now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)clock_wall_ms() / 1000.0);
+    return 1;
+}
+
+/* iso8601([t]): up to the year 9999 */
+static int iso8601(lua_State *L)
+{
+    char text[25];
+    lua_Number t =
+        lua_isnoneornil(L, 1) ? (lua_Number)clock_wall_ms() / 1000.0 : luaL_checknumber(L, 1);
+    luaL_argcheck(L, t >= -62167219200.0 && t <= 253402300799.0, 1, "year 0 to 9999");
+    clock_iso8601((int64_t)floor(t * 1000 + 0.5), text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int parse(lua_State *L)
+{
+    struct str s;
+    int64_t ms;
+    s.p = luaL_checklstring(L, 1, &s.n);
+    if (clock_parse(s, &ms)) {
+        lua_pushnumber(L, (lua_Number)ms / 1000.0);
+        return 1;
+    }
+    lua_pushnil(L);
+    call_push_error(L, STR("InvalidArgument"), STR("not a time like 2026-11-23T11:32:04.123Z"));
+    return 2;
+}
+
+LJMP void module_time(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"now", now}, {"iso8601", iso8601}, {"parse", parse}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}
+
+/* Names are the function's variables only: there is no other environment here. */
+static int get_env(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_ENV);
+    if (!lua_istable(L, -1))
+        return 0;
+    lua_pushvalue(L, 1);
+    lua_rawget(L, -2);
+    return 1;
+}
+
+LJMP void module_os(lua_State *L)
+{
+    lua_pushcfunction(L, get_env);
+    lua_setfield(L, -2, "getenv");
+}

@@ -1,0 +1,93 @@
+/* self: what the files of the runner share: the one struct behind the Lua state.
+ *
+ * C functions called from Lua find it through the state's allocator (runner_of), so that no
+ * upvalue, global or registry key that a function could reach leads to it.
+ *
+ * LJMP marks what may leave by longjmp (a Lua error). Such a function reads its arguments first and
+ * holds no memory of malloc but the buffers of this struct, which outlive any jump. */
+#ifndef RUNNER_SELF_H
+#define RUNNER_SELF_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdnoreturn.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "proc/channel_runner.h"
+#include "runner/memory.h"
+
+#define LJMP
+
+/* Keys of the registry, where the runtime keeps what it needs out of the function's reach. */
+enum slot {
+    SLOT_THREAD = 1, /* the coroutine that runs the handler */
+    SLOT_RUN,        /* invocation body, a C closure over the strings of event.c */
+    SLOT_HANDLER,    /* the function to call */
+    SLOT_LOAD,       /* lua/require.lua's function that loads the handler's file */
+    SLOT_CONTEXT,    /* metatable of context tables */
+    SLOT_ARRAY,      /* metatable that marks arrays */
+    SLOT_ERROR,      /* metatable of error objects */
+    SLOT_ENV,        /* environment variables */
+    SLOT_TOSTRING,   /* the tostring that functions see */
+};
+
+enum { LOG_LINES_MAX = 1024 * 1024 }; /* bytes of log of one invocation */
+
+struct output {         /* output.c */
+    uint64_t sent;      /* bytes of this invocation */
+    uint64_t cut;       /* bytes that were not sent */
+    struct buf line;    /* being put together */
+    struct buf part[2]; /* begun lines of io.stdout, io.stderr */
+};
+
+struct failure {               /* failure.c */
+    uint32_t code;             /* FRAME_ERROR_*, 0: none */
+    char type[64];             /* "Runtime.LuaError" */
+    struct buf message, trace; /* trace: lines, each with its newline */
+};
+
+struct runner {
+    struct memory memory; /* first: the allocator's ud is the runner */
+    struct runner_channel *ch;
+    lua_State *L;       /* main thread; the function's code runs in a coroutine */
+    const void *array;  /* address of SLOT_ARRAY, to compare with */
+    struct buf out;     /* answer or arguments being written */
+    struct buf scratch; /* strings being unescaped, texts being mended */
+    struct buf inbox;   /* payload that arrives in parts */
+    size_t held;        /* bytes of the above counted in memory */
+    struct output output;
+
+    struct str load; /* rec of LOAD_* fields, kept */
+    struct str name, version, arn, handler, region, log_group, log_stream;
+    uint32_t memory_mb, timeout_ms;
+    bool sealed; /* no host calls */
+
+    uint32_t invocation; /* id; 0 in the init phase */
+    uint32_t calls;      /* id of the last host call */
+    char request_id[37];
+    uint64_t deadline_ns;
+
+    struct failure failure; /* of the invocation that just ended */
+    struct failure init;    /* of the init phase; its code is 0 while there is none */
+    char note[512];         /* text of the last import or syntax error that require raised */
+    const char *note_type;  /* its type, "" none */
+    time_t stamp_s;         /* second that `stamp` shows */
+    char stamp[32];         /* requestContext.time */
+};
+
+static inline struct runner *runner_of(lua_State *L)
+{
+    void *ud;
+    lua_getallocf(L, &ud);
+    return ud;
+}
+
+/* The scratch buffer, empty, with what the cap leaves as its limit. */
+struct buf *runner_scratch(lua_State *L);
+/* Frees what is large of the buffers; after a call or an invocation. */
+void runner_trim(struct runner *r);
+/* Raises the error that counts as out of memory. */
+noreturn LJMP void runner_no_memory(lua_State *L);
+
+#endif
