@@ -9,20 +9,10 @@
 #include "runner/ljson.h"
 #include "runner/text.h"
 
-#define KEYS(X)                                                                                    \
-    X(version)                                                                                     \
-    X(routeKey)                                                                                    \
-    X(rawPath)                                                                                     \
-    X(rawQueryString)                                                                              \
-    X(cookies) X(headers) X(queryStringParameters) X(requestContext) X(body) X(isBase64Encoded)    \
-        X(accountId) X(apiId) X(domainName) X(domainPrefix) X(http) X(method) X(path) X(protocol)  \
-            X(sourceIp) X(userAgent) X(requestId) X(stage) X(time) X(timeEpoch) X(aws_request_id)  \
-                X(request_id) X(invoked_function_arn) X(client_context) X(attempt)
-
 enum key {
     KEY_NONE,
 #define X(name) KEY_##name,
-    KEYS(X)
+#include "runner/event_keys.def"
 #undef X
     /* values that are always the same */
     TEXT_2_0,
@@ -34,7 +24,7 @@ enum key {
 LJMP int event_push_keys(lua_State *L)
 {
 #define X(name) lua_pushliteral(L, #name);
-    KEYS(X)
+#include "runner/event_keys.def"
 #undef X
     lua_pushliteral(L, "2.0");
     lua_pushliteral(L, "$default");
