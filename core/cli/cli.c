@@ -86,10 +86,12 @@ void cli_free(struct cli *cli)
  * Before the command is known only the client's flags can take a value. */
 static int next_word(int argc, char **argv, int i)
 {
-    for (; i < argc && argv[i][0] == '-'; i++)
-        for (const struct cli_flag *f = client_flags; f->name; f++)
-            if (f->value && strcmp(argv[i], f->name) == 0)
-                i++;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        const struct cli_flag *f = client_flags;
+        while (f->name && strcmp(argv[i], f->name) != 0)
+            f++;
+        i += f->name && f->value;
+    }
     return i < argc ? i : argc;
 }
 
