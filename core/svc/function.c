@@ -296,13 +296,13 @@ static struct fn *load(struct functions *f, struct str rec, struct str row)
     return NULL;
 }
 
-static int load_stored(struct functions *f, struct str name, struct str version, struct fn **out,
+static int load_stored(struct functions *f, struct str name, struct str qualifier, struct fn **out,
                        struct err *err)
 {
     struct store_txn *t = store_read(f->store);
     struct str rec, row;
     *out = NULL;
-    int rc = function_record(t, f->region, name, version, &rec, err);
+    int rc = function_record(t, f->region, name, qualifier, &rec, err);
     if (rc == 0) {
         rc = store_get(t, T_PACKAGES, rec_str(rec, FN_PACKAGE), &row);
         if (rc == 0)
@@ -324,7 +324,7 @@ int function_get(struct functions *f, struct str name, struct str qualifier, str
         fn = NULL;
     }
     if (!fn) {
-        int rc = load_stored(f, name, version, &fn, err);
+        int rc = load_stored(f, name, qualifier, &fn, err);
         if (rc)
             return rc;
         fn->refs = 2;
