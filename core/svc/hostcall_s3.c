@@ -211,11 +211,29 @@ static void put_more(void *ctx)
     object_put_finish(p->put, put_done, p);
 }
 
+/* HC_META as pairs; names of headers have no case, so they are kept in one. */
+static void read_meta(struct str args, struct buf *pairs)
+{
+    struct buf lower = BUF_INIT;
+    struct str v;
+    uint16_t tag;
+    while (rec_next(&args, &tag, &v)) {
+        if (tag != HC_META)
+            continue;
+        buf_clear(&lower);
+        buf_add(&lower, rec_str(v, 1));
+        for (size_t i = 0; i < lower.n; i++)
+            if (lower.p[i] >= 'A' && lower.p[i] <= 'Z')
+                lower.p[i] += 32;
+        object_pair_put(pairs, buf_str(&lower), rec_str(v, 2));
+    }
+    buf_deinit(&lower);
+}
+
 void hostcall_s3_put(struct hostcalls *h, struct hostcall *call)
 {
     struct buf meta = BUF_INIT;
-    struct str rest = call->args, v, body = rec_str(call->args, HC_BODY);
-    uint16_t tag;
+    struct str body = rec_str(call->args, HC_BODY);
     struct err err = {0};
     if (body.n > HOSTCALL_BODY_MAX) {
         int rc = err_set(&err, E_LIMIT, "%zu bytes are more than the %d that one call stores",
@@ -223,9 +241,7 @@ void hostcall_s3_put(struct hostcalls *h, struct hostcall *call)
         hostcall_end(call, rc, NULL, &err);
         return;
     }
-    while (rec_next(&rest, &tag, &v))
-        if (tag == HC_META)
-            object_pair_put(&meta, rec_str(v, 1), rec_str(v, 2));
+    read_meta(call->args, &meta);
     struct object_put_req req = {
         .bucket = rec_str(call->args, HC_BUCKET),
         .key = rec_str(call->args, HC_KEY),
