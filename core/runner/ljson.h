@@ -33,7 +33,7 @@ LJMP bool ljson_write(lua_State *L, int idx, struct buf *out, int flags,
                       struct ljson_problem *problem);
 /* Appends s as a JSON string with its quotes, whatever it holds (U+FFFD for what is not UTF-8). */
 void ljson_quote(struct buf *out, struct str s);
-/* Appends a number in the shortest form that reads back as the same; not NaN, not infinite. */
+/* Appends a number in a short form that reads back as the same; not NaN, not infinite. */
 void ljson_number(struct buf *out, double x);
 
 /* json.empty_array: a light userdata that no pointer equals. */

@@ -447,6 +447,7 @@ static LJMP bool read_value(struct reader *r)
         ok = (*r->p == '-' || (*r->p >= '0' && *r->p <= '9')) && read_number(r);
         break;
     }
-    skip_blanks(r);
+    if (ok)
+        skip_blanks(r);
     return ok;
 }

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/rec.h"
 #include "proc/channel_runner.h"
 #include "runner/runner.h"
