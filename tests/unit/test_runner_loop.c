@@ -464,7 +464,7 @@ static void raises_misuse_at_its_line(void **state)
         "at(9, \"bad argument #2 to 's3.get' (it is empty)\", function() s3.get('b', '') end)\n"
         "at(11, \"bad argument #3 to 's3.get' (unknown option 'rnge')\",\n"
         "  function() s3.get('b', 'k', { rnge = 1 }) end)\n"
-        "at(12, \"bad argument #1 to 'get' (a string expected, got table)\",\n"
+        "at(13, \"bad argument #1 to 'get' (a string expected, got table)\",\n"
         "  function() kv.open 'x':get {} end)\n"
         "return 1",
         "1");
