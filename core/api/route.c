@@ -49,7 +49,7 @@ static const char *const s3_selectors[] = {"acl",
                                            "versioning",
                                            "versions",
                                            "website",
-                                           "x-id=CompleteMultipartUpload",
+
                                            "@x-amz-copy-source"};
 
 static const struct {
@@ -213,7 +213,6 @@ static const char *split_path(struct call *c)
 static int find_s3(struct call *c, struct err *err)
 {
     const char *scope = split_path(c), *select = "";
-    bool other_method = false;
     if (!scope)
         return err_set(err, E_BAD_URI, "Couldn't parse the specified URI.");
     for (size_t i = 0; i < sizeof s3_selectors / sizeof *s3_selectors && !*select; i++)
@@ -224,7 +223,6 @@ static int find_s3(struct call *c, struct err *err)
         if (op->protocol != PROTO_S3 || strcmp(op->pattern, scope) != 0 ||
             strcmp(op->select, select) != 0)
             continue;
-        other_method = true;
         if (!str_is(c->req->method, op->method))
             continue;
         c->op = op;
@@ -235,8 +233,7 @@ static int find_s3(struct call *c, struct err *err)
                        "A header or query you provided implies functionality that is not "
                        "implemented: %s",
                        *select == '@' ? select + 1 : select);
-    return err_set(err, other_method ? E_METHOD : E_UNKNOWN_OPERATION, "%s",
-                   err_row(E_METHOD)->text);
+    return err_set(err, E_METHOD, "%s", err_row(E_METHOD)->text);
 }
 
 /* --- JSON 1.1 and Query -----------------------------------------------------------------------
