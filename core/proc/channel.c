@@ -16,13 +16,20 @@ static uint32_t least(uint32_t a, size_t b)
     return b < a ? (uint32_t)b : a;
 }
 
-void channel_break(struct channel *ch, const char *what)
+void channel_mute(struct channel *ch)
 {
     if (ch->broken || ch->closed)
         return;
     ch->broken = true;
     channel_make_cold(ch);
     uv_poll_stop(&ch->poll);
+}
+
+void channel_break(struct channel *ch, const char *what)
+{
+    if (ch->broken || ch->closed)
+        return;
+    channel_mute(ch);
     ch->set->ops.broken(ch->ctx, what);
 }
 

@@ -55,6 +55,8 @@ struct channel *channel_open(struct channels *set, void *ctx);
 int channel_memfd(const struct channel *ch);
 int channel_bell(const struct channel *ch);
 void channel_spawned(struct channel *ch);
+/* Reads nothing any more, without telling `broken`: the owner has had enough. */
+void channel_mute(struct channel *ch);
 /* No callback comes any more. Safe inside callbacks. */
 void channel_close(struct channel *ch);
 

@@ -203,8 +203,8 @@ void pool_time_close(struct pool *p);
 /* Sets the runner's deadline: ms after now_ns (clock_mono_ns). */
 void pool_time_deadline(struct pool *p, struct runner *r, uint64_t now_ns, uint64_t ms);
 void pool_time_tick(struct pool *p);
-void pool_time_overdue(struct runner *r);            /* in grace: answer its caller, kill it */
-void pool_time_keep(struct pool *p, uint64_t at_ms); /* idle runners: look not later than that */
+void pool_time_overdue(struct runner *r); /* in grace: answer its caller, kill it */
+void pool_time_idle(struct runner *r);    /* has just become idle: look at it in time */
 void pool_time_refill(struct pool *p, uint64_t ms);
 
 /* pool_call.c */

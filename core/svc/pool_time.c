@@ -166,38 +166,40 @@ static bool too_fat(struct runner *r)
     return true;
 }
 
-static void on_keep(uv_timer_t *t)
-{
-    struct pool *p = t->data;
-    uint64_t now = uv_now(p->opts.loop), next = 0;
-    p->keeper_at = 0;
-    for (struct runner *r = p->idle_first, *after; r; r = after) {
-        after = r->next;
-        uint64_t at = r->idle_ms + p->opts.idle_timeout_ms;
-        if (r->rss_due && r->idle_ms + RSS_DELAY_MS <= now) {
-            r->rss_due = false;
-            if (too_fat(r))
-                at = now;
-        }
-        if (at <= now) {
-            runners_retire(r);
-            continue;
-        }
-        if (r->rss_due)
-            at = r->idle_ms + RSS_DELAY_MS;
-        next = !next || at < next ? at : next;
-    }
-    if (next)
-        pool_time_keep(p, next);
-}
+static void on_keep(uv_timer_t *t);
 
-void pool_time_keep(struct pool *p, uint64_t at_ms)
+static void keep(struct pool *p, uint64_t at_ms)
 {
     uint64_t now = uv_now(p->opts.loop);
     if (p->closed || (p->keeper_at && p->keeper_at <= at_ms))
         return;
     p->keeper_at = at_ms;
     uv_timer_start(&p->keeper, on_keep, at_ms > now ? at_ms - now : 0, 0);
+}
+
+void pool_time_idle(struct runner *r)
+{
+    uint64_t ms = r->pool->opts.idle_timeout_ms;
+    if (r->rss_due && ms > RSS_DELAY_MS)
+        ms = RSS_DELAY_MS;
+    keep(r->pool, r->idle_ms + ms);
+}
+
+static void on_keep(uv_timer_t *t)
+{
+    struct pool *p = t->data;
+    uint64_t now = uv_now(p->opts.loop);
+    p->keeper_at = 0;
+    for (struct runner *r = p->idle_first, *after; r; r = after) {
+        after = r->next;
+        bool look = r->rss_due && r->idle_ms + RSS_DELAY_MS <= now;
+        if (look)
+            r->rss_due = false;
+        if (r->idle_ms + p->opts.idle_timeout_ms <= now || (look && too_fat(r)))
+            runners_retire(r);
+        else
+            pool_time_idle(r);
+    }
 }
 
 /* --- spares -------------------------------------------------------------------------------------

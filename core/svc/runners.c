@@ -276,7 +276,7 @@ void runners_next(struct runner *r, uint64_t now_ns)
     }
     r->idle_ms = uv_now(r->pool->opts.loop);
     idle_add(r);
-    pool_time_keep(r->pool, r->idle_ms + (r->rss_due ? 1000 : r->pool->opts.idle_timeout_ms));
+    pool_time_idle(r);
 }
 
 /* --- ending -------------------------------------------------------------------------------------
@@ -297,6 +297,14 @@ void runners_kill(struct runner *r)
     r->pool->stats.kills++;
     r->killed = true;
     send_signal(r, SIGKILL); /* without a pidfd yet: when it comes */
+}
+
+/* Whether the head had begun when its runner died. Its state word is the runner's claim; what the
+ * core has seen of it counts more. */
+static bool head_started(struct runner *r)
+{
+    struct invocation *inv = runner_head(r);
+    return inv && (inv->touched || channel_started(r->channel, r->first, inv->id));
 }
 
 /* All entries back to where they wait, in their order. */
@@ -328,16 +336,20 @@ void runners_give_up(struct runner *r, const struct outcome *o)
 {
     struct pool *p = r->pool;
     struct version *v = r->version;
-    struct invocation *head = o && r->count ? runners_pop(r) : NULL;
+    struct invocation *failed[FRAME_SLOTS];
+    uint32_t n = 0;
     uint64_t now_ns = clock_mono_ns();
     runner_leave(r);
     if (!v)
         return;
     v->refs++;
+    /* the head; and what started after it, when the REPLY between the two has been destroyed */
+    while (o && r->count && (n == 0 || head_started(r)))
+        failed[n++] = runners_pop(r);
     requeue(r, !o);
     pool_call_abandon(r);
-    if (head)
-        invoke_failed(r, head, o, now_ns);
+    for (uint32_t i = 0; i < n; i++)
+        invoke_failed(r, failed[i], o, now_ns);
     dispatch_version(p, v);
     version_unref(p, v);
 }
@@ -393,14 +405,6 @@ static void spawned(void *ctx, uint32_t token, pid_t pid, int pidfd)
     r->pidfd = pidfd;
     if (r->killed)
         send_signal(r, SIGKILL);
-}
-
-/* Whether the head had begun when its runner died. Its state word is the runner's claim; what the
- * core has seen of it counts more. */
-static bool head_started(struct runner *r)
-{
-    struct invocation *inv = runner_head(r);
-    return inv && (inv->touched || channel_started(r->channel, r->first, inv->id));
 }
 
 static void died(struct runner *r, int status)
@@ -477,6 +481,7 @@ static void broken(void *ctx, const char *what)
     struct str name = r->version ? r->version->fn->name : STR("(spare)");
     log_warn("runner %d of %.*s broke the protocol: %s", (int)r->pid, STR_FMT(name), what);
     bool started = r->in_init || head_started(r);
+    channel_mute(r->channel);
     runners_kill(r);
     outcome_broken(&o);
     runners_give_up(r, started ? &o : NULL);

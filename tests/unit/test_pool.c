@@ -1,0 +1,696 @@
+/* pool: real runners in real jails, driven by events that say what to do: answers, deadlines,
+ * deaths, waiting, growing, host calls, logs, and every way of breaking the protocol. Each bad
+ * runner ends with one defined error to its own caller while others are answered. */
+#include "pool_fakes.h"
+#include "pool_runner.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "proc/zygote.h"
+#include "svc/pool_impl.h"
+#include "unit.h"
+
+static uv_loop_t loop;
+static struct pool *pool;
+static int metered;
+
+struct ask {
+    bool done;
+    int rc, kind;
+    bool error, failure;
+    char payload[400], type[64];
+    size_t size;
+    uint64_t first_ns, ns, billed_ms, duration_us, peak, init_us;
+    char tail[5000];
+    char id[37];
+};
+
+/* Lives until the pool is closed, after the test. */
+static struct fn *fn_of(const char *name, uint32_t timeout_ms)
+{
+    static uint64_t ids;
+    static struct fn all[200];
+    struct fn *fn = &all[ids % 200];
+    *fn = (struct fn){.refs = 1,
+                      .id = ++ids,
+                      .generation = 1,
+                      .name = str_c(name),
+                      .version = STR("$LATEST"),
+                      .arn = STR("arn:aws:lambda:us-east-1:000000000000:function:x"),
+                      .role = STR(""),
+                      .handler = STR("handler.main"),
+                      .timeout_ms = timeout_ms,
+                      .memory_mb = 64,
+                      .log_group = STR("/aws/lambda/x")};
+    return fn;
+}
+
+static void got(void *ctx, const struct invoke_result *r)
+{
+    struct ask *a = ctx;
+    assert_false(a->done); /* exactly once */
+    a->done = true;
+    a->rc = r->rc;
+    a->kind = r->kind;
+    a->error = r->error;
+    a->failure = r->platform_failure;
+    a->size = r->payload.n;
+    a->billed_ms = r->billed_ms;
+    a->duration_us = r->duration_us;
+    a->peak = r->memory_peak;
+    a->init_us = r->init_us;
+    a->ns = clock_mono_ns() - a->first_ns;
+    snprintf(a->payload, sizeof a->payload, "%.*s", STR_FMT(r->payload));
+    snprintf(a->type, sizeof a->type, "%.*s", STR_FMT(r->error_type));
+    snprintf(a->tail, sizeof a->tail, "%.*s", STR_FMT(r->log_tail));
+}
+
+static void ask_more(struct ask *a, struct fn *fn, struct str event, bool nested, bool async)
+{
+    struct invoke_req req = {.fn = fn,
+                             .event = event,
+                             .client_context = STR(""),
+                             .arn = fn->arn,
+                             .attempt = 1,
+                             .tail = true,
+                             .nested = nested,
+                             .asynchronous = async,
+                             .source = "test",
+                             .done = got,
+                             .ctx = a};
+    *a = (struct ask){.first_ns = clock_mono_ns()};
+    id_uuid(req.request_id);
+    memcpy(a->id, req.request_id, sizeof a->id);
+    invoke(pool, &req);
+}
+
+static void ask(struct ask *a, struct fn *fn, const char *event)
+{
+    ask_more(a, fn, str_c(event), false, false);
+}
+
+static void late(uv_timer_t *t)
+{
+    *(bool *)t->data = true;
+}
+
+static void timer_gone(uv_handle_t *h)
+{
+    free(h);
+}
+
+/* Runs the loop until all asks are done, or fails after some seconds. */
+static void wait_for(struct ask *a, size_t n, uint64_t seconds)
+{
+    bool over = false;
+    uv_timer_t *t = malloc(sizeof *t);
+    uv_timer_init(&loop, t);
+    t->data = &over;
+    uv_timer_start(t, late, seconds * 1000, 0);
+    for (size_t i = 0; i < n && !over;)
+        if (a[i].done)
+            i++;
+        else
+            uv_run(&loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)t, timer_gone);
+    assert_false(over);
+}
+
+static void run_ms(uint64_t ms)
+{
+    bool over = false;
+    uv_timer_t *t = malloc(sizeof *t);
+    uv_timer_init(&loop, t);
+    t->data = &over;
+    uv_timer_start(t, late, ms, 0);
+    while (!over)
+        uv_run(&loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)t, timer_gone);
+}
+
+static struct ask one(struct fn *fn, const char *event)
+{
+    static struct ask a;
+    ask(&a, fn, event);
+    wait_for(&a, 1, 20);
+    return a;
+}
+
+static void count_metered(void *ctx, struct fn *fn, const struct invoke_result *r)
+{
+    (void)ctx, (void)fn, (void)r;
+    metered++;
+}
+
+static void open_pool(uint32_t max_runners, uint32_t idle_ms)
+{
+    struct err err = {0};
+    struct pool_opts o = {.loop = &loop,
+                          .region = "us-east-1",
+                          .max_runners = max_runners,
+                          .memory = 1ull << 30,
+                          .idle_timeout_ms = idle_ms,
+                          .jit = true,
+                          .hostcall = fake_hostcall,
+                          .hostcall_ctx = &loop,
+                          .metered = count_metered};
+    uv_loop_init(&loop);
+    metered = fake_cancelled = 0;
+    if (pool_open(&o, &pool, &err))
+        fail_msg("pool_open: %s", err.text);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    open_pool(32, 60000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pool_close(pool);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(fake_open_calls, 0);
+    assert_int_equal(fake_streams, 0);
+    assert_int_equal(uv_loop_close(&loop), 0); /* no handle is left */
+    buf_deinit(&fake_log);
+    return 0;
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+static void answers(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("answers", 3000);
+    struct ask a = one(fn, "echo hello");
+    assert_int_equal(a.rc, 0);
+    assert_false(a.error);
+    assert_string_equal(a.payload, "hello");
+    assert_true(a.init_us > 0);
+    assert_int_equal(a.peak, 3 << 20);
+    a = one(fn, "echo again");
+    assert_string_equal(a.payload, "again");
+    assert_int_equal(a.init_us, 0);
+    assert_int_equal(metered, 2);
+    a = one(fn, "error");
+    assert_int_equal(a.rc, 0);
+    assert_true(a.error);
+    assert_string_equal(a.type, "OrderRejected");
+    a = one(fn, "http");
+    assert_int_equal(a.kind, REPLY_HTTP);
+    struct pool_stats s;
+    pool_stats(pool, &s);
+    assert_int_equal(s.cold_starts, 1); /* all on one runner, the error too */
+    assert_int_equal(s.invocations, 4);
+    assert_int_equal(s.busy, 0);
+}
+
+static void log_of_a_run(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("logs", 3000);
+    fn->handler = STR("init.log");
+    struct ask a = one(fn, "log 2");
+    struct buf want = BUF_INIT;
+    const char *at = fake_log.p;
+    buf_addc(&fake_log, 0);
+    assert_non_null(strstr(at, "LINE 2  hello from init\n"));
+    buf_printf(&want, "START %s $LATEST\n", a.id);
+    at = strstr(at, want.p);
+    assert_non_null(at);
+    at = strstr(at, "lll\n");
+    assert_non_null(at);
+    at = strstr(at, " last line\n");
+    assert_non_null(at);
+    at = strstr(at, "END ");
+    assert_non_null(at);
+    at = strstr(at, "REPORT ");
+    assert_non_null(at);
+    assert_non_null(strstr(at, "init 1 status -"));
+    buf_deinit(&want);
+    /* the tail has all of it */
+    assert_int_equal(strncmp(a.tail, "START RequestId: ", 17), 0);
+    assert_non_null(strstr(a.tail, "\nEND RequestId: "));
+    assert_non_null(strstr(a.tail, "\nREPORT "));
+    a = one(fn, "log 20");
+    assert_int_equal(strlen(a.tail), POOL_TAIL_MAX);
+    assert_non_null(strstr(a.tail, "last line\nEND RequestId"));
+}
+
+static void log_is_bounded(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("floods", 20000);
+    struct ask a = one(fn, "log 5000");
+    assert_string_equal(a.payload, "logged");
+    assert_true(fake_log.n < (1 << 20) + 200 * 1024);
+    buf_addc(&fake_log, 0);
+    char *cut = strstr(fake_log.p, " bytes of log output were cut");
+    assert_non_null(cut);
+    assert_null(strstr(cut + 30, "were cut"));
+    assert_non_null(strstr(a.tail, "were cut"));
+}
+
+static void large_both_ways(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("large", 20000);
+    struct ask a;
+    static const size_t sizes[] = {1001, FRAME_BODY_MAX, 65536, 1 << 20, PAYLOAD_MAX};
+    char *event = malloc(PAYLOAD_MAX);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        char want[64];
+        uint64_t sum = 0;
+        for (size_t i = 0; i < sizes[k]; i++) {
+            event[i] = (char)(i * 7 + k);
+            sum += (unsigned char)event[i] * (uint64_t)(i % 251 + 1);
+        }
+        snprintf(want, sizeof want, "%zu %llu", sizes[k], (unsigned long long)sum);
+        ask_more(&a, fn, str_of(event, sizes[k]), false, false);
+        wait_for(&a, 1, 20);
+        assert_string_equal(a.payload, want);
+        snprintf(want, sizeof want, "size %zu", sizes[k]);
+        a = one(fn, want);
+        assert_int_equal(a.size, sizes[k]);
+        assert_int_equal(a.payload[0], 'x');
+    }
+    free(event);
+    ask_more(&a, fn, str_of("", PAYLOAD_MAX + 1), false, false);
+    assert_int_equal(a.rc, E_PAYLOAD_LIMIT);
+}
+
+/* --- deadlines and deaths -----------------------------------------------------------------------
+ */
+
+static void timeouts_while_others_are_answered(void **state)
+{
+    (void)state;
+    struct fn *bad = fn_of("bad", 200), *good = fn_of("good", 3000);
+    static const char *ways[] = {"spin", "call 60000", "traceback", "late", "hostile stop"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct ask a[2];
+        ask(&a[0], bad, ways[i]);
+        ask(&a[1], good, "echo fine");
+        wait_for(a, 2, 10);
+        assert_string_equal(a[1].payload, "fine");
+        assert_true(a[1].ns < 150000000);
+        assert_int_equal(a[0].rc, 0);
+        assert_true(a[0].error);
+        assert_string_equal(a[0].type, "Sandbox.Timedout");
+        assert_non_null(strstr(a[0].payload, "Error: Task timed out after 0.20 seconds"));
+        assert_true(a[0].ns >= 200000000 && a[0].ns < 450000000);
+        assert_int_equal(a[0].billed_ms, 200);
+    }
+    buf_addc(&fake_log, 0);
+    assert_non_null(strstr(fake_log.p, "stack traceback: here"));
+    assert_non_null(strstr(fake_log.p, "status timeout"));
+    assert_int_equal(fake_open_calls, 0); /* the sleeping call was cancelled */
+    assert_int_equal(fake_cancelled, 1);
+}
+
+static void deaths_are_attributed(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("dies", 3000);
+    static const struct {
+        const char *event, *type, *text;
+    } deaths[] = {
+        {"segv", "Runtime.ExitError", "signal: segmentation fault"},
+        {"refused-segv", "Runtime.OutOfMemory", "memory limit of 64 MB exceeded"},
+        {"exit 0", "Runtime.ExitError", "exited without providing a reason"},
+        {"exit 3", "Runtime.ExitError", "exit status 3"},
+        {"sys 57", "Runtime.ExitError", "signal: bad system call"},
+        {"sys 41", "Runtime.ExitError", "signal: bad system call"},
+        {"memory", "Runtime.OutOfMemory", "memory limit of 64 MB exceeded"},
+        {"half", "Runtime.ExitError", "exited without providing a reason"},
+    };
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+        struct ask a = one(fn, deaths[i].event);
+        assert_int_equal(a.rc, 0);
+        assert_true(a.error);
+        assert_string_equal(a.type, deaths[i].type);
+        assert_non_null(strstr(a.payload, deaths[i].text));
+        assert_non_null(strstr(a.payload, a.id));
+        assert_true(a.ns < 500000000);
+        a = one(fn, "echo next");
+        assert_string_equal(a.payload, "next");
+    }
+    buf_addc(&fake_log, 0);
+    assert_non_null(strstr(fake_log.p, "Sandbox violation"));
+}
+
+/* What a runner said before it died counts. */
+static void last_words_count(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("last", 3000);
+    struct ask a = one(fn, "reply-exit");
+    assert_false(a.error);
+    assert_string_equal(a.payload, "my last");
+    assert_string_equal(one(fn, "echo next").payload, "next");
+}
+
+static void who_waits_in_a_dying_runner_is_answered(void **state)
+{
+    (void)state;
+    static struct ask a[41];
+    static const char *deaths[] = {"segv", "memory", "exit 1", "hostile garbage"};
+    struct fn *fn = fn_of("crowd", 3000);
+    for (size_t k = 0; k < 4; k++) {
+        for (int i = 0; i < 41; i++)
+            ask(&a[i], fn, i % 10 == 3 ? deaths[k] : "echo ok");
+        wait_for(a, 41, 20);
+        int errors = 0;
+        for (int i = 0; i < 41; i++) {
+            assert_int_equal(a[i].rc, 0);
+            errors += a[i].error;
+            /* garbage also destroys replies that have not been read yet */
+            assert_true(a[i].error == (i % 10 == 3) || k == 3);
+            if (!a[i].error)
+                assert_string_equal(a[i].payload, "ok");
+        }
+        assert_true(errors >= 4 && errors < 41);
+    }
+}
+
+static void init_phase(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("init", 3000);
+    fn->handler = STR("init.call");
+    struct ask a = one(fn, "echo up");
+    assert_string_equal(a.payload, "up");
+    struct fn *dies = fn_of("init2", 3000);
+    dies->handler = STR("init.exit");
+    a = one(dies, "echo up");
+    assert_true(a.error);
+    assert_string_equal(a.type, "Runtime.ExitError");
+    assert_non_null(strstr(a.payload, "exit status 9"));
+    /* several callers of one that dies in init: each gets its answer */
+    struct ask many[5];
+    for (int i = 0; i < 5; i++)
+        ask(&many[i], dies, "echo up");
+    wait_for(many, 5, 10);
+    for (int i = 0; i < 5; i++)
+        assert_string_equal(many[i].type, "Runtime.ExitError");
+}
+
+static void large_package(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("package", 3000);
+    static struct fn_file files[] = {{{"handler.lua", sizeof "handler.lua" - 1}, 0, 200000},
+                                     {{"big.bin", sizeof "big.bin" - 1}, 200000, 9000000},
+                                     {{"small.lua", sizeof "small.lua" - 1}, 9200000, 100}};
+    static char bytes[200000];
+    fake_bytes = str_of(bytes, sizeof bytes);
+    fn->files = files;
+    fn->file_count = 3;
+    assert_string_equal(one(fn, "echo loaded").payload, "loaded");
+    fake_bytes = STR("");
+}
+
+/* --- dispatch -----------------------------------------------------------------------------------
+ */
+
+static void quick_ones_share_a_runner(void **state)
+{
+    (void)state;
+    static struct ask a[300];
+    struct fn *fn = fn_of("quick", 3000);
+    struct pool_stats s;
+    one(fn, "echo warm");
+    for (int i = 0; i < 300; i++)
+        ask(&a[i], fn, "echo quick");
+    wait_for(a, 300, 20);
+    for (int i = 0; i < 300; i++)
+        assert_string_equal(a[i].payload, "quick");
+    pool_stats(pool, &s);
+    assert_true(s.cold_starts <= 32); /* a few, more when the machine is busy */
+    assert_int_equal(s.waiting, 0);
+    assert_int_equal(s.busy, 0);
+}
+
+/* Whoever stands behind a slow head gets another runner. */
+static void slow_head_blocks_nobody(void **state)
+{
+    (void)state;
+    struct ask a[12];
+    struct fn *fn = fn_of("slow", 3000);
+    struct pool_stats s;
+    one(fn, "echo warm");
+    for (int i = 0; i < 4; i++)
+        ask(&a[i], fn, "call 400");
+    for (int i = 4; i < 12; i++)
+        ask(&a[i], fn, "echo quick");
+    wait_for(a + 4, 8, 10);
+    for (int i = 4; i < 12; i++) {
+        assert_string_equal(a[i].payload, "quick");
+        assert_true(a[i].ns < 250000000);
+    }
+    pool_stats(pool, &s);
+    assert_true(s.runners >= 5);
+    wait_for(a, 4, 10);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(a[i].payload, "0 0");
+}
+
+static void queue_is_bounded_and_fair(void **state)
+{
+    (void)state;
+    static struct ask a[1200], b;
+    struct fn *busy = fn_of("busy", 3000), *other = fn_of("other", 3000);
+    int throttled = 0;
+    for (int i = 0; i < 1200; i++)
+        ask(&a[i], busy, i < 2 ? "call 300" : "work 100");
+    ask(&b, other, "echo other"); /* two runners at most, both taken */
+    wait_for(&b, 1, 10);
+    assert_string_equal(b.payload, "other");
+    wait_for(a, 1200, 30);
+    for (int i = 0; i < 1200; i++) {
+        throttled += a[i].rc == E_THROTTLED;
+        assert_true(a[i].rc == 0 || a[i].rc == E_THROTTLED);
+    }
+    assert_true(throttled > 0 && throttled < 200);
+}
+
+static int setup_two(void **state)
+{
+    (void)state;
+    open_pool(2, 60000);
+    return 0;
+}
+
+static void nested_and_async_never_queue(void **state)
+{
+    (void)state;
+    struct ask a[6];
+    struct fn *fn = fn_of("both", 3000);
+    ask(&a[0], fn, "call 200");
+    ask(&a[1], fn, "call 200");
+    while (fake_open_calls < 2)
+        uv_run(&loop, UV_RUN_ONCE);
+    ask_more(&a[2], fn, STR("echo n"), true, false);
+    assert_true(a[2].done); /* no third runner, no waiting */
+    assert_int_equal(a[2].rc, E_THROTTLED);
+    ask_more(&a[3], fn, STR("echo a"), false, true);
+    assert_true(a[3].done);
+    assert_int_equal(a[3].rc, E_THROTTLED);
+    ask(&a[4], fn, "echo w"); /* an ordinary one waits */
+    assert_false(a[4].done);
+    wait_for(a, 5, 10);
+    assert_string_equal(a[4].payload, "w");
+    ask_more(&a[5], fn, STR("echo n"), true, false);
+    wait_for(&a[5], 1, 10);
+    assert_string_equal(a[5].payload, "n");
+}
+
+static void idle_ones_make_place(void **state)
+{
+    (void)state;
+    struct fn *fn[4];
+    struct pool_stats s;
+    for (int i = 0; i < 4; i++) {
+        fn[i] = fn_of("place", 3000);
+        assert_string_equal(one(fn[i], "echo here").payload, "here");
+        pool_stats(pool, &s);
+        assert_true(s.runners <= 2);
+    }
+}
+
+static int setup_short_idle(void **state)
+{
+    (void)state;
+    open_pool(32, 100);
+    return 0;
+}
+
+static void idle_ones_retire(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("idle", 3000);
+    struct pool_stats s;
+    struct runner *r;
+    one(fn, "echo here");
+    pool_stats(pool, &s);
+    assert_int_equal(s.runners, 1);
+    run_ms(400);
+    pool_stats(pool, &s);
+    assert_int_equal(s.runners, 0);
+    assert_int_equal(s.spares, pool->spares_wanted);
+    int alive = 0;
+    for (r = pool->all; r; r = r->all_next)
+        alive++;
+    assert_int_equal(alive, pool->spares_wanted); /* it has really ended */
+    assert_int_equal(s.kills, 0);                 /* by itself */
+    assert_int_equal(fn->refs, 1);
+}
+
+static void changed_function_runs_new_code(void **state)
+{
+    (void)state;
+    struct fn *old = fn_of("changes", 3000), *new = fn_of("changes", 3000);
+    struct ask a;
+    struct pool_stats s;
+    new->id = old->id;
+    new->generation = 2;
+    one(old, "echo old");
+    ask(&a, old, "call 100");
+    run_ms(20);
+    fake_changed(fake_changed_ctx, STR("changes"));
+    assert_string_equal(one(new, "echo new").payload, "new");
+    wait_for(&a, 1, 10); /* the one in flight ends on the old */
+    assert_string_equal(a.payload, "0 0");
+    run_ms(50);
+    pool_stats(pool, &s);
+    assert_int_equal(s.runners, 1);
+    assert_int_equal(old->refs, 1);
+}
+
+static void drain_waits(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("drain", 3000);
+    struct ask a[2], late_one;
+    bool drained = false;
+    ask(&a[0], fn, "call 100");
+    ask(&a[1], fn, "echo x");
+    pool_drain(pool, (void (*)(void *))(void *)late, &(uv_timer_t){.data = &drained});
+    assert_false(drained);
+    ask(&late_one, fn, "echo late");
+    assert_int_equal(late_one.rc, E_SHUTDOWN);
+    wait_for(a, 2, 10);
+    assert_true(drained);
+}
+
+static void close_answers_everybody(void **state)
+{
+    struct fn *fn = fn_of("close", 3000);
+    static struct ask a[40];
+    for (int i = 0; i < 40; i++)
+        ask(&a[i], fn, "call 5000");
+    run_ms(30);
+    teardown(state);
+    for (int i = 0; i < 40; i++) {
+        assert_true(a[i].done);
+        assert_int_equal(a[i].rc, E_SHUTDOWN);
+    }
+    assert_int_equal(fn->refs, 1);
+}
+
+/* --- host calls ---------------------------------------------------------------------------------
+ */
+
+static void host_calls(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("calls", 20000);
+    struct ask a = one(fn, "call 5");
+    assert_string_equal(a.payload, "0 0");
+    a = one(fn, "get 100");
+    assert_string_equal(a.payload, "0 106");
+    a = one(fn, "get 6000000"); /* in chunks, by credit */
+    assert_string_equal(a.payload, "0 6000006");
+    a = one(fn, "ended");
+    assert_int_equal(atoi(a.payload), E_CONFLICT);
+    a = one(fn, "leave 60");
+    assert_string_equal(a.payload, "left");
+    assert_int_equal(fake_cancelled, 60);
+    assert_int_equal(fake_open_calls, 0);
+    a = one(fn, "calls 900"); /* sixty-four results do not fit the ring at once */
+    assert_string_equal(a.payload, "all");
+    assert_string_equal(one(fn, "echo on").payload, "on");
+    struct pool_stats s;
+    pool_stats(pool, &s);
+    assert_int_equal(s.cold_starts, 1);
+}
+
+/* --- runners that were taken over ---------------------------------------------------------------
+ */
+
+static void hostile_runners_are_retired(void **state)
+{
+    (void)state;
+    struct fn *bad = fn_of("hostile", 2000), *good = fn_of("healthy", 3000);
+    static const char *ways[] = {
+        "garbage",     "head",       "length",      "type",     "reply-id",   "reply-size",
+        "reply-short", "call-size",  "call-number", "call-rec", "call-twice", "call-many",
+        "chunk",       "chunk-long", "ready",       "credit",   "bells"};
+    one(good, "echo warm");
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct ask a[2];
+        char event[64];
+        snprintf(event, sizeof event, "hostile %s", ways[i]);
+        ask(&a[0], bad, event);
+        ask(&a[1], good, "echo fine");
+        wait_for(a, 2, 10);
+        assert_string_equal(a[1].payload, "fine");
+        assert_true(a[0].error);
+        if (strcmp(a[0].type, "Runtime.ExitError"))
+            fail_msg("%s: %s %s", ways[i], a[0].type, a[0].payload);
+        assert_true(a[0].ns < 1500000000);
+        assert_string_equal(one(bad, "echo again").payload, "again");
+    }
+    /* lies about what it has read stop its own data only; the deadline ends it */
+    struct ask a = one(bad, "hostile tail");
+    assert_string_equal(a.type, "Sandbox.Timedout");
+    assert_int_equal(fake_open_calls, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (zygote_is(argc, argv))
+        return zygote_main(argc, argv, NULL, pool_runner);
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(answers),
+        T(log_of_a_run),
+        T(log_is_bounded),
+        T(large_both_ways),
+        T(timeouts_while_others_are_answered),
+        T(deaths_are_attributed),
+        T(last_words_count),
+        T(who_waits_in_a_dying_runner_is_answered),
+        T(init_phase),
+        T(large_package),
+        T(quick_ones_share_a_runner),
+        T(slow_head_blocks_nobody),
+        cmocka_unit_test_setup_teardown(queue_is_bounded_and_fair, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(idle_ones_make_place, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(idle_ones_retire, setup_short_idle, teardown),
+        T(changed_function_runs_new_code),
+        T(drain_waits),
+        cmocka_unit_test_setup_teardown(close_answers_everybody, setup, NULL),
+        T(host_calls),
+        T(hostile_runners_are_retired),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
