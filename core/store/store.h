@@ -24,7 +24,7 @@ enum table {
     T_BUCKETS,   /* NAME\0 -> rec */
     T_OBJECTS,   /* object-key rows, see objkey.h */
     T_BLOBS,     /* blob id (u64) -> rec: size, references */
-    T_EVENTS,    /* event id (u64) -> rec */
+    T_EVENTS,    /* event id (u64) -> rec; event id + "p" -> payload (svc/queue_row) */
     T_DUE,       /* function id (u64) + due ms (u64) + event id (u64) -> "" */
     T_KV,        /* NAMESPACE\0KEY -> rec */
     T_USAGE,     /* function id (u64) + day (u32) -> rec */

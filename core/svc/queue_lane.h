@@ -1,0 +1,114 @@
+/* queue_lane: inside the queue: which function's events are looked at next, and events in flight.
+ *
+ *   queue.c        the turn: from the heap to rows that are due, and the module's face
+ *   queue_lane.c   one entry of memory for each function that has rows; a heap of them by time
+ *   queue_flight.c one event from its row to its settled result */
+#ifndef SVC_QUEUE_LANE_H
+#define SVC_QUEUE_LANE_H
+
+#include "svc/queue_row.h"
+
+enum {
+    LANE_WINDOW_FIRST = 8,
+    LANE_WINDOW_MAX = 64,   /* running at once for one function */
+    LANE_FLIGHTS_MAX = 512, /* … or done and not settled yet */
+    FLIGHTS_MAX = 1024,
+    FLIGHT_BYTES_MAX = 16 << 20, /* payloads in memory */
+    FLIGHT_STUCK_MS = 1000,
+    CRASHES_MAX = 10,
+};
+
+struct lane { /* one function's rows */
+    uint64_t function_id;
+    struct lane *hash_next;
+    size_t heap_at;              /* SIZE_MAX: not in the heap */
+    int64_t next_ms;             /* when to look again, store time */
+    uint64_t turn;               /* breaks ties: who was looked at longest ago comes first */
+    int64_t scan_due_ms;         /* rows before this place are in flight, */
+    uint64_t scan_id;            /* … or were written after the snapshot that was scanned */
+    int64_t paused_ms;           /* not before this: throttled */
+    unsigned running, in_flight; /* in_flight: running or not settled yet */
+    unsigned window, credit;     /* of running; grows while nothing is throttled */
+    unsigned throttles;          /* in a row */
+};
+
+struct flight { /* one event that left its row */
+    struct queue *queue;
+    struct lane *lane;
+    struct flight *hash_next, *stuck_next;
+    uint64_t id, function_id;
+    int64_t due_ms, accepted_ms;
+    uint32_t tries, crashes, defers; /* before this run */
+    size_t payload_bytes;
+    char request_id[37];
+    struct fn *fn;
+    struct buf bytes;                    /* payload, context, ARN, source: what invoke borrows */
+    struct event_change started, change; /* one is the store thread's while the other is filled */
+    struct buf error;                    /* holds change.error_type and .error */
+    struct job mark, settle;
+    bool marked;   /* EVENT_STARTED was submitted */
+    bool starting; /* invoke has not returned yet */
+    bool ended;
+};
+
+struct queue {
+    struct queue_opts o;
+    struct lane *lanes[1024];
+    struct lane **heap;
+    size_t heap_n, heap_cap;
+    uint64_t turns;
+    struct flight *flights[1024];
+    size_t in_flight, running, payload_bytes;
+    struct flight *stuck; /* the store did not take their result: submitted again, … */
+    int64_t unstick_ms;   /* … then; nothing is started meanwhile */
+    uv_check_t check;     /* runs the turn after the callbacks of this loop turn */
+    uv_idle_t idle;       /* … and keeps it from sleeping before */
+    uv_timer_t timer;
+    int open_handles;
+    bool started, draining, closed;
+    int64_t gave_up_s; /* log lines about dead events: at most some in a second */
+    unsigned gave_up_lines, gave_up_more;
+    void (*drained)(void *ctx);
+    void *drained_ctx;
+};
+
+/* --- queue.c */
+/* Runs a turn soon, in this turn of the loop. */
+void queue_schedule(struct queue *q);
+/* A flight is over: lane and limits have room, a drain may be complete. */
+void queue_landed(struct queue *q);
+
+/* --- queue_lane.c */
+struct lane *lane_of(struct queue *q, uint64_t function_id, bool make);
+/* Looked at from when_ms on (sooner if it was to be sooner). */
+void lane_wake(struct queue *q, struct lane *lane, int64_t when_ms);
+/* First lane whose time has come, taken out of the heap; NULL. */
+struct lane *lane_pop(struct queue *q, int64_t now_ms);
+/* When the next lane's time comes; INT64_MAX: none waits. */
+int64_t lane_next_ms(const struct queue *q);
+/* Forgets the lane when nothing of it is in flight or in the heap. */
+void lane_settle(struct queue *q, struct lane *lane);
+/* May one more event of it run? */
+bool lane_open(const struct lane *lane);
+/* The place from which rows have not been looked at, given that all rows committed after this
+ * snapshot are due at or after safe_ms. */
+struct str lane_scan_key(const struct lane *lane, int64_t safe_ms, struct key *k);
+void lane_scanned(struct lane *lane, int64_t due_ms, uint64_t id);
+/* That row is to be found again. */
+void lane_rescan(struct lane *lane, int64_t due_ms, uint64_t id);
+void lane_succeeded(struct lane *lane);
+/* Narrows the window; with nothing running it pauses. */
+void lane_throttled(struct queue *q, struct lane *lane);
+void lanes_free(struct queue *q);
+
+/* --- queue_flight.c */
+bool flight_exists(const struct queue *q, uint64_t id);
+/* Reads the row, checks that it may go, runs it or gives it up. False when the lane should rest. */
+bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64_t due_ms,
+                  uint64_t id);
+/* Submits again what the store did not take. */
+void flights_unstick(struct queue *q);
+/* At the end: those whose result nobody will store. */
+void flights_drop_stuck(struct queue *q);
+
+#endif
