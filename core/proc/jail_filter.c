@@ -6,7 +6,9 @@
  *
  *     mmap, mprotect   never writable and executable at once (LuaJIT writes its code, then turns
  *                      the page executable); mmap never executable at all
- *     futex            FUTEX_WAIT only: the runner sleeps, the core wakes it
+ *     futex            FUTEX_WAIT, the runner's sleep (the core wakes it); and what the C library's
+ *                      once-only initialisers do among themselves (the first error that LuaJIT
+ *                      throws sets up the unwinder)
  *     write            to the bell
  *     prlimit64        this process's RLIMIT_AS, without reading the old value
  *
@@ -64,9 +66,10 @@ static int allow_forms(scmp_filter_ctx ctx)
     enum { WX = PROT_WRITE | PROT_EXEC };
     int rc =
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, JAIL_BELL));
-    if (!rc)
+    static const unsigned futex_ops[] = {FUTEX_WAIT, FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE};
+    for (size_t i = 0; !rc && i < sizeof futex_ops / sizeof *futex_ops; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(futex), 1,
-                              SCMP_A1(SCMP_CMP_EQ, FUTEX_WAIT));
+                              SCMP_A1(SCMP_CMP_EQ, futex_ops[i]));
     if (!rc)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
