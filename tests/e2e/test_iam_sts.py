@@ -72,7 +72,7 @@ BAD = ["nonsense", "{}", "[]", '{"Version":"2012-10-17"}', policy({"Effect": "Ma
 
 
 @boto
-@pytest.mark.parametrize("document", BAD)
+@pytest.mark.parametrize("document", BAD, ids=range(len(BAD)))
 def test_malformed_policy(iam, document):
     name = unique("role")
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)

@@ -91,7 +91,7 @@ def test_bucket_region(s3):
 
 
 @pytest.mark.http
-@pytest.mark.parametrize("name", ["ab", "Upper", "a_b", "1.2.3.4", "a..b", "-ab", "ab-", "xn--a", "x" * 64, "perilune", "2015-03-31"])
+@pytest.mark.parametrize("name", ["ab", "Upper", "a_b", "1.2.3.4", "a..b", "-ab", "ab-", "xn--a", "x" * 64, "perilune", "2015-03-31"], ids=lambda n: n[:12])
 def test_bucket_name_refused(server, name):
     status, _, body = server.signed("PUT", f"/{name}")
     assert status == 400 and b"<Code>InvalidBucketName</Code>" in body, body
@@ -207,7 +207,7 @@ def test_hard_keys(s3, bucket):
 
 
 @pytest.mark.http
-@pytest.mark.parametrize("path,code", [("k" * 1025, "KeyTooLongError"), ("%FF%FE", "InvalidURI"), ("%ED%A0%80", "InvalidURI")])
+@pytest.mark.parametrize("path,code", [("k" * 1025, "KeyTooLongError"), ("%FF%FE", "InvalidURI"), ("%ED%A0%80", "InvalidURI")], ids=["long", "bytes", "surrogate"])
 def test_key_refused(server, bucket, path, code):
     status, _, body = server.signed("PUT", f"/{bucket}/{path}", b"x")
     assert status == 400 and f"<Code>{code}</Code>".encode() in body, body
@@ -387,7 +387,7 @@ def test_what_is_not_there_says_so(server, bucket, method, path):
 
 @pytest.mark.http
 @pytest.mark.parametrize("header", [("x-amz-copy-source", "/b/k"), ("x-amz-tagging", "a=b"), ("x-amz-server-side-encryption", "AES256"),
-                                    ("x-amz-object-lock-mode", "GOVERNANCE"), ("Content-Encoding", "aws-chunked")])
+                                    ("x-amz-object-lock-mode", "GOVERNANCE"), ("Content-Encoding", "aws-chunked")], ids=lambda h: h[0])
 def test_asked_for_what_is_not_there(server, s3, bucket, header):
     status, _, body = server.signed("PUT", f"/{bucket}/k", b"x", headers=dict([header]))
     assert status == 501 and b"<Code>NotImplemented</Code>" in body
