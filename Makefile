@@ -80,11 +80,13 @@ test:
 	BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/suite.sh
 
 # The same suite on a build that checks itself. What a sanitizer cannot live with in the jail is
-# relaxed by name, only here.
-ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+# relaxed there (proc/jail_filter.h) and shown by name in /healthz.
+# The sanitizers' own code makes gcc see truncations that are not there.
+ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+             -Wno-format-truncation -Wno-maybe-uninitialized
 asan:
 	packaging/setup.sh build test
-	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS='-DPERILUNE_WEAK_JAIL_FOR_SANITIZER' \
+	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
 	    STRIP=--preserve-dates all unit
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
