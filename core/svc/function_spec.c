@@ -137,7 +137,7 @@ static int check_env(const struct fn_spec *spec, struct err *err)
                                "keys that are currently not supported for modification. Reserved "
                                "keys used in this request: %s",
                                reserved[k]);
-        if (name.n < 2 || !word(name, "_") || name.p[0] == '_' ||
+        if (!word(name, "_") || name.p[0] == '_' || /* one letter is enough here */
             (name.p[0] >= '0' && name.p[0] <= '9'))
             return fault(err, name, "environment.variables",
                          "satisfy constraint: [Member must satisfy regular expression pattern: "

@@ -155,7 +155,7 @@ static void environment(void **state)
         e[1].name = str_c(kept[i]);
         want(&s, true, E_INVALID, "Reserved keys used in this request: ");
     }
-    static const char *const bad[] = {"1A", "A", "A-B", "_AB", "A=B", ""};
+    static const char *const bad[] = {"1A", "A-B", "_AB", "A=B", ""};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         e[1].name = str_of(bad[i], strlen(bad[i]));
         want(&s, true, E_VALIDATION, "[a-zA-Z]([a-zA-Z0-9_])+");
