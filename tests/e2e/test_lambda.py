@@ -245,7 +245,7 @@ def test_errors_leave_the_state_usable(server):
 def test_payload_sizes(server, lam, echo):
     big = json.dumps("x" * (6 * 1024 * 1024 - 100)).encode()
     assert json.load(lam.invoke(FunctionName=echo, Payload=big)["Payload"]) == json.loads(big)
-    with refused("RequestEntityTooLargeException", 413):
+    with refused("RequestTooLargeException", 413):
         lam.invoke(FunctionName=echo, Payload=json.dumps("x" * 6291600).encode())
     name = server.make_function("return { main = function(e) return ('y'):rep(e.n) end }")
     assert len(server.invoke(name, {"n": 6 * 1024 * 1024 - 100}, client=lam)[0]) == 6 * 1024 * 1024 - 100
