@@ -292,12 +292,19 @@ static void take_body(struct call *c)
 /* --- the walk ---------------------------------------------------------------------------------
  */
 
+/* An answer without a body, outside of any protocol. */
+static void bare(struct http_req *req, int status)
+{
+    struct http_header id = {STR("x-amzn-RequestId"), str_c(req->id)};
+    http_reply(req, status, &id, 1, STR(""));
+}
+
 /* What is answered without an identity, or judges identity by itself. */
 static bool open_path(struct services *svc, struct http_req *req)
 {
     bool reading = str_is(req->method, "GET") || str_is(req->method, "HEAD");
     if (str_is(req->method, "OPTIONS") && str_is(req->path, "*"))
-        http_reply(req, 204, NULL, 0, STR(""));
+        bare(req, 204);
     else if (str_is(req->path, "/healthz") && reading)
         health_reply(svc, req);
     else if (str_is(req->path, "/metrics") && reading && health_is_local(req))
@@ -316,7 +323,7 @@ void gate_request(struct http_req *req, void *ctx)
         return;
     struct call *c = call_new(req, ctx);
     if (!c) {
-        http_reply(req, 503, NULL, 0, STR(""));
+        bare(req, 503);
         return;
     }
     int rc = call_fields(c, req->query, &err);
