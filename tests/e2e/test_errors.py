@@ -197,8 +197,8 @@ def test_runtime_that_is_not_ours(server, lam, runtime):
 @boto
 @pytest.mark.parametrize("change", [
     {"FunctionName": "a b"}, {"FunctionName": "x" * 65}, {"FunctionName": ""}, {"Timeout": 0}, {"Timeout": 901}, {"MemorySize": 0}, {"MemorySize": 10241},
-    {"Handler": ""}, {"Handler": "x" * 129}, {"Description": "d" * 257}, {"Environment": {"Variables": {"A": "v" * 4097}}},
-    {"Environment": {"Variables": {"1A": "v"}}}, {"Environment": {"Variables": {"AWS_REGION": "v"}}}, {"Role": "nonsense"}, {"Code": {}},
+    {"Handler": ""}, {"Handler": "x" * 129}, {"Description": "d" * 257}, {"Environment": {"Variables": {"LONG": "v" * 4097}}},
+    {"Environment": {"Variables": {"1AB": "v"}}}, {"Environment": {"Variables": {"AWS_REGION": "v"}}}, {"Role": "nonsense"}, {"Code": {}},
     {"Timeout": "5"}, {"FunctionName": 7}, {"Environment": []},
 ], ids=lambda c: str(c)[:30])
 def test_settings_refused(server, lam, change):
