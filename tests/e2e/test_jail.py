@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from perilune import BINARY, SANITIZED, SECRET_KEY, memory_of
+from perilune import BINARY, SANITIZED, SECRET_KEY, eventually, memory_of
 
 pytestmark = [pytest.mark.cli, pytest.mark.skipif(SANITIZED, reason="the sanitizer build relaxes the jail by name")]
 
@@ -38,15 +38,19 @@ def test_every_system_call(tmp_path):
 
 @pytest.fixture
 def warm(server):
+    """Runners that have closed their jail: the spare that replaces a used one is forked in the background."""
     name = server.make_function("return { main = function(e) if e.s then time.sleep(e.s) end return 1 end }", Timeout=30)
     assert server.invoke(name)[0] == 1
-    return name
+
+    def settled():
+        pids = server.runners()
+        status = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        return len(pids) > 2 and all("Seccomp:\t2" in s for s in status) and pids
+    return eventually(settled)
 
 
 def test_status_of_a_runner(server, warm):
-    pids = server.runners()
-    assert pids
-    for pid in pids:
+    for pid in warm:
         status = dict(l.split(":\t", 1) for l in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in l)
         assert status["Seccomp"].strip() == "2"
         assert status["NoNewPrivs"].strip() == "1"
@@ -60,7 +64,7 @@ def test_status_of_a_runner(server, warm):
 
 
 def test_descriptors_are_the_channels(server, warm):
-    for pid in server.runners():
+    for pid in warm:
         links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
         assert all("eventfd" in l for l in links.values()) and len(links) == 1, links
         env = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
@@ -71,7 +75,7 @@ def test_memory_holds_no_secret(server, warm):
     master = (server.data / "master.key").read_bytes()
     assert len(master) >= 32
     needles = [SECRET_KEY.encode(), master[:32], master[:32].hex().encode()]
-    for pid in server.runners():
+    for pid in warm:
         size = 0
         for block in memory_of(pid):
             size += len(block)
