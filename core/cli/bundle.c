@@ -152,8 +152,9 @@ static int add_file(struct bundle *b, const char *path, const char *entry)
         buf_deinit(&text);
         return rc;
     }
-    /* the archive takes the bytes; libzip wants a pointer even for none */
-    zip_source_t *s = zip_source_buffer(b->zip, text.p ? text.p : strdup(""), text.n, 1);
+    if (text.n == 0) /* libzip takes no ownership of no bytes */
+        buf_deinit(&text);
+    zip_source_t *s = zip_source_buffer(b->zip, text.p, text.n, 1);
     zip_int64_t i = s ? zip_file_add(b->zip, entry, s, ZIP_FL_ENC_UTF_8) : -1;
     if (i < 0) {
         zip_source_free(s);
