@@ -159,6 +159,38 @@ static int route(struct call *c, struct err *err)
     return route_find(c, err);
 }
 
+/* Stands in for the row that was not found while the signature has yet to be checked: strangers do
+ * not learn which operations there are. */
+static void refuse(struct call *c)
+{
+    call_error(c, c->private_->refusal->code, c->private_->refusal);
+}
+
+static const struct op refused_op = {.service = "",
+                                     .name = "",
+                                     .method = "",
+                                     .pattern = "",
+                                     .select = "",
+                                     .body = BODY_BYTES,
+                                     .body_limit = SMALL,
+                                     .action = "",
+                                     .handler = refuse};
+
+static int route_or_refuse(struct call *c, struct err *err)
+{
+    struct call_private *v = c->private_;
+    int rc = route(c, err);
+    if (rc == 0 || v->verified)
+        return rc;
+    v->refusal = arena_alloc(c->arena, sizeof *v->refusal);
+    if (!v->refusal)
+        return E_LIMIT;
+    *v->refusal = *err;
+    v->refusal->code = rc;
+    c->op = &refused_op;
+    return 0;
+}
+
 static int authorise(struct call *c, struct err *err)
 {
     struct str resource;
@@ -335,7 +367,7 @@ void gate_request(struct http_req *req, void *ctx)
         return;
     }
     if (rc == 0)
-        rc = route(c, &err);
+        rc = route_or_refuse(c, &err);
     if (rc == 0 && c->op->body != BODY_FORM && !resource_in_body(c->op))
         rc = authorise(c, &err);
     if (rc == 0)

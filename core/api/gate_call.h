@@ -31,6 +31,7 @@ struct call_private {
     /* set on the pool or in place: see gate.c */
     uv_work_t work;
     char sha256[65];
+    struct err *refusal; /* found by the route, told once the signature has been checked */
     json_t *json;
     int json_rc;
     struct err *json_err;

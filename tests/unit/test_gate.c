@@ -313,6 +313,13 @@ static void unknown_operations(void **state)
     assert_error(400, "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">");
     ASK("logs", "POST", "/", .headers = "X-Amz-Target:Logs_20140328.Nothing\n", .body = "{}");
     assert_error(400, "\"__type\":\"UnknownOperationException\"");
+    ASK("logs", "POST", "/", .headers = "X-Amz-Target:Logs_20140328.Nothing\n", .body = "{}",
+        .secret = "wrong");
+    assert_error(400, "\"__type\":\"InvalidSignatureException\"");
+    ASK("lambda", "POST", "/2015-03-31/nothing", .body = "{}", .break_body = "{ }");
+    assert_error(403, "signature");
+    ASK("lambda", "POST", "/2015-03-31/nothing", .body = "{}");
+    assert_error(404, "no operation POST");
     ASK("dynamodb", "POST", "/", .headers = "X-Amz-Target:DynamoDB_20120810.ListTables\n",
         .body = "{}");
     assert_error(400, "\"__type\":\"UnknownOperationException\"");
