@@ -76,12 +76,15 @@ static void release(struct flight *f)
     f->payload_bytes = 0;
 }
 
-/* Over: out of the set, freed. */
+/* Over: out of the set, freed (once the store has let go of the mark). */
 static void land(struct flight *f)
 {
     struct queue *q = f->queue;
     struct lane *lane = f->lane;
     release(f);
+    f->landed = true;
+    if (f->mark_pending)
+        return;
     *slot_of(q, f->id) = f->hash_next;
     q->in_flight--;
     if (!q->closed) {
@@ -186,11 +189,14 @@ static int mark_apply(struct job *job, struct store_txn *t)
     return event_row_change(t, f->id, &f->started);
 }
 
+/* Not taken (disk full): a crash would then not be counted, and nothing else depends on it. */
 static void mark_done(struct job *job, int rc)
 {
-    /* Not taken (disk full): a crash would then not be counted, and nothing else depends on it. */
-    (void)job;
+    struct flight *f = (struct flight *)((char *)job - offsetof(struct flight, mark));
     (void)rc;
+    f->mark_pending = false;
+    if (f->landed)
+        land(f);
 }
 
 static void mark_running(struct flight *f)
@@ -198,7 +204,7 @@ static void mark_running(struct flight *f)
     f->started = (struct event_change){
         .outcome = EVENT_STARTED, .tries = f->tries, .crashes = f->crashes, .defers = f->defers};
     f->mark = (struct job){.apply = mark_apply, .done = mark_done, .frees_space = true};
-    f->marked = true;
+    f->marked = f->mark_pending = true;
     store_submit(f->queue->o.store, &f->mark);
 }
 

@@ -46,7 +46,9 @@ struct flight { /* one event that left its row */
     struct event_change started, change; /* one is the store thread's while the other is filled */
     struct buf error;                    /* holds change.error_type and .error */
     struct job mark, settle;
-    bool marked;   /* EVENT_STARTED was submitted */
+    bool marked;       /* EVENT_STARTED was submitted, … */
+    bool mark_pending; /* … and is still the store's */
+    bool landed;
     bool starting; /* invoke has not returned yet */
     bool ended;
 };

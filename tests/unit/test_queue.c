@@ -856,6 +856,70 @@ static void test_dead_list_is_bounded(void **state)
     assert_int_equal(rows_in(T_DUE), 10);
 }
 
+/* --- lanes ------------------------------------------------------------------------------------- */
+
+static void test_heap_of_lanes(void **state)
+{
+    struct queue h = {0};
+    uint32_t seed = 7;
+    (void)state;
+    for (uint64_t id = 1; id <= 300; id++) {
+        seed = seed * 1664525u + 1013904223u;
+        lane_wake(&h, lane_of(&h, id, true), 100 + (seed >> 8) % 50);
+    }
+    for (uint64_t id = 1; id <= 300; id += 3) { /* sooner counts, later does not */
+        struct lane *lane = lane_of(&h, id, false);
+        int64_t was = lane->next_ms;
+        lane_wake(&h, lane, was + 10);
+        assert_int_equal(lane->next_ms, was);
+        lane_wake(&h, lane, was - 3);
+        assert_int_equal(lane->next_ms, was - 3);
+    }
+    assert_null(lane_pop(&h, 96));
+    int64_t last = INT64_MIN;
+    int n = 0;
+    for (struct lane *lane; (lane = lane_pop(&h, 1000)); n++) {
+        assert_true(lane->next_ms >= last);
+        last = lane->next_ms;
+    }
+    assert_int_equal(n, 300);
+    assert_int_equal(lane_next_ms(&h), INT64_MAX);
+    /* due at the same time, they take turns */
+    for (uint64_t id = 1; id <= 3; id++)
+        lane_wake(&h, lane_of(&h, id, false), 5);
+    for (uint64_t i = 0; i < 30; i++) {
+        struct lane *lane = lane_pop(&h, 5);
+        assert_int_equal(lane->function_id, 1 + i % 3);
+        lane_wake(&h, lane, 5);
+    }
+    lanes_free(&h);
+}
+
+static bool scans_from(const struct lane *lane, int64_t safe_ms, uint64_t due_ms, uint64_t id)
+{
+    struct key k, want = {0};
+    key_u64(key_u64(key_u64(&want, lane->function_id), due_ms), id);
+    return str_eq(lane_scan_key(lane, safe_ms, &k), key_str(&want));
+}
+
+static void test_scan_place(void **state)
+{
+    struct lane lane = {.function_id = 9};
+    (void)state;
+    assert_true(scans_from(&lane, 1000, 0, 0));
+    lane_scanned(&lane, 900, 5);
+    assert_true(scans_from(&lane, 1000, 900, 6));
+    /* a batch under way may still bring rows due at or after the last commit */
+    assert_true(scans_from(&lane, 800, 800, 0));
+    assert_true(scans_from(&lane, 900, 900, 0));
+    lane_rescan(&lane, 950, 1);
+    assert_true(scans_from(&lane, 1000, 900, 6));
+    lane_rescan(&lane, 900, 4);
+    assert_true(scans_from(&lane, 1000, 900, 4));
+    lane_rescan(&lane, 100, 77);
+    assert_true(scans_from(&lane, 1000, 100, 77));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -882,6 +946,8 @@ int main(void)
         T(test_result_survives_a_broken_disk),
         T(test_drain),
         T(test_dead_list_is_bounded),
+        cmocka_unit_test(test_heap_of_lanes),
+        cmocka_unit_test(test_scan_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
