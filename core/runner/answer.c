@@ -192,10 +192,15 @@ static LJMP bool write_http(lua_State *L, struct failure *f)
     return true;
 }
 
+static size_t body_size(const struct runner *r, uint32_t event_kind)
+{
+    return event_kind == EVENT_URL ? rec_str(buf_str(&r->out), URL_BODY).n : r->out.n;
+}
+
 LJMP bool answer_write(lua_State *L, uint32_t event_kind, struct failure *f)
 {
     struct runner *r = runner_of(L);
-    uint64_t room = memory_room(&r->memory);
+    uint64_t room = runner_room(L);
     size_t most = PAYLOAD_MAX + (event_kind == EVENT_URL ? RECORD_EXTRA : 0);
     bool tight = room < most;
     int top = lua_gettop(L);
@@ -203,9 +208,9 @@ LJMP bool answer_write(lua_State *L, uint32_t event_kind, struct failure *f)
     r->out.limit = tight ? (room ? room : 1) : most;
     bool ok = event_kind == EVENT_URL ? write_http(L, f) : write_json(L, top, f);
     lua_settop(L, top);
-    if (r->out.rc) {
-        if (tight)
-            runner_no_memory(L);
+    if (r->out.rc && tight)
+        runner_no_memory(L);
+    if (r->out.rc || (ok && body_size(r, event_kind) > PAYLOAD_MAX)) {
         failure_set(f, FRAME_ERROR_FUNCTION, "Function.ResponseSizeTooLarge",
                     "Response payload size exceeded maximum allowed payload size (%d bytes).",
                     PAYLOAD_MAX);

@@ -108,7 +108,7 @@ static LJMP void put_argument(lua_State *L, struct buf *out, uint16_t tag, int i
 /* Writes all into r->out; false when they are more than a call may carry. */
 static LJMP bool put_arguments(lua_State *L, struct runner *r)
 {
-    uint64_t room = memory_room(&r->memory);
+    uint64_t room = runner_room(L);
     int top = lua_gettop(L);
     buf_clear(&r->out);
     r->out.limit = room < ARGS_MAX ? (room ? room : 1) : ARGS_MAX;
@@ -151,7 +151,7 @@ static void next_frame(struct runner *r, uint16_t type, struct runner_frame *f)
 }
 
 /* Takes the result into r->inbox; false when there is no memory for it. */
-static bool receive(struct runner *r, int *rc, struct str *result)
+static LJMP bool receive(lua_State *L, struct runner *r, int *rc, struct str *result)
 {
     struct runner_frame f;
     struct frame_result head;
@@ -161,10 +161,8 @@ static bool receive(struct runner *r, int *rc, struct str *result)
     buf_clear(&r->inbox);
     r->inbox.limit = head.size;
     bool room = head.size <= r->inbox.cap;
-    if (!room && memory_hold(&r->memory, head.size)) {
-        r->held += head.size;
+    if (!room && runner_hold(L, head.size))
         room = buf_reserve(&r->inbox, head.size) != NULL;
-    }
     if (!room && head.size) {
         channel_runner_pop(r->ch);
         return false;
@@ -318,7 +316,7 @@ static int call(lua_State *L)
     lua_settop(L, 0);
     send_call(r, number);
     int rc, pushed = 1;
-    if (!receive(r, &rc, &result))
+    if (!receive(L, r, &rc, &result))
         runner_no_memory(L);
     if (rc == 0) {
         push_fields(L, result);

@@ -68,13 +68,23 @@ static void put_frame(lua_State *co, lua_Debug *ar, struct buf *out)
     buf_addc(out, '\n');
 }
 
+/* Levels of the stack. Each look-up walks from the top, so a deep stack is searched by halves. */
 static int stack_depth(lua_State *co)
 {
     lua_Debug ar;
-    int depth = 0;
-    while (depth < LEVELS_MAX && lua_getstack(co, depth, &ar))
-        depth++;
-    return depth;
+    int low = 0, high = 64; /* low: that many there are; high: at least one too many */
+    while (high < LEVELS_MAX && lua_getstack(co, high - 1, &ar)) {
+        low = high;
+        high *= 2;
+    }
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (lua_getstack(co, middle - 1, &ar))
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 void failure_trace(lua_State *co, int level, struct buf *out)

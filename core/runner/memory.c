@@ -9,7 +9,7 @@ enum { BLOCK_OVERHEAD = 8, NOTE_STEP = 256 * 1024 };
 
 void memory_init(struct memory *m, struct runner_channel *ch, uint64_t cap)
 {
-    *m = (struct memory){.ch = ch, .cap = cap};
+    *m = (struct memory){.ch = ch, .cap = cap, .trigger = UINT64_MAX};
 }
 
 void memory_mark(struct memory *m)
@@ -56,6 +56,10 @@ void *memory_alloc(void *ud, void *p, size_t old_size, size_t size)
     m->used += malloc_usable_size(q) + BLOCK_OVERHEAD - old;
     if (m->used > m->peak)
         note_peak(m);
+    if (m->used > m->trigger) {
+        m->trigger = UINT64_MAX;
+        m->pressed(m);
+    }
     return q;
 }
 

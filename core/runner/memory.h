@@ -12,10 +12,12 @@
 struct runner_channel;
 
 struct memory {
-    uint64_t used, cap;        /* bytes */
-    uint64_t peak;             /* highest `used` since memory_mark */
-    uint64_t noted;            /* peak as last told to the core */
-    bool refused;              /* something was refused since memory_mark */
+    uint64_t used, cap; /* bytes */
+    uint64_t peak;      /* highest `used` since memory_mark */
+    uint64_t noted;     /* peak as last told to the core */
+    bool refused;       /* something was refused since memory_mark */
+    uint64_t trigger;   /* `used` beyond which `pressed` is called, once */
+    void (*pressed)(struct memory *m);
     struct runner_channel *ch; /* told of peaks and refusals; NULL: nobody is */
 };
 

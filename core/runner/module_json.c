@@ -13,7 +13,7 @@ static LJMP int encode(lua_State *L, int flags, const char *name)
 {
     struct runner *r = runner_of(L);
     struct ljson_problem problem;
-    uint64_t room = memory_room(&r->memory);
+    uint64_t room = runner_room(L);
     luaL_checkany(L, 1);
     buf_clear(&r->out);
     r->out.limit = room ? room : 1;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/rec.h"
 #include "runner/answer.h"
+#include "runner/collect.h"
 #include "runner/event.h"
 #include "runner/failure.h"
 #include "runner/output.h"
@@ -210,6 +211,12 @@ static int load(lua_State *L)
     return 0;
 }
 
+static int collect(lua_State *L)
+{
+    collect_all(L);
+    return 0;
+}
+
 static void load_function(struct runner *r)
 {
     receive_load(r);
@@ -223,6 +230,8 @@ static void load_function(struct runner *r)
     r->deadline_ns = start + 10 * 1000000000ull;
     output_begin(r);
     protected_call(r, 0, load);
+    if (r->failure.code != FRAME_ERROR_MEMORY)
+        lua_cpcall(r->L, collect, NULL);
     if (r->failure.code) {
         if (r->failure.code != FRAME_ERROR_MEMORY)
             r->failure.code = FRAME_ERROR_INIT;
@@ -272,12 +281,10 @@ static bool receive_event(struct runner *r, struct runner_frame *f, struct event
     size_t fixed = (size_t)e->head.arn_size + e->head.context_size;
     size_t size = fixed + e->head.event_size;
     buf_clear(&r->inbox);
-    r->inbox.limit = 0;
+    r->inbox.limit = size;
     bool room = size <= r->inbox.cap;
-    if (!room && memory_hold(&r->memory, size)) {
-        r->held = size;
+    if (!room && runner_hold(r->L, size))
         room = buf_reserve(&r->inbox, size) != NULL;
-    }
     if (!room && size) {
         channel_runner_pop(r->ch);
         return false;
@@ -371,6 +378,7 @@ static void invoke(struct runner *r, struct runner_frame *f)
         channel_runner_exit(EXIT_MEMORY);
     runner_trim(r);
     r->invocation = 0;
+    collect_after_reply(r);
 }
 
 /* --- the program --- */

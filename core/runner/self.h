@@ -30,6 +30,7 @@ enum slot {
     SLOT_ERROR,      /* metatable of error objects */
     SLOT_ENV,        /* environment variables */
     SLOT_TOSTRING,   /* the tostring that functions see */
+    SLOT_TICK,       /* metatable of the collector's tick */
 };
 
 enum { LOG_LINES_MAX = 1024 * 1024 }; /* bytes of log of one invocation */
@@ -56,6 +57,9 @@ struct runner {
     struct buf scratch; /* strings being unescaped, texts being mended */
     struct buf inbox;   /* payload that arrives in parts */
     size_t held;        /* bytes of the above counted in memory */
+    uint64_t live;      /* bytes in use when the last collection ended */
+    uint64_t rest;      /* the same of the last one between invocations */
+    bool collecting;    /* slices of one are being done after replies */
     struct output output;
 
     struct str load; /* rec of LOAD_* fields, kept */
@@ -87,6 +91,10 @@ static inline struct runner *runner_of(lua_State *L)
 struct buf *runner_scratch(lua_State *L);
 /* Frees what is large of the buffers; after a call or an invocation. */
 void runner_trim(struct runner *r);
+/* Bytes left under the cap, after a collection when few are. */
+LJMP uint64_t runner_room(lua_State *L);
+/* memory_hold, tried again after a collection; counted in r->held until runner_trim. */
+LJMP bool runner_hold(lua_State *L, size_t n);
 /* Raises the error that counts as out of memory. */
 noreturn LJMP void runner_no_memory(lua_State *L);
 

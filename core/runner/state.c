@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "runner/call.h"
+#include "runner/collect.h"
 #include "runner/failure.h"
 #include "runner/loader.h"
 #include "runner/module.h"
@@ -312,6 +313,7 @@ static int build(lua_State *L)
     }
     lua_newthread(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_THREAD);
+    collect_open(L);
     return 0;
 }
 
@@ -323,7 +325,6 @@ void state_open(struct runner *r)
         fatal("no memory for a Lua state");
     if (lua_cpcall(r->L, build, NULL))
         fatal("lua modules: %s", lua_tostring(r->L, -1));
-    lua_gc(r->L, LUA_GCCOLLECT, 0);
 }
 
 void state_close(struct runner *r)

@@ -470,6 +470,482 @@ static void raises_misuse_at_its_line(void **state)
         "1");
 }
 
+/* --- large payloads --- */
+
+static void carries_large_payloads(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    struct buf event = BUF_INIT;
+    fake_function(&f,
+                  "return function(e)\n"
+                  "  if type(e) == 'table' then return ('y'):rep(e.n) end\n"
+                  "  return e\n"
+                  "end",
+                  128);
+    buf_addc(&event, '"');
+    while (event.n < PAYLOAD_MAX - 1)
+        buf_addc(&event, (char)('a' + event.n % 26));
+    buf_addc(&event, '"');
+    assert_true(fake_invoke(&f, EVENT_JSON, buf_str(&event)));
+    assert_int_equal(f.reply.error, 0);
+    assert_int_equal(f.answer.n, PAYLOAD_MAX);
+    assert_memory_equal(f.answer.p, event.p, event.n);
+    assert_true(f.chunks > 300);
+    assert_true(f.reply.memory_peak > 2 * PAYLOAD_MAX);
+    invoke(&f, "{\"n\":6291554}");
+    assert_int_equal(f.answer.n, PAYLOAD_MAX);
+    error_is(&f, "{\"n\":6291555}", "Function.ResponseSizeTooLarge",
+             "\"errorMessage\":\"Response payload size exceeded maximum allowed payload size "
+             "(6291556 bytes).\"");
+    int runs = 0; /* peaks belong to one invocation, and the memory comes back within some */
+    do
+        expect(&f, "1", "1");
+    while (f.reply.memory_peak > 4000 * 1000 && ++runs < 100);
+    assert_true(runs < 100);
+    fake_stop(&f);
+    buf_deinit(&event);
+}
+
+/* --- memory --- */
+
+static void runs_out_of_memory(const char *body, const char *event)
+{
+    struct fake_core f;
+    struct buf source = BUF_INIT;
+    buf_printf(&source, "return function(event)\n%s\nend", body);
+    buf_addc(&source, 0);
+    fake_function(&f, source.p, 16);
+    if (!fake_invoke(&f, EVENT_JSON, str_c(event))) {
+        /* a crash at the cap counts too, and the core can tell: the refusal was noted */
+        assert_true(WIFSIGNALED(f.status) && WTERMSIG(f.status) == SIGSEGV);
+        assert_int_equal(atomic_load(&f.shm->memory_refused), 1);
+    } else {
+        if (f.reply.error != FRAME_ERROR_MEMORY)
+            fail_msg("%s: %.*s", body, STR_FMT(buf_str(&f.answer)));
+        assert_string_equal(f.reply.error_type, "Runtime.OutOfMemory");
+        assert_has(buf_str(&f.answer),
+                   "\"errorMessage\":\"RequestId: 11111111-2222-4333-8444-555555555555 Error: "
+                   "memory limit of 16 MB exceeded\"");
+        assert_true(f.reply.memory_peak > 100 * 1000 && f.reply.memory_peak <= 17 << 20);
+        assert_int_equal(fake_next(&f), 0); /* and it has ended */
+        assert_true(WIFEXITED(f.status));
+    }
+    fake_stop(&f);
+    buf_deinit(&source);
+}
+
+static void ends_when_memory_is_gone(void **state)
+{
+    (void)state;
+    runs_out_of_memory("local s = 'x' while true do s = s .. s end", "{}");
+    runs_out_of_memory("local t = {} while true do t[#t + 1] = { #t } end", "{}");
+    runs_out_of_memory("return ('x'):rep(1e9)", "{}");
+    runs_out_of_memory(
+        "local function f() return coroutine.wrap(function() return f(), f() end)() end "
+        "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(f) end",
+        "{}");
+    runs_out_of_memory("local ok, err = pcall(string.rep, 'x', 1e9) error(err)", "{}");
+    runs_out_of_memory("local t = {} for i = 1, 5e5 do t[i] = i end return t, json.encode("
+                       "{ t, t, t, t, t, t, t, t })",
+                       "{}");
+    runs_out_of_memory(
+        "local b = require 'string.buffer'.new() while true do b:put('0123456789') end", "{}");
+    runs_out_of_memory("return base64.encode(('x'):rep(7e6))", "{}");
+    struct fake_core f; /* an event that does not fit */
+    struct buf event = BUF_INIT;
+    fake_function(&f, "return function(e) return #e end", 4);
+    buf_addc(&event, '"');
+    for (int i = 0; i < 5000000; i++)
+        buf_addc(&event, 'a');
+    buf_addc(&event, '"');
+    assert_true(fake_invoke(&f, EVENT_JSON, buf_str(&event)));
+    assert_int_equal(f.reply.error, FRAME_ERROR_MEMORY);
+    assert_int_equal(fake_next(&f), 0);
+    fake_stop(&f);
+    buf_deinit(&event);
+}
+
+static void survives_what_it_catches(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f,
+                  "require 'debug'\n"
+                  "return function()\n"
+                  "  for i = 1, 300 do\n"
+                  "    local ok, err = pcall(string.rep, 'x', 1e9)\n"
+                  "    assert(not ok and err:find 'not enough memory')\n"
+                  "  end\n"
+                  "  return 'alive'\n"
+                  "end",
+                  16);
+    for (int i = 0; i < 3; i++)
+        expect(&f, "{}", "\"alive\"");
+    fake_stop(&f);
+}
+
+static void fits_a_megabyte(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f, "return function(e) return { e, kv.open 'x':incr 'n' } end", 1);
+    if (!f.ready.ok)
+        fail_msg("%.*s", STR_FMT(buf_str(&f.log)));
+    f.handler = serve_calls;
+    for (int i = 0; i < 300; i++)
+        expect(&f, "{\"a\":1}", "[{\"a\":1},1]");
+    assert_true(f.reply.memory_peak < 1 << 20);
+    fake_stop(&f);
+}
+
+/* --- function URLs --- */
+
+static struct buf url_event(const char *query, struct str body)
+{
+    struct buf b = BUF_INIT;
+    static const char *const headers[][2] = {{"host", "fn.example.org:1969"},
+                                             {"user-agent", "curl/7.88"},
+                                             {"x-two", "a,b"},
+                                             {"x-bad", "\xff"}};
+    rec_put_str(&b, URL_METHOD, STR("POST"));
+    rec_put_str(&b, URL_RAW_PATH, STR("/a/b%20c"));
+    rec_put_str(&b, URL_RAW_QUERY, str_c(query));
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        size_t mark = rec_begin(&b, URL_HEADER);
+        rec_put_str(&b, 1, str_c(headers[i][0]));
+        rec_put_str(&b, 2, str_c(headers[i][1]));
+        rec_end(&b, mark);
+    }
+    rec_put_str(&b, URL_COOKIE, STR("c1=1"));
+    rec_put_str(&b, URL_COOKIE, STR("c2=2"));
+    rec_put_str(&b, URL_DOMAIN, STR("fn.example.org:1969"));
+    rec_put_str(&b, URL_SOURCE_IP, STR("192.0.2.7"));
+    rec_put_str(&b, URL_API_ID, STR("thumbs"));
+    rec_put_u64(&b, URL_TIME_MS, 1795433524123);
+    rec_put_str(&b, URL_PROTOCOL, STR("HTTP/1.1"));
+    if (body.n)
+        rec_put_str(&b, URL_BODY, body);
+    return b;
+}
+
+static void invoke_url(struct fake_core *f, const char *query, struct str body)
+{
+    struct buf event = url_event(query, body);
+    assert_true(fake_invoke(f, EVENT_URL, buf_str(&event)));
+    buf_deinit(&event);
+}
+
+static struct str reply_header(struct fake_core *f, const char *name)
+{
+    struct str rest = buf_str(&f->answer), v;
+    uint16_t tag;
+    while (rec_next(&rest, &tag, &v))
+        if (tag == URL_HEADER && str_is(rec_str(v, 1), name))
+            return rec_str(v, 2);
+    return str_of(NULL, 0);
+}
+
+static void expect_url(struct fake_core *f, uint64_t status, const char *type, const char *body)
+{
+    struct str answer = buf_str(&f->answer);
+    if (f->reply.error)
+        fail_msg("%.*s", STR_FMT(answer));
+    assert_int_equal(f->reply.kind, REPLY_HTTP);
+    assert_true(rec_valid(answer));
+    assert_int_equal(rec_u64(answer, URL_STATUS, 0), status);
+    assert_str(reply_header(f, "content-type"), type);
+    assert_str(rec_str(answer, URL_BODY), body);
+}
+
+static void makes_payload_2_0(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(
+        &f,
+        "return function(e)\n"
+        "  assert(e.version == '2.0' and e.routeKey == '$default')\n"
+        "  assert(e.rawPath == '/a/b%20c' and #e.cookies == 2 and e.cookies[2] == 'c2=2')\n"
+        "  assert(e.headers['x-two'] == 'a,b' and e.headers['x-bad'] == '\\239\\191\\189')\n"
+        "  local c = e.requestContext\n"
+        "  assert(c.accountId == 'anonymous' and c.apiId == 'thumbs')\n"
+        "  assert(c.domainName == 'fn.example.org:1969' and c.domainPrefix == 'fn')\n"
+        "  assert(c.http.method == 'POST' and c.http.path == e.rawPath)\n"
+        "  assert(c.http.protocol == 'HTTP/1.1' and c.http.sourceIp == '192.0.2.7')\n"
+        "  assert(c.http.userAgent == 'curl/7.88' and c.stage == '$default')\n"
+        "  assert(c.requestId == '11111111-2222-4333-8444-555555555555')\n"
+        "  assert(c.time == '23/Nov/2026:11:32:04 +0000', c.time)\n"
+        "  assert(c.timeEpoch == 1795433524123 and events.source(e) == 'url')\n"
+        "  return { q = e.queryStringParameters, raw = e.rawQueryString, body = e.body,\n"
+        "    b64 = e.isBase64Encoded }\n"
+        "end",
+        128);
+    invoke_url(&f, "", STR(""));
+    assert_str(reply_header(&f, "content-type"), "application/json");
+    assert_has(buf_str(&f.answer), "\"raw\":\"\"");
+    assert_has(buf_str(&f.answer), "\"b64\":false");
+    assert_true(str_find(buf_str(&f.answer), STR("\"q\"")) < 0);
+    invoke_url(&f, "a=1&b=x%20y+z&a=2&flag&=v&bad=%zz&%C3%A9=%ff", STR("plain \xc3\xa9"));
+    assert_has(buf_str(&f.answer), "\"a\":\"1,2\"");
+    assert_has(buf_str(&f.answer), "\"b\":\"x y z\"");
+    assert_has(buf_str(&f.answer), "\"flag\":\"\"");
+    assert_has(buf_str(&f.answer), "\"bad\":\"%zz\"");
+    assert_has(buf_str(&f.answer), "\"\xc3\xa9\":\"%ff\"");
+    assert_has(buf_str(&f.answer), "\"body\":\"plain \xc3\xa9\"");
+    invoke_url(&f, "", STR("\x89PNG\0\xff"));
+    assert_has(buf_str(&f.answer), "\"body\":\"iVBORwD/\"");
+    assert_has(buf_str(&f.answer), "\"b64\":true");
+    fake_stop(&f);
+}
+
+static void url_is(struct fake_core *f, const char *returns, uint64_t status, const char *type,
+                   const char *body)
+{
+    invoke_url(f, "", str_c(returns));
+    expect_url(f, status, type, body);
+}
+
+static void url_fails(struct fake_core *f, const char *returns, const char *part)
+{
+    invoke_url(f, "", str_c(returns));
+    assert_int_equal(f->reply.error, FRAME_ERROR_FUNCTION);
+    assert_int_equal(f->reply.kind, REPLY_JSON);
+    assert_has(buf_str(&f->answer), part);
+}
+
+static void answers_http(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f, "return function(e) return load('return ' .. e.body)() end", 128);
+    url_is(&f, "nil", 200, "application/json", "null");
+    url_is(&f, "'hi'", 200, "application/json", "\"hi\"");
+    url_is(&f, "{ a = 1 }", 200, "application/json", "{\"a\":1}");
+    url_is(&f, "{ statusCode = 204 }", 204, "application/json", "");
+    url_is(&f, "{ statusCode = 201, body = 'x', headers = { ['Content-Type'] = 't' } }", 201, NULL,
+           "x");
+    assert_str(reply_header(&f, "Content-Type"), "t");
+    url_is(&f, "{ statusCode = '404', body = { no = true } }", 404, "application/json",
+           "{\"no\":true}");
+    url_is(&f, "{ statusCode = 200, body = 'iVBORw==', isBase64Encoded = true }", 200,
+           "application/json", "\x89PNG");
+    url_is(&f, "{ statusCode = 200, headers = { n = 5, b = true }, cookies = { 'a=1', 'b=2' } }",
+           200, "application/json", "");
+    assert_str(reply_header(&f, "n"), "5");
+    assert_str(reply_header(&f, "b"), "true");
+    assert_str(rec_str(buf_str(&f.answer), URL_COOKIE), "a=1");
+    url_is(&f, "{ statusCode = 200, body = json.null, headers = json.null }", 200,
+           "application/json", "");
+    url_fails(&f, "{ statusCode = 99 }", "statusCode must be");
+    url_fails(&f, "{ statusCode = 200.5 }", "statusCode must be");
+    url_fails(&f, "{ statusCode = {} }", "statusCode must be");
+    url_fails(&f, "{ statusCode = 0/0 }", "statusCode must be");
+    url_fails(&f, "{ statusCode = 200, headers = 1 }", "headers must be a table");
+    url_fails(&f, "{ statusCode = 200, headers = { ['a b'] = 'c' } }", "a header's name");
+    url_fails(&f, "{ statusCode = 200, headers = { a = 'b\\r\\nc: d' } }", "control characters");
+    url_fails(&f, "{ statusCode = 200, headers = { a = {} } }", "no string");
+    url_fails(&f, "{ statusCode = 200, cookies = { 'a\\nb' } }", "control characters");
+    url_fails(&f, "{ statusCode = 200, body = '!', isBase64Encoded = true }", "not base64");
+    url_fails(&f, "{ statusCode = 200, body = print }", "neither a string nor a table");
+    url_fails(&f, "{ statusCode = 200, body = ('x'):rep(6291557) }", "ResponseSizeTooLarge");
+    url_fails(&f, "{ x = 0/0 }", "Runtime.MarshalError");
+    invoke_url(&f, "", STR("{ statusCode = 200, body = ('x'):rep(6291556) }"));
+    assert_int_equal(rec_str(buf_str(&f.answer), URL_BODY).n, PAYLOAD_MAX);
+    fake_stop(&f);
+}
+
+/* --- logs --- */
+
+static void writes_log_lines(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f,
+                  "print 'init'\n"
+                  "return function(e)\n"
+                  "  print('a', 1, nil, true, {}, 'two\\nlines')\n"
+                  "  print()\n"
+                  "  log.debug 'd'\n"
+                  "  log.info('i', { k = 1, f = print, s = { 1, nil, 3 }, nan = 0/0 })\n"
+                  "  log.warn { only = 'fields' }\n"
+                  "  log.error(42)\n"
+                  "  log.info('bad \\255', { x = '\\254' })\n"
+                  "  io.stdout:write('par', 't', 1, '\\nnext ')\n"
+                  "  io.stderr:write('err')\n"
+                  "  io.stdout:write('end')\n"
+                  "  local loop = {}; loop.loop = loop; log.info('l', loop)\n"
+                  "  assert(not pcall(log.info, 'x', 'not a table'))\n"
+                  "end",
+                  128);
+    expect(&f, "{}", "null");
+    struct str log = buf_str(&f.log);
+    assert_has(log, "2 0 init\n");
+    assert_has(log, "2 1 a\t1\tnil\ttrue\ttable: 0x00000001\ttwo\nlines\n2 1 \n1 1 d\n");
+    assert_has(log, "2 1 i {");
+    assert_has(log, "\"f\":\"a function\"");
+    assert_has(log, "\"nan\":\"NaN\"");
+    assert_has(log, "\"s\":{\"1\":1,\"3\":3}");
+    assert_has(log, "3 1 {\"only\":\"fields\"}\n4 1 42\n");
+    assert_has(log, "2 1 bad \xef\xbf\xbd {\"x\":\"\xef\xbf\xbd\"}\n");
+    assert_has(log, "2 1 part1\n");
+    assert_has(log, "2 1 l {\"loop\":\"a table that contains itself\"}\n");
+    assert_has(log, "2 1 next end\n4 1 err\n"); /* begun lines come at the end */
+    fake_stop(&f);
+}
+
+static void bounds_the_log(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f,
+                  "return function(e)\n"
+                  "  local line = ('x'):rep(999)\n"
+                  "  for i = 1, e.lines do print(line) end\n"
+                  "  if e.long then print(('\\195\\169'):rep(e.long)) end\n"
+                  "end",
+                  128);
+    expect(&f, "{\"lines\":2000}", "null");
+    assert_true(f.log.n > 1024 * 1024 && f.log.n < 1024 * 1024 + 32 * 1024);
+    assert_has(buf_str(&f.log), "3 1 951423 bytes of this invocation's log were cut.\n");
+    buf_clear(&f.log);
+    expect(&f, "{\"lines\":1}", "null"); /* the bound is of one invocation */
+    assert_true(f.log.n > 999 && f.log.n < 1100);
+    buf_clear(&f.log);
+    expect(&f, "{\"lines\":0,\"long\":20000}", "null"); /* longer than a frame: parts, cut between
+                                                           characters */
+    assert_true(f.log.n > 40000 && f.log.n < 40100);
+    for (struct str rest = buf_str(&f.log), line; rest.n;) {
+        line = str_cut(&rest, '\n');
+        assert_true(line.n > 4 && line.n % 2 == 0 && (unsigned char)line.p[4] == 0xc3);
+    }
+    fake_stop(&f);
+}
+
+/* --- order and time --- */
+
+static void leaves_revoked_entries(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f, "local n = 0 return function() n = n + 1 return n end", 128);
+    fake_send(&f, EVENT_JSON, STR("{}"));
+    assert_true(fake_until(&f, FRAME_REPLY));
+    kill(f.pid, SIGSTOP); /* it may be anywhere but in this entry */
+    fake_send(&f, EVENT_JSON, STR("{}"));
+    assert_true(ring_entry_take(f.shm, 0, f.id, ENTRY_REVOKED));
+    kill(f.pid, SIGCONT);
+    usleep(20000);
+    assert_true(ring_empty(&f.out));
+    expect(&f, "{}", "2");
+    fake_stop(&f);
+}
+
+static void shows_where_time_ran_out(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    struct buf rec = BUF_INIT;
+    fake_start(&f);
+    fake_begin_load(&rec, "handler.main", 128);
+    size_t mark = rec_begin(&rec, LOAD_ENV);
+    rec_put_str(&rec, 1, STR("PERILUNE_JIT"));
+    rec_put_str(&rec, 2, STR("off"));
+    rec_end(&rec, mark);
+    fake_put_file(&rec, "handler.lua",
+                  STR("local function spin()\n"
+                      "  while true do end\n"
+                      "end\n"
+                      "return function() print 'go' spin() end\n"),
+                  true);
+    fake_load(&f, &rec);
+    fake_send(&f, EVENT_JSON, STR("{}"));
+    assert_true(fake_until(&f, FRAME_LOG));
+    usleep(20000);
+    kill(f.pid, SIGUSR1);
+    assert_true(fake_until(&f, FRAME_LOG));
+    assert_has(buf_str(&f.log), "3 1 The time limit was reached in:\nhandler.lua:2: in function "
+                                "'spin'\nhandler.lua:4: in function <handler.lua:4>\n");
+    kill(f.pid, SIGKILL);
+    assert_int_equal(fake_next(&f), 0);
+    fake_stop(&f);
+}
+
+static void outlives_poisoned_globals(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(
+        &f,
+        "return function(e)\n"
+        "  if e.again then return load(e.again)() end\n"
+        "  for _, lib in pairs { string, table, math, os, json, package, io, debug, kv, s3,\n"
+        "      crypto, log, events, lambda, base64, coroutine, bit } do\n"
+        "    for k in pairs(lib) do lib[k] = nil end\n"
+        "  end\n"
+        "  local keep = load\n"
+        "  for k in pairs(_G) do if k ~= 'load' and k ~= '_G' then _G[k] = nil end end\n"
+        "  load = keep\n"
+        "  local meta = nil\n"
+        "end",
+        128);
+    f.handler = serve_calls;
+    buf_clear(&f.log);
+    expect(&f, "{}", "null");
+    expect(&f, "{\"again\":\"return 5\"}", "5");
+    error_is(&f, "{\"again\":\"return x.y\"}", "Runtime.LuaError", "attempt to index global 'x'");
+    error_is(&f, "{\"again\":\"return function() end\"}", "Runtime.MarshalError", "a function");
+    fake_stop(&f);
+    /* our own modules do not use what the function has broken */
+    fake_function(
+        &f,
+        "return function(e)\n"
+        "  local s, k, l, b, r, p, t = s3, kv.open 'n', lambda, base64, require, print, time\n"
+        "  local ev, lo, buffer, say = events, log, require 'string.buffer', tostring\n"
+        "  setmetatable(_G, { __index = error, __newindex = error })\n"
+        "  for _, lib in pairs { string, table, math, os } do\n"
+        "    for name in pairs(lib) do lib[name] = nil end\n"
+        "  end\n"
+        "  for _, name in ipairs { 'type', 'tostring', 'select', 'next', 'pairs', 'error',\n"
+        "      'setmetatable', 'getmetatable', 'rawget', 'unpack', 'pcall' } do\n"
+        "    rawset(_G, name, false)\n"
+        "  end\n"
+        "  local o = s.get('b', 'k', { range = { 1, 2 } })\n"
+        "  local it = s.list('b')\n"
+        "  it()\n"
+        "  k:get 'there' k:incr('n', 2) k:set('k', 0.5, { ttl = 1.5, if_version = 7 })\n"
+        "  local v = l.invoke('f', { 1 })\n"
+        "  p('x', {}, v) lo.info('y', { a = 1 }) t.sleep(0.25) buffer.new():putf('%d', 5)\n"
+        "  return { o.body, v[1], b.encode 'x', r 'hex'.encode 'x', ev.decode_key 'a+b%20c',\n"
+        "    say {} ~= nil }\n"
+        "end",
+        128);
+    f.handler = serve_calls;
+    expect(&f, "{}", "[\"bytes=1-2\",1,\"eA==\",\"78\",\"a b c\",true]");
+    fake_stop(&f);
+}
+
+static void refuses_calls_when_sealed(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    struct buf rec = BUF_INIT;
+    fake_start(&f);
+    fake_begin_load(&rec, "handler.main", 16);
+    rec_put_u64(&rec, LOAD_SEALED, 1);
+    fake_put_file(&rec, "handler.lua",
+                  STR("return function()\n"
+                      "  local v, err = kv.open 'a':get 'b'\n"
+                      "  assert(v == nil)\n"
+                      "  return err.code\n"
+                      "end"),
+                  true);
+    fake_load(&f, &rec);
+    expect(&f, "{}", "\"AccessDenied\"");
+    assert_int_equal(f.call_head.number, 0);
+    fake_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +958,18 @@ int main(void)
         cmocka_unit_test(fetches_files),
         cmocka_unit_test(makes_host_calls),
         cmocka_unit_test(raises_misuse_at_its_line),
+        cmocka_unit_test(carries_large_payloads),
+        cmocka_unit_test(ends_when_memory_is_gone),
+        cmocka_unit_test(survives_what_it_catches),
+        cmocka_unit_test(fits_a_megabyte),
+        cmocka_unit_test(makes_payload_2_0),
+        cmocka_unit_test(answers_http),
+        cmocka_unit_test(writes_log_lines),
+        cmocka_unit_test(bounds_the_log),
+        cmocka_unit_test(leaves_revoked_entries),
+        cmocka_unit_test(shows_where_time_ran_out),
+        cmocka_unit_test(outlives_poisoned_globals),
+        cmocka_unit_test(refuses_calls_when_sealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
