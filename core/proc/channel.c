@@ -33,6 +33,11 @@ void channel_break(struct channel *ch, const char *what)
     ch->set->ops.broken(ch->ctx, what);
 }
 
+bool channel_speaks(struct channel *ch)
+{
+    return !ch->broken && !ring_empty(&ch->out);
+}
+
 uint64_t channel_memory_peak(const struct channel *ch)
 {
     return atomic_load_explicit(&ch->shm->memory_peak, memory_order_relaxed);

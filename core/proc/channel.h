@@ -63,6 +63,8 @@ void channel_close(struct channel *ch);
 /* Looks at `out` now, up to `frames` frames; returns how many it took. For the last words of a
  * runner that is about to die or has died. */
 int channel_drain(struct channel *ch, int frames);
+/* True when there is something to drain. */
+bool channel_speaks(struct channel *ch);
 /* The shared memory's notes: hostile numbers. */
 uint64_t channel_memory_peak(const struct channel *ch);
 bool channel_memory_refused(const struct channel *ch);

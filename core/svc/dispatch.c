@@ -1,15 +1,18 @@
 /* dispatch: which runner takes an invocation, and those that wait.
  *
  *     1  an idle runner of the version, the one used last
- *     2  another runner, when the version has fewer than there are cores, or when none of its
- *        runners is brisk: all wait for a host call or have run for more than 2 ms
+ *     2  a new one, when none is idle
  *     3  the brisk runner with the shortest queue: it will be done before a bell could be rung
  *     4  the version's own queue, of limited length and patience; then "too many requests"
  *
- * Whoever waits behind a head that turns out slow is taken back by the tick. A call that another
- * invocation waits for (nested) never waits behind a runner, else two functions calling each other
- * could wait for ever. Versions that wait take turns, so that one with a long queue gets no more
- * than its share of what becomes free. */
+ * 1 and 2 hold while fewer runners of the version are at work than there are cores, and whenever
+ * none of those is brisk (all wait for a host call or have run for more than 2 ms). Otherwise one
+ * more process would only cost switches, and 3 comes first.
+ *
+ * Whoever waits behind a head that turns out slow is taken back: by the tick, or as soon as the
+ * head makes a host call. A call that another invocation waits for (nested) never waits behind a
+ * runner, else two functions calling each other could wait for ever. Versions that wait take turns,
+ * so that one with a long queue gets no more than its share of what becomes free. */
 #include "svc/pool_impl.h"
 
 #include "base/clock.h"
@@ -20,17 +23,28 @@
 static bool brisk(const struct runner *r, uint64_t now_ns)
 {
     return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->yield &&
-           r->calls_live == 0 && now_ns - r->head_ns <= POOL_SLOW_NS;
+           r->calls_live == 0 &&
+           /* what it has said and we have not read may be the reply */
+           (now_ns - r->head_ns <= POOL_SLOW_NS || channel_speaks(r->channel));
 }
 
-/* Rule 3's choice, NULL when no runner is brisk. Also used to judge rule 2. */
+/* Rule 3's choice, NULL when no runner at work is brisk. */
 static struct runner *shortest(struct version *v, uint64_t now_ns)
 {
     struct runner *best = NULL;
     for (struct runner *r = v->runners; r; r = r->sibling)
-        if (brisk(r, now_ns) && (!best || r->count < best->count))
+        if (r->count && brisk(r, now_ns) && (!best || r->count < best->count))
             best = r;
     return best;
+}
+
+/* Loading is computing: more at once than there are cores would not be ready earlier. */
+static bool may_load(struct pool *p, struct version *v)
+{
+    uint32_t loading = 0, most = p->cores < 2 ? 2 : p->cores;
+    for (struct runner *r = v->runners; r; r = r->sibling)
+        loading += r->state == RUNNER_LOADING && r->calls_live == 0;
+    return loading < most;
 }
 
 bool dispatch_acquire(struct pool *p, struct invocation *inv)
@@ -38,14 +52,17 @@ bool dispatch_acquire(struct pool *p, struct invocation *inv)
     struct version *v = inv->version;
     uint64_t now_ns = clock_mono_ns();
     bool nested = inv->req.nested;
+    struct runner *best = nested || v->busy < p->cores ? NULL : shortest(v, now_ns);
+    if (best && runners_push(best, inv, now_ns))
+        return true;
     if (v->idle && runners_push(v->idle, inv, now_ns))
         return true;
-    struct runner *best = nested ? NULL : shortest(v, now_ns);
-    if ((nested || v->count < p->cores || !best) && runners_may_grow(p, nested)) {
+    if ((nested || may_load(p, v)) && runners_may_grow(p, nested)) {
         struct runner *r = runners_take(p, v);
         if (r && runners_push(r, inv, now_ns))
             return true;
     }
+    best = nested ? NULL : shortest(v, now_ns);
     return best && runners_push(best, inv, now_ns);
 }
 
@@ -178,11 +195,7 @@ void dispatch_revoke(struct runner *r, uint32_t from)
         struct invocation *inv = r->entries[slot];
         if (!channel_revoke(r->channel, slot, inv->id))
             return; /* the runner is faster: it has come to this entry */
-        r->count--;
-        if (r->count)
-            p->behind--;
-        else
-            p->busy--;
+        runners_shorten(r);
         dispatch_wait(p, inv, true);
     }
 }

@@ -165,7 +165,12 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
     link_call(&r->calls, c);
     r->calls_live++;
     r->calls_open++;
+    struct version *v = r->version;
+    if (r->count > 1) /* it waits now: whoever is behind it need not */
+        dispatch_revoke(r, 1);
     r->pool->opts.hostcall(r->pool->opts.hostcall_ctx, &c->pub);
+    if (v->first)
+        dispatch_version(r->pool, v);
 }
 
 /* Tells the handlers; c may be finished and gone when its cancel returns. */

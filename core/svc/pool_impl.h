@@ -114,7 +114,7 @@ struct version {
     uint32_t refs; /* runners and invocations */
     bool stale;    /* replaced: its runners retire when idle */
     struct runner *runners, *idle;
-    uint32_t count;                   /* runners loading, warm or in grace */
+    uint32_t count, busy;             /* runners loading, warm or in grace; those with a head */
     struct invocation *first, **last; /* those that wait for a runner */
     uint32_t waiting;
     struct version *wait_next, *wait_prev; /* among versions with someone waiting; NULL: none */
@@ -179,6 +179,7 @@ bool runners_may_grow(struct pool *p, bool nested);
 struct runner *runners_take(struct pool *p, struct version *v);
 bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns);
 struct invocation *runners_pop(struct runner *r);     /* its head, off the books */
+void runners_shorten(struct runner *r);               /* one entry less */
 void runners_next(struct runner *r, uint64_t now_ns); /* after pop: next head, idle, or retired */
 void runners_retire(struct runner *r);
 void runners_kill(struct runner *r);

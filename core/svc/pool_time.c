@@ -118,7 +118,7 @@ static void on_tick(uv_timer_t *t)
     }
     if (p->behind)
         for (struct runner *r = p->all; r; r = r->all_next)
-            if (r->count > 1 && now_ns - r->head_ns > POOL_SLOW_NS)
+            if (r->count > 1 && now_ns - r->head_ns > POOL_SLOW_NS && !channel_speaks(r->channel))
                 dispatch_revoke(r, 1);
     dispatch_expire(p, now_ns);
     dispatch_waiting(p);

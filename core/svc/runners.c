@@ -243,6 +243,7 @@ bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns)
         return true;
     }
     r->pool->busy++;
+    r->version->busy++;
     r->rss_due = true;
     idle_remove(r);
     if (r->state == RUNNER_WARM)
@@ -250,14 +251,21 @@ bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns)
     return true;
 }
 
+void runners_shorten(struct runner *r)
+{
+    if (--r->count > 0) {
+        r->pool->behind--;
+    } else {
+        r->pool->busy--;
+        r->version->busy--;
+    }
+}
+
 struct invocation *runners_pop(struct runner *r)
 {
     struct invocation *inv = r->entries[r->first];
     r->first = (r->first + 1) % FRAME_SLOTS;
-    if (--r->count > 0)
-        r->pool->behind--;
-    else
-        r->pool->busy--;
+    runners_shorten(r);
     return inv;
 }
 
@@ -315,10 +323,7 @@ static void requeue(struct runner *r, bool lost_head)
         runner_head(r)->lost++;
     while (r->count > 0) {
         struct invocation *inv = r->entries[(r->first + r->count - 1) % FRAME_SLOTS];
-        if (--r->count > 0)
-            p->behind--;
-        else
-            p->busy--;
+        runners_shorten(r);
         channel_forget(r->channel, FRAME_F_INVOCATION, inv->id);
         dispatch_wait(p, inv, true);
     }
@@ -499,6 +504,8 @@ static void loaded(struct runner *r, const struct frame_ready *ready)
     runners_charge(r, ready->memory_peak);
     pool_call_abandon(r);
     runners_next(r, now_ns);
+    if (r->version->first)
+        dispatch_version(r->pool, r->version);
 }
 
 static void on_ready(void *ctx, uint32_t id, const struct frame_ready *ready)
