@@ -1,5 +1,11 @@
 /* s3_list: ListObjects, both versions, over svc/object's one walk.
  *
+ * A page is made in slices, one a turn of the loop, each from its own snapshot and on from the last
+ * key of the one before, so that a thousand long keys neither hold up the loop nor lie in memory
+ * together. A page of one slice leaves as a whole; a longer one is streamed, what is known only at
+ * its end (IsTruncated, the next token) coming last: the order of elements means nothing to XML's
+ * readers.
+ *
  * A continuation token is the last key (or group) of the page before, as base64url: opaque to
  * clients, nothing to remember here, and still right when objects come and go in between. With
  * encoding-type=url a space is %20, which clients decode the same whether or not they think of '+'
@@ -8,186 +14,230 @@
 #include "api/s3.h"
 #include "base/codec.h"
 
-enum { PAGE_MAX = 1000, DOCUMENT_MAX = 8 * 1024 * 1024 };
+enum { PAGE_MAX = 1000, SLICE = 64, DOCUMENT_MAX = 4 * 1024 * 1024 };
 
-struct page {
-    struct buf rows; /* <Contents> and <CommonPrefixes>, in key order */
-    bool url_encoding, owner;
+struct listing {
+    struct call *c;
+    struct object_list l; /* what to walk next */
+    uint64_t max_keys, left;
     size_t count;
+    bool v2, url_encoding, owner, truncated, streaming;
+    struct buf doc;  /* not yet sent */
+    struct buf last; /* last key or group; l.after after the first slice */
+    struct buf after;
 };
 
-static void add_text(struct buf *out, const struct page *p, const char *name, struct str s)
+/* --- rows --------------------------------------------------------------------------------------- */
+
+static void add_text(struct listing *s, const char *name, struct str text)
 {
-    if (!p->url_encoding) {
-        xml_element(out, name, s);
+    if (!s->url_encoding) {
+        xml_element(&s->doc, name, text);
         return;
     }
-    buf_printf(out, "<%s>", name);
-    uri_encode(out, s, true);
-    buf_printf(out, "</%s>", name);
+    buf_printf(&s->doc, "<%s>", name);
+    uri_encode(&s->doc, text, true);
+    buf_printf(&s->doc, "</%s>", name);
 }
 
 static void add_object(void *ctx, const struct object_meta *m)
 {
-    struct page *p = ctx;
-    struct buf *out = &p->rows;
-    p->count++;
-    buf_lit(out, "<Contents>");
-    add_text(out, p, "Key", m->key);
-    s3_xml_time(out, "LastModified", m->modified_ms);
-    buf_printf(out, "<ETag>&quot;%s&quot;</ETag>", m->etag);
+    struct listing *s = ctx;
+    s->count++;
+    buf_lit(&s->doc, "<Contents>");
+    add_text(s, "Key", m->key);
+    s3_xml_time(&s->doc, "LastModified", m->modified_ms);
+    buf_printf(&s->doc, "<ETag>&quot;%s&quot;</ETag>", m->etag);
     if (m->checksum_alg.n) {
-        xml_element(out, "ChecksumAlgorithm", m->checksum_alg);
-        buf_lit(out, "<ChecksumType>FULL_OBJECT</ChecksumType>");
+        xml_element(&s->doc, "ChecksumAlgorithm", m->checksum_alg);
+        buf_lit(&s->doc, "<ChecksumType>FULL_OBJECT</ChecksumType>");
     }
-    s3_xml_number(out, "Size", m->size);
-    if (p->owner)
-        s3_xml_owner(out, "Owner");
-    buf_lit(out, "<StorageClass>STANDARD</StorageClass></Contents>");
+    s3_xml_number(&s->doc, "Size", m->size);
+    if (s->owner)
+        s3_xml_owner(&s->doc, "Owner");
+    buf_lit(&s->doc, "<StorageClass>STANDARD</StorageClass></Contents>");
 }
 
 static void add_group(void *ctx, struct str prefix)
 {
-    struct page *p = ctx;
-    p->count++;
-    buf_lit(&p->rows, "<CommonPrefixes>");
-    add_text(&p->rows, p, "Prefix", prefix);
-    buf_lit(&p->rows, "</CommonPrefixes>");
+    struct listing *s = ctx;
+    s->count++;
+    buf_lit(&s->doc, "<CommonPrefixes>");
+    add_text(s, "Prefix", prefix);
+    buf_lit(&s->doc, "</CommonPrefixes>");
 }
 
-/* The parameters both versions share. */
-static int read_common(struct call *c, struct object_list *l, struct page *p, uint64_t *max_keys,
-                       struct err *err)
+/* --- the document's two ends -------------------------------------------------------------------- */
+
+static void begin_document(struct listing *s)
 {
+    struct call *c = s->c;
+    s3_xml_begin(&s->doc, "ListBucketResult");
+    xml_element(&s->doc, "Name", s->l.bucket);
+    add_text(s, "Prefix", s->l.prefix);
+    if (s->l.delimiter.n)
+        add_text(s, "Delimiter", s->l.delimiter);
+    s3_xml_number(&s->doc, "MaxKeys", s->max_keys);
+    if (s->url_encoding)
+        buf_lit(&s->doc, "<EncodingType>url</EncodingType>");
+    if (!s->v2) {
+        add_text(s, "Marker", s->l.after);
+        return;
+    }
+    struct str token = call_query(c, "continuation-token"), after = call_query(c, "start-after");
+    if (token.p)
+        xml_element(&s->doc, "ContinuationToken", token);
+    if (after.n)
+        add_text(s, "StartAfter", after);
+}
+
+static void end_document(struct listing *s)
+{
+    buf_printf(&s->doc, "<IsTruncated>%s</IsTruncated>", s->truncated ? "true" : "false");
+    if (s->v2)
+        s3_xml_number(&s->doc, "KeyCount", s->count);
+    if (s->truncated && s->v2) {
+        buf_lit(&s->doc, "<NextContinuationToken>");
+        base64url_encode(&s->doc, buf_str(&s->last));
+        buf_lit(&s->doc, "</NextContinuationToken>");
+    } else if (s->truncated && s->l.delimiter.n) {
+        add_text(s, "NextMarker", buf_str(&s->last));
+    }
+    buf_lit(&s->doc, "</ListBucketResult>");
+}
+
+/* --- slices ------------------------------------------------------------------------------------- */
+
+static void next_slice(struct listing *s);
+
+static void listing_end(struct listing *s, int rc)
+{
+    struct buf doc = s->doc;
+    buf_deinit(&s->last);
+    buf_deinit(&s->after);
+    if (s->streaming) {
+        if (rc == 0)
+            http_reply_write(s->c->req, buf_str(&doc));
+        call_stream_end(s->c, rc == 0);
+        buf_deinit(&doc);
+    } else if (rc) {
+        call_error(s->c, rc, NULL);
+        buf_deinit(&doc);
+    } else {
+        s3_xml_reply(s->c, &doc);
+    }
+}
+
+static void slice_sent(struct http_req *req)
+{
+    struct listing *s = ((struct call *)req->user)->user;
+    if (req->gone)
+        listing_end(s, E_ABORTED);
+    else
+        next_slice(s);
+}
+
+/* Sends what there is and goes on in another turn. */
+static void send_slice(struct listing *s)
+{
+    if (!s->streaming)
+        call_stream_begin(s->c, 200, "application/xml", -1);
+    s->streaming = true;
+    http_reply_write(s->c->req, buf_str(&s->doc));
+    buf_clear(&s->doc);
+    struct buf swap = s->after;
+    s->after = s->last;
+    s->last = swap;
+    s->l.after = buf_str(&s->after);
+    http_reply_drained(s->c->req, slice_sent);
+}
+
+static void next_slice(struct listing *s)
+{
+    size_t before = s->count;
+    s->l.limit = s->left < SLICE ? s->left : SLICE;
+    struct store_txn *t = store_read(s->c->svc->store);
+    int rc = object_list(t, &s->l, add_object, add_group, s, &s->truncated, &s->last);
+    store_read_end(t);
+    s->left -= s->count - before;
+    if (rc == 0 && s->truncated && s->left > 0) {
+        send_slice(s);
+        return;
+    }
+    if (rc == 0)
+        end_document(s);
+    listing_end(s, rc ? rc : s->doc.rc);
+}
+
+/* --- the request -------------------------------------------------------------------------------- */
+
+/* The parameters both versions share. */
+static int read_common(struct listing *s, struct err *err)
+{
+    struct call *c = s->c;
     struct str encoding = call_query(c, "encoding-type"), max = call_query(c, "max-keys");
     if (encoding.n && !str_is(encoding, "url"))
         return err_set(err, E_INVALID, "Invalid Encoding Method specified in Request");
-    *max_keys = PAGE_MAX;
-    if (max.n && (!str_u64(max, max_keys) || *max_keys > INT32_MAX))
+    s->max_keys = PAGE_MAX;
+    if (max.n && (!str_u64(max, &s->max_keys) || s->max_keys > INT32_MAX))
         return err_set(err, E_INVALID,
                        "Argument max-keys must be an integer between 0 and 2147483647");
-    if (*max_keys > PAGE_MAX)
-        *max_keys = PAGE_MAX;
-    p->url_encoding = encoding.n > 0;
-    l->bucket = c->param[0];
-    l->prefix = call_query(c, "prefix");
-    l->delimiter = call_query(c, "delimiter");
-    l->limit = *max_keys;
+    if (s->max_keys > PAGE_MAX)
+        s->max_keys = PAGE_MAX;
+    s->left = s->max_keys;
+    s->url_encoding = encoding.n > 0;
+    s->l.bucket = c->param[0];
+    s->l.prefix = call_query(c, "prefix");
+    s->l.delimiter = call_query(c, "delimiter");
     return 0;
 }
 
-static int walk(struct call *c, const struct object_list *l, struct page *p, bool *truncated,
-                struct buf *last)
+/* Where a page of version 2 starts: the token when there is one, else start-after. */
+static int read_start(struct listing *s, struct err *err)
 {
-    buf_init(&p->rows, DOCUMENT_MAX);
-    struct store_txn *t = store_read(c->svc->store);
-    int rc = object_list(t, l, add_object, add_group, p, truncated, last);
-    store_read_end(t);
-    return rc ? rc : p->rows.rc;
-}
-
-static void begin_document(struct buf *doc, const struct object_list *l, const struct page *p,
-                           uint64_t max_keys, bool truncated)
-{
-    buf_init(doc, DOCUMENT_MAX + 65536);
-    s3_xml_begin(doc, "ListBucketResult");
-    xml_element(doc, "Name", l->bucket);
-    add_text(doc, p, "Prefix", l->prefix);
-    if (l->delimiter.n)
-        add_text(doc, p, "Delimiter", l->delimiter);
-    s3_xml_number(doc, "MaxKeys", max_keys);
-    if (p->url_encoding)
-        buf_lit(doc, "<EncodingType>url</EncodingType>");
-    buf_printf(doc, "<IsTruncated>%s</IsTruncated>", truncated ? "true" : "false");
-}
-
-static void end_document(struct call *c, struct buf *doc, struct page *p)
-{
-    buf_add(doc, buf_str(&p->rows));
-    buf_lit(doc, "</ListBucketResult>");
-    s3_xml_reply(c, doc);
-}
-
-/* --- version 2 ----------------------------------------------------------------------------------
- */
-
-/* Where the page starts: the token when there is one, else start-after. */
-static int read_start(struct call *c, struct object_list *l, struct err *err)
-{
-    struct str token = call_query(c, "continuation-token");
-    struct buf key;
-    l->after = call_query(c, "start-after");
+    struct str token = call_query(s->c, "continuation-token");
+    s->l.after = call_query(s->c, "start-after");
     if (!token.p)
         return 0;
-    buf_init(&key, OBJKEY_MAX + 1);
-    bool ok = token.n > 0 && base64url_decode(&key, token) && key.n > 0;
-    if (ok)
-        l->after = arena_dup(c->arena, buf_str(&key));
-    buf_deinit(&key);
-    return ok ? 0 : err_set(err, E_INVALID, "The continuation token provided is incorrect");
+    if (token.n == 0 || !base64url_decode(&s->after, token) || s->after.n == 0)
+        return err_set(err, E_INVALID, "The continuation token provided is incorrect");
+    s->l.after = buf_str(&s->after);
+    return 0;
+}
+
+static void list(struct call *c, bool v2)
+{
+    struct err err = {0};
+    struct listing *s = arena_zalloc(c->arena, sizeof *s);
+    if (!s) {
+        call_error(c, E_LIMIT, NULL);
+        return;
+    }
+    s->c = c;
+    s->v2 = v2;
+    s->owner = !v2 || str_is(call_query(c, "fetch-owner"), "true");
+    c->user = s;
+    buf_init(&s->doc, DOCUMENT_MAX);
+    int rc = read_common(s, &err);
+    if (rc == 0 && v2)
+        rc = read_start(s, &err);
+    else if (rc == 0)
+        s->l.after = call_query(c, "marker");
+    if (rc) {
+        buf_deinit(&s->after);
+        call_error(c, rc, &err);
+        return;
+    }
+    begin_document(s);
+    next_slice(s);
 }
 
 void s3_list_objects_v2(struct call *c)
 {
-    struct object_list l = {0};
-    struct page p = {0};
-    struct err err = {0};
-    struct buf doc = BUF_INIT, last = BUF_INIT;
-    uint64_t max_keys;
-    bool truncated = false;
-    int rc = read_common(c, &l, &p, &max_keys, &err);
-    if (rc == 0)
-        rc = read_start(c, &l, &err);
-    p.owner = str_is(call_query(c, "fetch-owner"), "true");
-    if (rc == 0)
-        rc = walk(c, &l, &p, &truncated, &last);
-    if (rc) {
-        call_error(c, rc, &err);
-        goto out;
-    }
-    begin_document(&doc, &l, &p, max_keys, truncated);
-    s3_xml_number(&doc, "KeyCount", p.count);
-    struct str token = call_query(c, "continuation-token"), after = call_query(c, "start-after");
-    if (token.p)
-        xml_element(&doc, "ContinuationToken", token);
-    if (after.n)
-        add_text(&doc, &p, "StartAfter", after);
-    if (truncated) {
-        buf_lit(&doc, "<NextContinuationToken>");
-        base64url_encode(&doc, buf_str(&last));
-        buf_lit(&doc, "</NextContinuationToken>");
-    }
-    end_document(c, &doc, &p);
-out:
-    buf_deinit(&p.rows);
-    buf_deinit(&last);
+    list(c, true);
 }
-
-/* --- version 1 ----------------------------------------------------------------------------------
- */
 
 void s3_list_objects(struct call *c)
 {
-    struct object_list l = {0};
-    struct page p = {.owner = true};
-    struct err err = {0};
-    struct buf doc = BUF_INIT, last = BUF_INIT;
-    uint64_t max_keys;
-    bool truncated = false;
-    int rc = read_common(c, &l, &p, &max_keys, &err);
-    l.after = call_query(c, "marker");
-    if (rc == 0)
-        rc = walk(c, &l, &p, &truncated, &last);
-    if (rc) {
-        call_error(c, rc, &err);
-        goto out;
-    }
-    begin_document(&doc, &l, &p, max_keys, truncated);
-    add_text(&doc, &p, "Marker", l.after);
-    if (truncated && l.delimiter.n)
-        add_text(&doc, &p, "NextMarker", buf_str(&last));
-    end_document(c, &doc, &p);
-out:
-    buf_deinit(&p.rows);
-    buf_deinit(&last);
+    list(c, false);
 }

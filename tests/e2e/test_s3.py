@@ -1,5 +1,6 @@
 """Buckets and objects as boto3 and the aws command see them."""
 import base64
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -359,6 +360,23 @@ def test_list_v2_only(s3, bucket):
     assert s3.list_objects_v2(Bucket=bucket, FetchOwner=True)["Contents"][0]["Owner"]["ID"]
     with refused("InvalidArgument", 400):
         s3.list_objects_v2(Bucket=bucket, ContinuationToken="!nonsense!")
+
+
+@pytest.mark.boto3
+def test_long_lists(s3, bucket):
+    """More rows than are made in one turn of the server's loop."""
+    names = [f"d{i // 50}/{'x' * 800}{i:03}" for i in range(300)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: s3.put_object(Bucket=bucket, Key=n, Body=b"x"), names))
+    page = s3.list_objects_v2(Bucket=bucket)
+    assert [o["Key"] for o in page["Contents"]] == sorted(names) and page["KeyCount"] == 300 and not page["IsTruncated"]
+    page = s3.list_objects_v2(Bucket=bucket, MaxKeys=130)
+    assert (len(page["Contents"]), page["KeyCount"], page["IsTruncated"]) == (130, 130, True)
+    rest = s3.list_objects_v2(Bucket=bucket, ContinuationToken=page["NextContinuationToken"])
+    assert [o["Key"] for o in page["Contents"] + rest["Contents"]] == sorted(names)
+    assert [o["Key"] for o in s3.list_objects(Bucket=bucket)["Contents"]] == sorted(names)
+    assert len(s3.list_objects_v2(Bucket=bucket, Delimiter="/")["CommonPrefixes"]) == 6
+    assert len(s3.list_objects_v2(Bucket=bucket, Delimiter="x0")["CommonPrefixes"]) == 2
 
 
 @pytest.mark.http
