@@ -62,6 +62,8 @@ int env_open(struct store *s, const struct store_opts *opts, struct err *err)
     s->map_reserve = s->map_size / 20 < 64 << 20 ? s->map_size / 20 : 64 << 20;
     s->map_reserve = (s->map_reserve + (256 << 10)) & ~(uint64_t)4095;
     int rc = make_folders(s, err);
+    char *full = realpath(s->dir, NULL);
+    s->shown = full ? full : strdup(s->dir);
     if (rc == 0)
         rc = take_lock(s, err);
     if (rc)
@@ -79,6 +81,7 @@ void env_close(struct store *s)
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     OPENSSL_cleanse(s->master_key, sizeof s->master_key);
+    free(s->shown);
     free(s->dir);
 }
 
@@ -171,7 +174,7 @@ static int take_lock(struct store *s, struct err *err)
             ssize_t n = read(s->lock_fd, text, sizeof text - 1);
             return err_set(err, E_CONFLICT,
                            "the data folder %s is in use by another perilune (process %.*s)",
-                           s->dir, n > 0 ? (int)strcspn(text, "\n") : 1, n > 0 ? text : "?");
+                           s->shown, n > 0 ? (int)strcspn(text, "\n") : 1, n > 0 ? text : "?");
         }
         usleep(20 * 1000);
     }
@@ -193,27 +196,69 @@ static int open_tables(struct store *s, MDB_txn *txn, unsigned flags)
     return rc;
 }
 
-static int open_lmdb(struct store *s)
+/* An environment as LMDB makes it in `file`, not opened yet. */
+static int new_env(struct store *s, const char *file, MDB_env **env)
 {
     char path[STORE_PATH];
-    snprintf(path, sizeof path, "%s/meta.mdb-lock", s->dir);
+    snprintf(path, sizeof path, "%s/%s-lock", s->dir, file);
     unlink(path); /* ours is the only process here, so nobody's slots are in it */
-    snprintf(path, sizeof path, "%s/meta.mdb", s->dir);
-    int rc = mdb_env_create(&s->env);
+    int rc = mdb_env_create(env);
     if (rc)
         return rc;
-    mdb_env_set_maxdbs(s->env, T_COUNT);
-    mdb_env_set_mapsize(s->env, s->map_size);
-    rc = mdb_env_open(s->env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+    mdb_env_set_maxdbs(*env, T_COUNT);
+    mdb_env_set_mapsize(*env, s->map_size);
+    snprintf(path, sizeof path, "%s/%s", s->dir, file);
+    rc = mdb_env_open(*env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+    if (rc) {
+        mdb_env_close(*env);
+        *env = NULL;
+    }
+    return rc;
+}
+
+/* On the first start. LMDB writes the two pages that make a file a database without a flush, so a
+ * power cut in the first milliseconds could leave one that never opens again: it is made under
+ * another name and renamed once a transaction is on the disk. */
+static int create_lmdb(struct store *s)
+{
+    char path[STORE_PATH], part[STORE_PATH];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    snprintf(path, sizeof path, "%s/meta.mdb", s->dir);
+    snprintf(part, sizeof part, "%s/meta.mdb.new", s->dir);
+    if (access(path, F_OK) == 0)
+        return 0;
+    unlink(part);
+    int rc = new_env(s, "meta.mdb.new", &env);
+    if (rc)
+        return rc;
+    rc = mdb_txn_begin(env, NULL, 0, &txn);
     if (rc == 0) {
-        int fd;
+        rc = mdb_dbi_open(txn, names[T_META], MDB_CREATE, &dbi);
+        if (rc)
+            mdb_txn_abort(txn);
+        else
+            rc = mdb_txn_commit(txn);
+    }
+    if (rc == 0)
+        rc = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+    if (rc == 0 && rename(part, path) != 0)
+        rc = errno;
+    snprintf(part, sizeof part, "%s/meta.mdb.new-lock", s->dir);
+    unlink(part);
+    return rc ? rc : env_sync_dir(s->dir);
+}
+
+static int open_lmdb(struct store *s)
+{
+    int fd, rc = create_lmdb(s);
+    if (rc == 0)
+        rc = new_env(s, "meta.mdb", &s->env);
+    if (rc == 0) {
         mdb_env_get_fd(s->env, &fd);
         fcntl(fd, F_SETFD, FD_CLOEXEC); /* LMDB leaves this one open over exec */
-        rc = env_sync_dir(s->dir);
-    }
-    if (rc) {
-        mdb_env_close(s->env);
-        s->env = NULL;
     }
     return rc;
 }
@@ -225,7 +270,7 @@ static int explain(struct store *s, int rc, struct err *err)
         why = "it is damaged or was not made by perilune";
     else if (rc == ENOSPC || rc == EDQUOT)
         why = "the disk is full";
-    return err_set(err, store_rc(rc), "%s/meta.mdb cannot be opened: %s", s->dir, why);
+    return err_set(err, store_rc(rc), "%s/meta.mdb cannot be opened: %s", s->shown, why);
 }
 
 /* --- the first transaction of a boot -----------------------------------------------------------
@@ -239,10 +284,11 @@ static int load_key(struct store *s, bool fresh, struct err *err)
     snprintf(part, sizeof part, "%s/master.key.new", s->dir);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT && !fresh)
-        return err_set(err, E_NOT_FOUND,
-                       "%s is missing: the secrets in this data folder cannot be read without it; "
-                       "put it back from a backup",
-                       path);
+        return err_set(
+            err, E_NOT_FOUND,
+            "%s/master.key is missing: the secrets in this data folder cannot be read without it; "
+            "put it back from a backup",
+            s->shown);
     if (fd < 0 && errno == ENOENT) {
         random_bytes(s->master_key, sizeof s->master_key);
         unlink(part);
@@ -252,14 +298,16 @@ static int load_key(struct store *s, bool fresh, struct err *err)
         int rc = ok ? env_sync_dir(s->dir) : errno;
         if (fd >= 0)
             close(fd);
-        return rc ? err_set(err, store_rc(rc), "%s cannot be written: %s", path, strerror(rc)) : 0;
+        return rc ? err_set(err, store_rc(rc), "%s/master.key cannot be written: %s", s->shown,
+                            strerror(rc))
+                  : 0;
     }
     ssize_t n = fd < 0 ? -1 : read(fd, s->master_key, sizeof s->master_key);
     int rc = n < 0 ? errno : 0;
     if (fd >= 0)
         close(fd);
     if (n != sizeof s->master_key)
-        return err_set(err, E_IO, "%s cannot be read: %s", path,
+        return err_set(err, E_IO, "%s/master.key cannot be read: %s", s->shown,
                        rc ? strerror(rc) : "it is not 32 bytes long");
     return 0;
 }
@@ -275,7 +323,7 @@ static int check_key(struct store_txn *t, bool fresh, struct err *err)
     if (store_get(t, T_META, name, &kept) == 0 && str_eq_secret(kept, want))
         return 0;
     return err_set(err, E_INVALID, "%s/master.key does not belong to this data folder",
-                   t->store->dir);
+                   t->store->shown);
 }
 
 static int boot_rows(struct store_txn *t, struct err *err)
@@ -291,7 +339,7 @@ static int boot_rows(struct store_txn *t, struct err *err)
         return err_set(err, E_CONFLICT,
                        "the data folder %s has format %llu, written by a newer perilune; this one "
                        "knows formats up to %d",
-                       s->dir, (unsigned long long)format, ENV_FORMAT);
+                       s->shown, (unsigned long long)format, ENV_FORMAT);
     rc = open_tables(s, t->txn, MDB_CREATE);
     if (rc)
         return explain(s, rc, err);

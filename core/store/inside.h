@@ -25,7 +25,8 @@ struct store_txn {
 };
 
 struct store {
-    char *dir;
+    char *dir;   /* as given: a server that was sent into its folder calls it "." */
+    char *shown; /* the same for messages */
     uv_loop_t *loop;
     int lock_fd; /* DATA/lock, flocked for life */
     uint64_t boot;

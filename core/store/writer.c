@@ -360,7 +360,7 @@ static bool revive(struct writer *w, size_t id)
     pthread_mutex_lock(&s->env_lock);
     for (int i = 0; (rc = env_reopen(s)) != 0; i++) {
         if (i == 50)
-            fatal("store: %s/meta.mdb cannot be opened again: %s", s->dir, mdb_strerror(rc));
+            fatal("store: %s/meta.mdb cannot be opened again: %s", s->shown, mdb_strerror(rc));
         usleep(20 * 1000);
     }
     w->map_stretched = false;
