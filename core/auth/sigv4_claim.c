@@ -1,0 +1,214 @@
+/* sigv4_claim: what a request says about who signed it, read and checked for form only.
+ *
+ * Two places may carry the claim, the Authorization header or the query of a presigned link, never
+ * both. The reader is strict: a field that comes twice, one that is not known, a time in a loose
+ * format or a scope of another day is an error here, so that the verifier works on nothing it would
+ * have to guess about. Everything handed out is borrowed from the request. */
+#include "auth/sigv4.h"
+#include "base/clock.h"
+
+enum { EXPIRES_MAX_S = 604800 };
+
+#define ALGORITHM "AWS4-HMAC-SHA256"
+
+static struct str header(const struct sigv4_request *r, const char *name)
+{
+    for (size_t i = 0; i < r->header_count; i++)
+        if (str_ieq(r->headers[i].name, str_c(name)))
+            return r->headers[i].value;
+    return (struct str){NULL, 0};
+}
+
+static size_t header_times(const struct sigv4_request *r, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->header_count; i++)
+        n += str_ieq(r->headers[i].name, str_c(name));
+    return n;
+}
+
+/* The raw value of a query parameter; p NULL when absent. */
+static struct str query_value(struct str query, const char *name)
+{
+    while (query.n) {
+        struct str value = str_cut(&query, '&'), key = str_cut(&value, '=');
+        if (str_is(key, name))
+            return value.p ? value : STR("");
+    }
+    return (struct str){NULL, 0};
+}
+
+bool sigv4_present(const struct sigv4_request *r)
+{
+    return str_starts(header(r, "authorization"), STR(ALGORITHM)) ||
+           query_value(r->query, "X-Amz-Algorithm").p || query_value(r->query, "X-Amz-Signature").p;
+}
+
+static bool digits(struct str s, size_t n)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.n == n;
+}
+
+/* "20261123T113204Z", nothing looser. */
+static bool amz_date(struct str s, int64_t *ms)
+{
+    return s.n == 16 && digits(str_of(s.p, 8), 8) && s.p[8] == 'T' &&
+           digits(str_of(s.p + 9, 6), 6) && s.p[15] == 'Z' && clock_parse(s, ms);
+}
+
+/* "AK/20261123/us-east-1/lambda/aws4_request", already without percent-encoding but for the
+ * slashes, which a query may carry as %2F. */
+static bool read_credential(struct str s, bool encoded, struct sigv4_claim *out)
+{
+    struct str part[5];
+    for (int i = 0; i < 5; i++) {
+        ptrdiff_t end = encoded ? str_find(s, STR("%2F")) : -1, low = -1;
+        size_t width = 3;
+        if (encoded && end < 0)
+            end = str_find(s, STR("%2f"));
+        low = str_index(s, '/', 0);
+        if (end < 0 || (low >= 0 && low < end))
+            end = low, width = 1;
+        if (i == 4)
+            part[i] = s;
+        else if (end < 0)
+            return false;
+        else {
+            part[i] = str_of(s.p, (size_t)end);
+            s = str_from(s, (size_t)end + width);
+        }
+        if (part[i].n == 0 || part[i].n > 128)
+            return false;
+    }
+    out->access_key = part[0];
+    out->date = part[1];
+    out->region = part[2];
+    out->service = part[3];
+    return digits(part[1], 8) && str_is(part[4], "aws4_request");
+}
+
+static int claim_from_header(struct str value, struct sigv4_claim *out, struct err *err)
+{
+    struct str rest = str_from(value, sizeof ALGORITHM - 1), credential = {NULL, 0};
+    if (rest.n == 0 || (*rest.p != ' ' && *rest.p != '\t'))
+        return err_set(err, E_BAD_AUTH, "The authorization mechanism is not supported.");
+    while (rest.n) {
+        struct str v = str_trim(str_cut(&rest, ',')), name = str_cut(&v, '=');
+        struct str *slot = str_is(name, "Credential")      ? &credential
+                           : str_is(name, "SignedHeaders") ? &out->signed_headers
+                           : str_is(name, "Signature")     ? &out->signature
+                                                           : NULL;
+        if (!slot || slot->p || !v.p)
+            return err_set(err, E_BAD_AUTH, "The authorization header is malformed.");
+        *slot = v;
+    }
+    if (!credential.p)
+        return err_set(err, E_BAD_AUTH, "Authorization header requires 'Credential' parameter.");
+    if (!out->signature.p)
+        return err_set(err, E_BAD_AUTH, "Authorization header requires 'Signature' parameter.");
+    if (!out->signed_headers.p)
+        return err_set(err, E_BAD_AUTH, "Authorization header requires 'SignedHeaders' parameter.");
+    if (!read_credential(credential, false, out))
+        return err_set(err, E_BAD_AUTH,
+                       "The authorization header is malformed; the Credential is mal-formed; "
+                       "expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
+    return 0;
+}
+
+static int header_time(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
+{
+    struct str stamp = header(r, "x-amz-date"), date = header(r, "date");
+    if (header_times(r, "x-amz-date") > 1 ||
+        (stamp.p
+             ? !amz_date(stamp, &out->time_ms)
+             : !date.p || (!amz_date(date, &out->time_ms) && !clock_parse(date, &out->time_ms))))
+        return err_set(err, E_BAD_AUTH,
+                       "Authorization header requires a valid 'X-Amz-Date' or 'Date' header.");
+    return 0;
+}
+
+static int claim_from_query(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
+{
+    struct str expires = query_value(r->query, "X-Amz-Expires");
+    struct str date = query_value(r->query, "X-Amz-Date");
+    struct str credential = query_value(r->query, "X-Amz-Credential");
+    uint64_t seconds = 0;
+    out->presigned = true;
+    out->signed_headers = query_value(r->query, "X-Amz-SignedHeaders");
+    out->signature = query_value(r->query, "X-Amz-Signature");
+    out->session_token = query_value(r->query, "X-Amz-Security-Token");
+    if (!str_is(query_value(r->query, "X-Amz-Algorithm"), ALGORITHM))
+        return err_set(err, E_BAD_AUTH_QUERY, "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"");
+    if (!credential.p || !out->signature.p || !date.p || !out->signed_headers.p || !expires.p)
+        return err_set(err, E_BAD_AUTH_QUERY,
+                       "Query-string authentication version 4 requires the X-Amz-Algorithm, "
+                       "X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
+                       "X-Amz-Expires parameters.");
+    if (!read_credential(credential, true, out))
+        return err_set(err, E_BAD_AUTH_QUERY,
+                       "Error parsing the X-Amz-Credential parameter; the Credential is "
+                       "mal-formed; expecting "
+                       "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
+    if (!amz_date(date, &out->time_ms))
+        return err_set(err, E_BAD_AUTH_QUERY,
+                       "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"");
+    if (!str_u64(expires, &seconds))
+        return err_set(err, E_BAD_AUTH_QUERY, "X-Amz-Expires should be a number");
+    if (seconds > EXPIRES_MAX_S)
+        return err_set(err, E_BAD_AUTH_QUERY,
+                       "X-Amz-Expires must be less than a week (in seconds); that is, the given "
+                       "X-Amz-Expires must be less than 604800 seconds");
+    if (seconds < 1)
+        return err_set(err, E_BAD_AUTH_QUERY, "X-Amz-Expires must be at least 1 second");
+    out->expires_s = (int64_t)seconds;
+    return 0;
+}
+
+/* The scope's date must be the day of the request's time. */
+static bool same_day(const struct sigv4_claim *c)
+{
+    struct clock_parts t;
+    char day[16];
+    clock_split(c->time_ms, &t);
+    snprintf(day, sizeof day, "%04d%02d%02d", t.year % 10000, t.month % 100, t.day % 100);
+    return str_is(c->date, day);
+}
+
+int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
+{
+    struct str authorization = header(r, "authorization");
+    bool in_query =
+        query_value(r->query, "X-Amz-Algorithm").p || query_value(r->query, "X-Amz-Signature").p;
+    *out = (struct sigv4_claim){.content_sha256 = header(r, "x-amz-content-sha256"),
+                                .session_token = header(r, "x-amz-security-token")};
+    if (!authorization.p && !in_query)
+        return err_set(err, E_NO_AUTH, "Missing Authentication Token");
+    if ((authorization.p && in_query) || header_times(r, "authorization") > 1)
+        return err_set(err, E_BAD_AUTH,
+                       "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+                       "Signature query string parameter or the Authorization header should be "
+                       "specified");
+    if (header_times(r, "x-amz-content-sha256") > 1)
+        return err_set(err, E_BAD_AUTH, "x-amz-content-sha256 must be given once.");
+    if (!in_query && !str_starts(authorization, STR(ALGORITHM)))
+        return err_set(err, E_BAD_AUTH,
+                       "The authorization mechanism you have provided is not supported. Please use "
+                       "AWS4-HMAC-SHA256.");
+    int rc = in_query ? claim_from_query(r, out, err) : claim_from_header(authorization, out, err);
+    if (rc == 0 && !in_query)
+        rc = header_time(r, out, err);
+    if (rc)
+        return rc;
+    if (!same_day(out))
+        return err_set(err, in_query ? E_BAD_AUTH_QUERY : E_BAD_AUTH,
+                       "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of "
+                       "the request's date.");
+    if (in_query && !out->content_sha256.p)
+        out->content_sha256 = query_value(r->query, "X-Amz-Content-Sha256");
+    if (in_query && !out->content_sha256.p && str_is(out->service, "s3"))
+        out->content_sha256 = STR("UNSIGNED-PAYLOAD");
+    return 0;
+}
