@@ -172,7 +172,9 @@ static int read_resources(struct reader *r, const json_t *statement)
         bool variable = has_variable(s);
         if (variable && (!r->st->deny || no))
             continue; /* matches nothing: an Allow gives less, a Deny with NotResource takes more */
-        a->v[kept++] = variable ? without_variables(r, s) : s;
+        a->v[kept] = variable ? without_variables(r, s) : s;
+        if (!a->v[kept++].p)
+            return bad(r, TOO_LARGE);
     }
     /* An Allow whose NotResource holds a variable must not give what that would have kept back. */
     if (no && kept < a->n && !r->st->deny)
