@@ -193,10 +193,10 @@ static int route_or_refuse(struct call *c, struct err *err)
 
 static int authorise(struct call *c, struct err *err)
 {
-    struct str resource;
+    struct str resource = STR("*");
     if (!*c->op->action)
         return 0;
-    int rc = resource_arn(c, &resource);
+    int rc = c->who.root ? 0 : resource_arn(c, &resource); /* nobody asks which one */
     return rc ? rc : call_authorise(c, c->op->action, resource, err);
 }
 

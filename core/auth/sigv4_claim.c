@@ -52,11 +52,25 @@ static bool digits(struct str s, size_t n)
     return s.n == n;
 }
 
+static int number(const char *p, size_t n)
+{
+    int v = 0;
+    for (size_t i = 0; i < n; i++)
+        v = v * 10 + (p[i] - '0');
+    return v;
+}
+
 /* "20261123T113204Z", nothing looser. */
 static bool amz_date(struct str s, int64_t *ms)
 {
-    return s.n == 16 && digits(str_of(s.p, 8), 8) && s.p[8] == 'T' &&
-           digits(str_of(s.p + 9, 6), 6) && s.p[15] == 'Z' && clock_parse(s, ms);
+    if (s.n != 16 || !digits(str_of(s.p, 8), 8) || s.p[8] != 'T' ||
+        !digits(str_of(s.p + 9, 6), 6) || s.p[15] != 'Z')
+        return false;
+    int month = number(s.p + 4, 2), day = number(s.p + 6, 2);
+    int hour = number(s.p + 9, 2), minute = number(s.p + 11, 2), second = number(s.p + 13, 2);
+    *ms = clock_join(number(s.p, 4), month, day, hour, minute, second);
+    return month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 &&
+           second <= 60;
 }
 
 /* "AK/20261123/us-east-1/lambda/aws4_request", already without percent-encoding but for the
