@@ -501,7 +501,7 @@ static void carries_large_payloads(void **state)
     int runs = 0; /* peaks belong to one invocation, and the memory comes back within some */
     do
         expect(&f, "1", "1");
-    while (f.reply.memory_peak > 4000 * 1000 && ++runs < 100);
+    while (f.reply.memory_peak > PAYLOAD_MAX && ++runs < 100);
     assert_true(runs < 100);
     fake_stop(&f);
     buf_deinit(&event);
