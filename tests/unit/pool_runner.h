@@ -212,6 +212,13 @@ static void play_command(char *cmd)
         memset(p, 'x', (size_t)n);
         play_reply(str_of(p, (size_t)n));
         munmap(p, (size_t)n + 1);
+    } else if (!strcmp(cmd, "fat")) { /* holds n MiB beside its allocator for a moment */
+        char *p =
+            mmap(NULL, (size_t)n << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (size_t i = 0; i < (size_t)n << 20; i += 4096)
+            p[i] = 1;
+        munmap(p, (size_t)n << 20);
+        play_reply(STR("fat"));
     } else if (!strcmp(cmd, "spin")) {
         for (;;)
             signalled = signalled + 0;
