@@ -1,9 +1,13 @@
-/* logs: the functions' log lines: append-only segments per log group under DATA/logs.
+/* logs: the functions' log lines: append-only segments per log group under a folder of its own.
  *
  * A line is readable at once (readers see what is still in memory), written out within 50 ms,
  * fsynced each second. START, END and REPORT are small binary records, made into text when read.
  * Oldest segments go when a group passes its share or all pass --log-max. Nothing of logs is in
- * LMDB. */
+ * LMDB. When the disk is full lines are kept as long as memory allows, then dropped, counted, and
+ * the log says so later; writers never wait and never fail.
+ *
+ * All functions are the loop thread's. Writing costs a copy into a buffer; reading and listing
+ * happen on the uv pool and end in a callback from the loop. */
 #ifndef SVC_LOGS_H
 #define SVC_LOGS_H
 
@@ -17,13 +21,18 @@ struct log_stream;
 
 enum log_severity { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
 
+/* dir is created when missing. Opening reads nothing of what is in it. NULL with err. */
 struct logs *logs_open(uv_loop_t *loop, const char *dir, uint64_t total_max, uint64_t group_max,
                        struct err *err);
-/* Writes what is in memory, closes. */
+/* Writes and syncs what is in memory, closes. Runs the loop until its own work is done; read
+ * callbacks still due are called. Streams still open are closed with it. */
 void logs_close(struct logs *l);
 
+/* --- writing ---------------------------------------------------------------------------------- */
+
 /* A stream of a group, both made when first written to. The handle is the caller's until
- * log_stream_close. */
+ * log_stream_close. Names: a group's are AWS's (1 to 512 of A-Z a-z 0-9 . - _ / #), else what is
+ * written is dropped; a stream's are cut to 512 bytes. */
 struct log_stream *log_stream_open(struct logs *l, struct str group, struct str stream);
 void log_stream_close(struct log_stream *s);
 
@@ -33,7 +42,8 @@ struct log_report {
     uint64_t memory_peak; /* bytes */
     const char *status;   /* NULL, or "timeout", "error" for the REPORT's Status field */
 };
-/* wall_ms stamps the event. Text may hold any bytes; newlines stay inside one event. */
+/* wall_ms stamps the event. Text may hold any bytes; newlines stay inside one event; more than
+ * 256 KiB is cut. request_id: a UUID (or up to 255 bytes), NULL for none. */
 void log_line(struct log_stream *s, int64_t wall_ms, enum log_severity level,
               const char *request_id, struct str text);
 void log_start(struct log_stream *s, int64_t wall_ms, const char *request_id, struct str version);
@@ -42,12 +52,14 @@ void log_report(struct log_stream *s, int64_t wall_ms, const char *request_id,
                 const struct log_report *r);
 /* The text of a REPORT line without newline, tabs as AWS writes them (for log tails). */
 void log_report_text(struct buf *out, const char *request_id, const struct log_report *r);
+/* "TRACE" … "FATAL"; the reverse is false for any other text. */
+const char *log_severity_name(enum log_severity level);
+bool log_severity_parse(struct str s, enum log_severity *out);
 
-/* --- reading (loop thread) ----------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct log_event {
-    uint64_t id; /* position: unique in the group, grows */
+    uint64_t id; /* unique in the group, grows, stays the same */
     int64_t timestamp_ms, ingestion_ms;
     struct str stream, message;
     enum log_severity level;
@@ -55,43 +67,80 @@ struct log_event {
 };
 struct log_query {
     struct str group;
-    struct str stream;        /* "" any */
+    const struct str *streams; /* only these; none: any */
+    size_t stream_count;
     struct str stream_prefix; /* "" any */
     int64_t start_ms, end_ms; /* inclusive start, exclusive end; 0: open */
-    struct str pattern;       /* CloudWatch filter pattern, "" all */
+    struct str pattern;       /* CloudWatch filter pattern, "" all; see logs_filter.h */
+    struct str request_id;    /* "" any */
+    enum log_severity level;  /* at least */
     uint64_t after;           /* events with id > after */
     uint64_t before;          /* events with id < before; 0: no bound */
     bool backward;            /* newest first */
-    size_t limit;
+    bool stream_must_exist;   /* E_NOT_FOUND when none of `streams` is known */
+    size_t limit;             /* events, at least 1 */
 };
-/* Calls each(ctx, event) in order until it returns false, the limit or the end; events are valid
- * during the call. *more tells whether something may be left, *last the last id looked at.
- * E_NOT_FOUND: no such group (or stream). Bounded work per call (at most ~1 MiB scanned): callers
- * page on. */
-int logs_read(struct logs *l, const struct log_query *q,
-              bool (*each)(void *ctx, const struct log_event *e), void *ctx, bool *more,
-              uint64_t *last, struct err *err);
+struct log_page {
+    const struct log_event *events; /* in the order asked for */
+    size_t count;
+    bool more;     /* it ended before the last event: by limit, size (1 MiB) or work (8 MiB) */
+    uint64_t last; /* last id looked at (after for the next page, before when backward); 0: none */
+};
+/* The query's strings are copied. `encode` (may be NULL) is called on a pool thread with the page,
+ * so that large answers are not made on the loop; then `done` on the loop with the same page, valid
+ * during the call. rc: 0; E_NOT_FOUND (group or stream: err says which); E_INVALID (pattern); E_IO.
+ * encode and done may be called before this returns. */
+typedef void log_encode_cb(void *ctx, const struct log_page *page);
+typedef void log_page_cb(void *ctx, int rc, const struct log_page *page, const struct err *err);
+void logs_read(struct logs *l, const struct log_query *q, log_encode_cb *encode, log_page_cb *done,
+               void *ctx);
+
+/* `news(ctx)` is called soon after events came into the group, once for all that came in a turn of
+ * the loop; what came is read by logs_read with `after`. A group that does not exist yet may be
+ * followed. Until logs_unfollow. */
+struct log_follower;
+struct log_follower *logs_follow(struct logs *l, struct str group, void (*news)(void *ctx),
+                                 void *ctx);
+void logs_unfollow(struct log_follower *f);
+
+/* --- groups and streams ----------------------------------------------------------------------- */
 
 struct log_group_info {
     struct str name;
     int64_t created_ms;
     uint64_t stored_bytes;
 };
-void logs_groups(struct logs *l, struct str prefix,
-                 bool (*each)(void *ctx, const struct log_group_info *g), void *ctx);
+struct log_group_list {
+    const struct log_group_info *groups; /* by name */
+    size_t count;
+    bool more;
+};
+/* Groups whose names begin with prefix, after the name `after` ("": from the first), valid during
+ * done. */
+void logs_groups(struct logs *l, struct str prefix, struct str after, size_t limit,
+                 void (*done)(void *ctx, int rc, const struct log_group_list *list), void *ctx);
+
 struct log_stream_info {
     struct str name;
     int64_t created_ms, first_ms, last_ms, last_ingestion_ms;
 };
-int logs_streams(struct logs *l, struct str group, struct str prefix,
-                 bool (*each)(void *ctx, const struct log_stream_info *s), void *ctx);
-int logs_delete_group(struct logs *l, struct str group);
+struct log_stream_list {
+    const struct log_stream_info *streams; /* by name; at most 10,000, the latest ones */
+    size_t count;
+};
+/* The streams that events are left of. E_NOT_FOUND: no such group. */
+void logs_streams(struct logs *l, struct str group, struct str prefix,
+                  void (*done)(void *ctx, int rc, const struct log_stream_list *list,
+                               const struct err *err),
+                  void *ctx);
 
-/* Push: `event(ctx, e)` for each new event of the group from now on, until logs_unfollow. A group
- * that does not exist yet may be followed. */
-struct log_follower;
-struct log_follower *logs_follow(struct logs *l, struct str group,
-                                 void (*event)(void *ctx, const struct log_event *e), void *ctx);
-void logs_unfollow(struct log_follower *f);
+/* E_EXISTS, E_INVALID (name), E_IO, E_NO_SPACE. */
+void logs_create_group(struct logs *l, struct str group,
+                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);
+/* With all its events; streams that are open start it anew when next written to. E_NOT_FOUND. */
+void logs_remove_group(struct logs *l, struct str group,
+                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);
+/* The same for callers who do not wait. Always 0. */
+int logs_delete_group(struct logs *l, struct str group);
 
 #endif
