@@ -190,6 +190,7 @@ static void settle(struct runner *r, struct invocation *inv, struct invoke_resul
     res->billed_ms = res->duration_us ? (res->duration_us + 999) / 1000 : 1;
     if (r->cold) {
         r->cold = false;
+        pool_time_refill(r->pool, 0); /* off the way of the first answer */
         res->init_us = r->init_us ? r->init_us : 1;
     }
     log_ended(r, inv, res, status);

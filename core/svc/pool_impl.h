@@ -29,6 +29,7 @@ enum {
     POOL_INIT_MS = 10 * 1000,    /* the init phase */
     POOL_GRACE_MS = 50,          /* between the deadline's signal and SIGKILL */
     POOL_RETIRE_MS = 1000,       /* a retired runner that has not ended by itself is killed */
+    POOL_REFILL_MS = 5,          /* a taken spare is replaced after its first reply, or this */
     POOL_STARTING_MAX = 8,       /* runners that are being made, so that no loop turn makes many */
     POOL_LOST_MAX = 3,           /* runners that an invocation may lose before it has started */
     POOL_RUNNER_BYTES = 2 << 20, /* what a runner holds beside its function's memory */
@@ -140,8 +141,8 @@ struct pool {
     struct invocation *free_invocations;
     struct call *free_calls, *orphans; /* orphans: abandoned, their runner is gone */
     uv_timer_t deadline, tick, keeper, refill;
-    uint64_t deadline_at, keeper_at; /* 0: not armed; ms of the loop */
-    bool ticking, refilling, closed;
+    uint64_t deadline_at, keeper_at, refill_at; /* 0: not armed; ms of the loop */
+    bool ticking, closed;
     int open_handles;
     void (*drained)(void *ctx);
     void *drained_ctx;
@@ -204,9 +205,9 @@ void pool_time_close(struct pool *p);
 /* Sets the runner's deadline: ms after now_ns (clock_mono_ns). */
 void pool_time_deadline(struct pool *p, struct runner *r, uint64_t now_ns, uint64_t ms);
 void pool_time_tick(struct pool *p);
-void pool_time_overdue(struct runner *r); /* in grace: answer its caller, kill it */
-void pool_time_idle(struct runner *r);    /* has just become idle: look at it in time */
-void pool_time_refill(struct pool *p, uint64_t ms);
+void pool_time_overdue(struct runner *r);           /* in grace: answer its caller, kill it */
+void pool_time_idle(struct runner *r);              /* has just become idle: look at it in time */
+void pool_time_refill(struct pool *p, uint64_t ms); /* make spares, in that time or sooner */
 
 /* pool_call.c */
 void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *c, struct str args,

@@ -208,15 +208,16 @@ static void on_keep(uv_timer_t *t)
 static void on_refill(uv_timer_t *t)
 {
     struct pool *p = t->data;
-    p->refilling = false;
+    p->refill_at = 0;
     runners_refill(p);
 }
 
 void pool_time_refill(struct pool *p, uint64_t ms)
 {
-    if (p->refilling || p->closed)
+    uint64_t at = uv_now(p->opts.loop) + ms;
+    if (p->closed || (p->refill_at && p->refill_at <= at))
         return;
-    p->refilling = true;
+    p->refill_at = at;
     uv_timer_start(&p->refill, on_refill, ms, 0);
 }
 

@@ -181,7 +181,7 @@ struct runner *runners_take(struct pool *p, struct version *v)
     r->head_ns = clock_mono_ns();
     sibling_add(v, r);
     pool_time_deadline(p, r, r->head_ns, POOL_INIT_MS);
-    pool_time_refill(p, 1);
+    pool_time_refill(p, POOL_REFILL_MS);
     if (!v->fn->sealed) {
         struct clock_parts t;
         char hex[33];
