@@ -67,6 +67,18 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# What tests/fault/ preloads and runs.
+FAULT = $(BUILD)/fault/shim.so $(patsubst tests/fault/%.c, $(BUILD)/fault/%, \
+          $(filter-out tests/fault/shim.c, $(wildcard tests/fault/*.c)))
+$(BUILD)/fault/shim.so: tests/fault/shim.c
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 -g $(WARN) -Wno-missing-prototypes -fPIC -shared \
+	    -fvisibility=hidden -o $@ $< -ldl -lpthread
+$(BUILD)/fault/%: tests/fault/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS)
+fault: $(FAULT)
+
 unit: $(UNIT)
 	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
 
@@ -76,7 +88,7 @@ check: all unit
 # Everything that gates a change. The last line is the test runner's own.
 test:
 	packaging/setup.sh build test
-	$(MAKE) all unit lint
+	$(MAKE) all unit fault lint
 	BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/suite.sh
 
 # The same suite on a build that checks itself. What a sanitizer cannot live with in the jail is
@@ -87,7 +99,7 @@ ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 asan:
 	packaging/setup.sh build test
 	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
-	    STRIP=--preserve-dates all unit
+	    STRIP=--preserve-dates all unit fault
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
 lint:
@@ -117,6 +129,6 @@ clean:
 	rm -rf $(BUILD) compile_commands.json
 
 FORCE:
--include $(shell find $(BUILD)/obj $(BUILD)/unit -name '*.d' 2>/dev/null)
-.PHONY: bench-quick all unit check test asan lint demo demo-stop install clean FORCE
+-include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
+.PHONY: bench-quick all unit fault check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
