@@ -271,7 +271,7 @@ static LJMP void push_request(lua_State *L, struct str rec)
 {
     struct request q;
     scan_request(rec, &q);
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 7 + (q.cookies > 0) + (q.query.n > 0) + (q.body.n > 0));
     set_same(L, KEY_version, TEXT_2_0);
     set_same(L, KEY_routeKey, TEXT_default);
     set_text(L, KEY_rawPath, q.path);

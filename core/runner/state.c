@@ -330,5 +330,6 @@ void state_open(struct runner *r)
 void state_close(struct runner *r)
 {
     lua_close(r->L);
+    memory_deinit(&r->memory);
     r->L = NULL;
 }
