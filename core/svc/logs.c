@@ -352,6 +352,8 @@ static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum
         return NULL;
     if (g->dropped && !g->failing)
         log_group_confess(g);
+    if (g->pending > FLUSH_EARLY && !g->flushing) /* before: this record has no body yet */
+        log_flush_early(g);
     size_t request_n = pack_request(s, request_id, packed, &flag);
     size_t size = LOG_HEAD + request_n + body_n;
     struct log_chunk *c = make_room(s, size, wall_ms);
@@ -367,8 +369,6 @@ static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum
     g->logs->pending += size;
     if (!g->active)
         log_flush_want(g);
-    if (g->pending > FLUSH_EARLY && !g->flushing)
-        log_flush_early(g);
     if (g->followers && !g->news)
         log_group_told(g);
     return p + LOG_HEAD + request_n;

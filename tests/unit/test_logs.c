@@ -944,7 +944,9 @@ static void killed(void **state)
                 }
             }
         }
-        usleep(150000 + (useconds_t)round * 17000);
+        for (int i = 0; i < 5000 && folder_bytes(NULL) < 1000; i++)
+            usleep(1000);
+        usleep(5000 + (useconds_t)round * 17000);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         open_logs();
