@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/err.h"
+
 enum { MASK = RING_BYTES - 1, HEAD = sizeof(struct frame) };
 _Static_assert((RING_BYTES & MASK) == 0, "the ring's size is a power of two");
 _Static_assert(sizeof(struct ring_shm) <= RING_CTL_BYTES, "the control page holds the struct");

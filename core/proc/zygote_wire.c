@@ -1,11 +1,11 @@
 /* zygote_wire: sendmsg and recvmsg with descriptors, in one place for both ends. */
-#include "base/str.h"
-
 #include "proc/zygote_wire.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/str.h"
 
 enum { FDS_MAX = 2 };
 

@@ -3,6 +3,7 @@
 #ifndef PROC_ZYGOTE_WIRE_H
 #define PROC_ZYGOTE_WIRE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { ZYGOTE_SOCKET = 3 }; /* its descriptor in the zygote */

@@ -234,7 +234,7 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
     struct pool *p = r->pool;
     struct version *v = r->version;
     if (reply->kind == REPLY_HTTP && !reply->error && !rec_valid(answer))
-        return runners_broke(r, "a REPLY that is no record");
+        return runner_events_broke(r, "a REPLY that is no record");
     uint64_t now_ns = clock_mono_ns();
     struct invocation *inv = runners_pop(r);
     struct buf json = BUF_INIT;

@@ -122,7 +122,7 @@ static void send_load(struct load *l)
     }
     load_free(l);
     if (!ok)
-        runners_broke(r, "its function's files do not fit a LOAD");
+        runner_events_broke(r, "its function's files do not fit a LOAD");
 }
 
 static void step(struct load *l);

@@ -83,14 +83,14 @@ int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
     p->cores = uv_available_parallelism();
     p->spares_wanted = opts->spares ? opts->spares : p->cores < 2 ? 2 : p->cores;
     p->waiters.wait_next = p->waiters.wait_prev = &p->waiters;
-    int rc = zygote_start(opts->loop, opts->allow_weak_jail, &runners_zygote_ops, p, &p->zygote,
+    int rc = zygote_start(opts->loop, opts->allow_weak_jail, &runner_events_zygote, p, &p->zygote,
                           &p->layers, err);
     if (rc) {
         free(p);
         return rc;
     }
     jail_layers_text(p->layers, p->layers_text, sizeof p->layers_text);
-    p->channels = channels_new(opts->loop, &runners_channel_ops);
+    p->channels = channels_new(opts->loop, &runner_events_channel);
     pool_time_open(p);
     functions_on_change(opts->functions, changed, p);
     runners_refill(p);

@@ -141,7 +141,7 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
             err_set(&err, refused, "The invocation that this call belongs to has ended.");
         free(owned);
         if (what)
-            runners_broke(r, what);
+            runner_events_broke(r, what);
         else
             send_error(r, id, refused, &err);
         return;

@@ -1,13 +1,14 @@
 /* pool_impl: the structs that the files of the pool share, and what they call of each other.
  * Nobody outside includes this.
  *
- *     pool.c       opening, draining, closing; function versions
- *     invoke.c     one invocation: admit, acquire, run, settle, meter
- *     dispatch.c   which runner takes it; those that wait
- *     runners.c    runners: spare, loading, warm, retired, dead
- *     load.c       the code that a spare is given
- *     pool_time.c  deadlines, idle runners, the 2 ms tick
- *     pool_call.c  host calls
+ *     pool.c           opening, draining, closing; function versions
+ *     invoke.c         one invocation: admit, acquire, run, settle, meter
+ *     dispatch.c       which runner takes it; those that wait
+ *     runners.c        runners: spare, loading, warm, retired, dead
+ *     runner_events.c  what the zygote reports of them, what they say
+ *     load.c           the code that a spare is given
+ *     pool_time.c      deadlines, idle runners, the 2 ms tick
+ *     pool_call.c      host calls
  *
  * Whoever calls out (done, metered, hostcall, cancel) has left all structs in order before, because
  * the callee may call invoke() again at once. A struct runner lives until the zygote has reported
@@ -190,10 +191,20 @@ void runners_charge(struct runner *r, uint64_t peak);
 void runners_give_up(struct runner *r, const struct outcome *o);
 /* It ends by itself after its last REPLY; its other entries wait again. */
 void runners_end(struct runner *r);
-void runners_broke(struct runner *r, const char *what);
+/* Off the books, and nothing else. */
+void runners_leave(struct runner *r);
+/* Its end has been reported. */
+void runners_free(struct runner *r);
+void runners_signal(struct runner *r, int sig);
+/* Whether the head has begun. Its state word is the runner's claim; what the core has seen of it
+ * counts more. */
+bool runners_head_started(struct runner *r);
 void runners_forget_all(struct pool *p);
-extern const struct zygote_ops runners_zygote_ops;
-extern const struct channel_ops runners_channel_ops;
+
+/* runner_events.c */
+extern const struct zygote_ops runner_events_zygote;
+extern const struct channel_ops runner_events_channel;
+void runner_events_broke(struct runner *r, const char *what); /* the protocol */
 
 /* load.c */
 void load_begin(struct runner *r);

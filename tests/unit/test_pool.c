@@ -286,6 +286,34 @@ static void large_both_ways(void **state)
     assert_int_equal(a.rc, E_PAYLOAD_LIMIT);
 }
 
+/* Events that fill the work ring and stream behind it, taken back and given again on the way. */
+static void many_large_events(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    static struct ask a[N];
+    static char *events[N];
+    struct fn *fn = fn_of("many", 20000);
+    size_t sizes[N];
+    for (int k = 0; k < N; k++) {
+        sizes[k] = k % 3 == 0 ? 15000 : k % 3 == 1 ? 1001 + (size_t)k * 17 : 200000 + (size_t)k;
+        events[k] = malloc(sizes[k]);
+        for (size_t i = 0; i < sizes[k]; i++)
+            events[k][i] = (char)(i * 3 + (size_t)k);
+        ask_more(&a[k], fn, str_of(events[k], sizes[k]), false, false);
+    }
+    wait_for(a, N, 30);
+    for (int k = 0; k < N; k++) {
+        char want[64];
+        uint64_t sum = 0;
+        for (size_t i = 0; i < sizes[k]; i++)
+            sum += (unsigned char)events[k][i] * (uint64_t)(i % 251 + 1);
+        snprintf(want, sizeof want, "%zu %llu", sizes[k], (unsigned long long)sum);
+        assert_string_equal(a[k].payload, want);
+        free(events[k]);
+    }
+}
+
 /* --- deadlines and deaths -----------------------------------------------------------------------
  */
 
@@ -820,6 +848,7 @@ int main(int argc, char **argv)
         T(log_of_a_run),
         T(log_is_bounded),
         T(large_both_ways),
+        T(many_large_events),
         T(timeouts_while_others_are_answered),
         T(deaths_are_attributed),
         T(last_words_count),
