@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -412,19 +413,21 @@ static uint64_t folder_bytes(const char *only)
     uint64_t sum = 0;
     DIR *d = opendir(dir);
     struct dirent *e, *f;
-    while ((e = readdir(d))) {
+    while (d && (e = readdir(d))) {
         char path[600];
         struct stat st;
         if (e->d_name[0] == '.' || (only && strcmp(only, e->d_name) != 0))
             continue;
         snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
         DIR *g = opendir(path);
-        while ((f = readdir(g)))
+        while (g && (f = readdir(g)))
             if (f->d_name[0] != '.' && fstatat(dirfd(g), f->d_name, &st, 0) == 0)
                 sum += (uint64_t)st.st_size;
-        closedir(g);
+        if (g)
+            closedir(g);
     }
-    closedir(d);
+    if (d)
+        closedir(d);
     return sum;
 }
 
@@ -931,6 +934,7 @@ static void killed(void **state)
         if (child == 0) {
             struct err err;
             uv_loop_t own;
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             uv_loop_init(&own);
             struct logs *l = logs_open(&own, dir, 1 << 30, 1 << 20, &err);
             struct log_stream *s = log_stream_open(l, STR(G), STR(S));
