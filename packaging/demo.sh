@@ -33,7 +33,7 @@ perilune() {
 # Is the noted process our server? Ids are used again by the system, so look at what it runs.
 running() {
     pid=$(cat "$demo/pid" 2>/dev/null) || return 1
-    [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "serve --data $data "
+    [ -n "$pid" ] && { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF -- "serve --data $data "
 }
 
 # 0 once /healthz answers 200.

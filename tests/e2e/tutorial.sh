@@ -27,7 +27,8 @@ fail() { echo "tutorial: $*" >&2; exit 1; }
 random() { od -An -N4 -tx1 /dev/urandom | tr -d ' \n'; }
 
 start_server() {
-    export AWS_ACCESS_KEY_ID=AKIATUTORIAL00000000 AWS_SECRET_ACCESS_KEY=$(random)$(random)
+    AWS_SECRET_ACCESS_KEY=$(random)$(random)
+    export AWS_ACCESS_KEY_ID=AKIATUTORIAL00000000 AWS_SECRET_ACCESS_KEY
     local port
     port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     PERILUNE_ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID PERILUNE_ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
@@ -43,7 +44,7 @@ start_server() {
 }
 
 [ -n "${PERILUNE_ENDPOINT:-}" ] || start_server
-export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-1} AWS_PAGER= AWS_CONFIG_FILE=/nonexistent AWS_SHARED_CREDENTIALS_FILE=/nonexistent
+export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-us-east-1} AWS_PAGER='' AWS_CONFIG_FILE=/nonexistent AWS_SHARED_CREDENTIALS_FILE=/nonexistent
 
 one_pass() {
     local aws=$1 id function role bucket word key account arn lines
