@@ -1,3 +1,4 @@
+"""What all suites share."""
 import os
 import pathlib
 import shutil
@@ -6,7 +7,7 @@ import tempfile
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "fault"))  # powercut.py
 
 
 @pytest.fixture
