@@ -1,7 +1,7 @@
 /* jail_filter: an allow-list, kept as data. What is not in it kills the process.
  *
  * The list was measured: a runner works with these and each of them has been seen in use, or is
- * what the C library falls back to where the vDSO has no fast path. Five calls are allowed in one
+ * what the C library falls back to where the vDSO has no fast path. Six calls are allowed in one
  * form only:
  *
  *     mmap, mprotect   never writable and executable at once (LuaJIT writes its code, then turns
@@ -9,6 +9,7 @@
  *     futex            FUTEX_WAIT, the runner's sleep (the core wakes it); and what the C library's
  *                      once-only initialisers do among themselves (the first error that LuaJIT
  *                      throws sets up the unwinder)
+ *     madvise          MADV_DONTNEED: the C library gives memory back
  *     write            to the bell
  *     prlimit64        this process's RLIMIT_AS, without reading the old value
  *
@@ -28,7 +29,6 @@ static const int plain[] = {
     SCMP_SYS(brk),             /* the C library's heap */
     SCMP_SYS(munmap),          /* … */
     SCMP_SYS(mremap),          /* … */
-    SCMP_SYS(madvise),         /* … */
     SCMP_SYS(clock_gettime),   /* CPU time always; the others without a vDSO */
     SCMP_SYS(gettimeofday),    /* without a vDSO */
     SCMP_SYS(time),            /* without a vDSO */
@@ -40,23 +40,12 @@ static const int plain[] = {
 
 #if JAIL_FILTER_SANITIZER
 static const int sanitizer[] = {
-    SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(sigaltstack),
-    SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(sched_yield),
-    SCMP_SYS(openat),
-    SCMP_SYS(open),
-    SCMP_SYS(read),
-    SCMP_SYS(close),
-    SCMP_SYS(readlink),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(stat),
-    SCMP_SYS(fstat),
-    SCMP_SYS(getrlimit),
-    SCMP_SYS(write),
-    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(madvise),     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(sigaltstack), SCMP_SYS(getpid),       SCMP_SYS(gettid),
+    SCMP_SYS(sched_yield), SCMP_SYS(openat),       SCMP_SYS(open),
+    SCMP_SYS(read),        SCMP_SYS(close),        SCMP_SYS(readlink),
+    SCMP_SYS(newfstatat),  SCMP_SYS(stat),         SCMP_SYS(fstat),
+    SCMP_SYS(getrlimit),   SCMP_SYS(write),        SCMP_SYS(sched_getaffinity),
     SCMP_SYS(ioctl),
 };
 #endif
@@ -66,6 +55,9 @@ static int allow_forms(scmp_filter_ctx ctx)
     enum { WX = PROT_WRITE | PROT_EXEC };
     int rc =
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, JAIL_BELL));
+    if (!rc)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1,
+                              SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
     static const unsigned futex_ops[] = {FUTEX_WAIT, FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE};
     for (size_t i = 0; !rc && i < sizeof futex_ops / sizeof *futex_ops; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(futex), 1,
