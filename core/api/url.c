@@ -16,7 +16,8 @@
 #include "svc/function.h"
 #include "svc/invoke.h"
 
-enum { BODY_MAX = 6 * 1024 * 1024, FIELD = 6, REPLY_HEADERS_MAX = 100, COPY_MAX = 64 * 1024 };
+enum { BODY_MAX = 6 * 1024 * 1024, FIELD = 6, REPLY_HEADERS_MAX = 100 };
+enum { REPLY_HEAD_MAX = 64 * 1024, EVENT_IN_ARENA = 64 * 1024 };
 
 struct url_call {
     struct services *svc;
@@ -176,7 +177,7 @@ static void put_event(struct url_call *u, struct str body)
 static int reserve_event(struct url_call *u, size_t bound)
 {
     u->event = (struct buf){.cap = bound, .limit = bound};
-    u->event_malloced = bound > COPY_MAX;
+    u->event_malloced = bound > EVENT_IN_ARENA;
     u->event.p = u->event_malloced ? malloc(bound) : arena_alloc(u->req->arena, bound);
     return u->event.p ? 0 : E_LIMIT;
 }
@@ -188,7 +189,7 @@ static int reserve_event(struct url_call *u, size_t bound)
 static void reply_http(struct http_req *req, struct str rec)
 {
     struct http_header headers[REPLY_HEADERS_MAX + 2];
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     bool typed = false;
     struct str body = STR(""), v;
     uint16_t tag;
@@ -200,7 +201,8 @@ static void reply_http(struct http_req *req, struct str rec)
             body = v;
         if (tag != URL_HEADER && tag != URL_COOKIE)
             continue;
-        if (count == REPLY_HEADERS_MAX) {
+        bytes += v.n;
+        if (count == REPLY_HEADERS_MAX || bytes > REPLY_HEAD_MAX) {
             reply_error(req, E_INTERNAL);
             return;
         }
