@@ -5,7 +5,7 @@
  * the allocator. */
 #include "runner/collect.h"
 
-enum { BUDGET_MIN = 1 << 20, BUDGET_FLOOR = 64 * 1024, SLICE_KB = 16, GRACE = 4096, STEPMUL = 200 };
+enum { BUDGET_MIN = 1 << 20, FLOOR_SHARE = 32, SLICE_KB = 16, GRACE = 4096, STEPMUL = 200 };
 
 /* Garbage that may pile up on top of `base` bytes. */
 static uint64_t budget(const struct runner *r, uint64_t base)
@@ -13,7 +13,7 @@ static uint64_t budget(const struct runner *r, uint64_t base)
     uint64_t cap = r->memory.cap, left = cap > base ? (cap - base) / 2 : 0;
     uint64_t b = base > BUDGET_MIN ? base : BUDGET_MIN;
     b = b < left ? b : left;
-    return b > BUDGET_FLOOR ? b : BUDGET_FLOOR;
+    return b > cap / FLOOR_SHARE ? b : cap / FLOOR_SHARE; /* near the cap: some cycles, not many */
 }
 
 static void pressed(struct memory *m)

@@ -297,8 +297,12 @@ void failure_log(struct runner *r, const struct failure *f)
 {
     struct buf text = BUF_INIT;
     struct str trace = buf_str(&f->trace);
-    buf_printf(&text, "%s: ", f->type);
-    buf_add(&text, buf_str(&f->message));
+    if (f->code == FRAME_ERROR_MEMORY && trace.n == 0)
+        return; /* the core's own line says all there is */
+    if (f->code == FRAME_ERROR_MEMORY)
+        buf_lit(&text, "The memory limit was reached in:");
+    else
+        buf_printf(&text, "%s: %.*s", f->type, STR_FMT(buf_str(&f->message)));
     if (trace.n) {
         buf_addc(&text, '\n');
         buf_add(&text, str_of(trace.p, trace.n - 1));

@@ -37,6 +37,8 @@ void memory_mark(struct memory *m)
 {
     m->peak = m->noted = m->used;
     m->refused = false;
+    if (m->ch)
+        channel_runner_note_peak(m->ch, m->peak);
 }
 
 static void note_refused(struct memory *m)
