@@ -26,8 +26,7 @@ def test_one_file(server, one_file):
     assert name in r.stdout
     assert json.loads(server.cli("invoke", name, "-d", '{"n": 21}').stdout) == {"n": 42}
     assert json.loads(server.cli("invoke", name, "-", stdin='{"n": 4}').stdout) == {"n": 8}
-    assert name in [f["FunctionName"] for f in json.loads(server.cli("list", "--json").stdout)["Functions"]] \
-        or name in server.cli("list", "--json").stdout
+    assert name in [f["name"] for f in json.loads(server.cli("list", "--json").stdout)["functions"]]
     assert name in server.cli("get", name).stdout
     tail = server.cli("invoke", name, "-d", '{"n": 5}', "--tail")
     assert "got 5" in tail.stderr and "REPORT" in tail.stderr
