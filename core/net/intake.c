@@ -118,13 +118,16 @@ static bool begin(struct request *r, uint64_t limit, bool limited, int *rc)
         *rc = E_ABORTED;
     else if (limited && r->pub.content_length > 0 && (uint64_t)r->pub.content_length > limit)
         *rc = E_LIMIT;
-    if (*rc || body_ended(&c->body))
+    if (*rc)
+        return false;
+    /* also for an empty body: botocore reads the next answer wrongly when it gets none */
+    if (r->scan.expect && (body_ended(&c->body) || (c->cur ? c->cur->n : c->in_n) == 0))
+        out_keep(c, STR(continue_line));
+    r->scan.expect = false;
+    if (body_ended(&c->body))
         return false;
     r->limit = limit;
     r->limited = limited;
-    if (r->scan.expect && (c->cur ? c->cur->n : c->in_n) == 0)
-        out_keep(c, STR(continue_line));
-    r->scan.expect = false;
     c->progress = true;
     if (!c->cur)
         conn_wake(c);

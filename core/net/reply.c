@@ -158,7 +158,8 @@ static void decide_close(struct http_conn *c)
     bool more = c->cur ? c->cur->n : c->in_n;
     if (c->close != CLOSE_NOT)
         return;
-    if (!r->scan.keep_alive || c->server->draining || (c->eof && !more))
+    /* who was promised an interim answer and got none would misread the next request's (botocore) */
+    if (!r->scan.keep_alive || r->scan.expect || c->server->draining || (c->eof && !more))
         c->close = CLOSE_CLEAN;
     if (c->intake_failed) {
         c->close = CLOSE_BLIND;

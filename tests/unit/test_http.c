@@ -511,6 +511,20 @@ static void continue_only_when_taken(void **state)
     hear(c, "\r\n\r\nxy");
     assert_false(heard(c, "100 Continue"));
     client_close(c);
+    /* an empty body: clients that wait want to be told all the same */
+    c = client_open();
+    say(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    past(c, "HTTP/1.1 100 Continue\r\n\r\n");
+    past(c, "HTTP/1.1 200 OK\r\n");
+    past(c, "\r\n\r\n");
+    say(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nz");
+    past(c, "\r\n\r\nz");
+    client_close(c);
+    c = ask("PUT /deny HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    assert_true(heard(c, "HTTP/1.1 403 Forbidden\r\n"));
+    assert_true(heard(c, "Connection: close\r\n"));
+    assert_false(heard(c, "100 Continue"));
+    client_close(c);
     /* refused from the head: the final answer only, and the connection is over */
     c = ask("PUT /deny HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
     assert_true(heard(c, "HTTP/1.1 403 Forbidden\r\n"));
