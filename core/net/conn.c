@@ -10,7 +10,7 @@
  * most READ_SIZE; no callback of the layer above runs inside one of its own calls; after an error
  * no byte is read. While a request is being served reading goes on (stopping and starting would
  * cost two system calls a request), so a closing client is noticed. A client that only ends its
- * sending side still gets its answer. */
+ * sending side still gets its answer, unless the request asked to hear of it (http_on_gone). */
 #include "net/conn.h"
 
 #include <sys/socket.h>
@@ -410,11 +410,6 @@ static void call_due(struct http_conn *c)
         r->drained = NULL;
         drained(&r->pub);
     }
-    if (c->state == CONN_REQUEST && c->req == r && c->eof && r->gone) {
-        void (*gone)(struct http_req *) = r->gone;
-        r->gone = NULL;
-        gone(&r->pub);
-    }
 }
 
 void conn_resume(struct http_conn *c)
@@ -500,10 +495,8 @@ static void ended(struct http_conn *c, ssize_t why)
         return;
     }
     c->eof = true;
-    if (c->state == CONN_LINGER)
+    if (c->state == CONN_LINGER || (c->handed && c->req->gone))
         conn_lost(c);
-    else if (c->handed && c->req->gone)
-        conn_wake(c);
 }
 
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)

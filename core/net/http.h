@@ -106,8 +106,9 @@ void http_reply_drained(struct http_req *req, void (*drained)(struct http_req *r
 /* ok false: cut the connection, so that the client sees the answer is not whole. */
 void http_reply_end(struct http_req *req, bool ok);
 
-/* `closed(req)` is called once if the client goes before the reply is complete (for event streams).
- */
+/* `gone(req)` is called once, from the loop, if the client goes before the reply is complete (for
+ * event streams). For a request that asks for this, a client that only ends its sending side has
+ * gone too; others still get their reply then. */
 void http_on_gone(struct http_req *req, void (*gone)(struct http_req *req));
 
 /* Reason phrase of a status. */

@@ -357,10 +357,12 @@ void http_on_gone(struct http_req *req, void (*gone)(struct http_req *req))
 {
     struct http_conn *c = of(req)->conn;
     of(req)->gone = gone;
-    if (req->gone)
+    if (c->eof)
+        conn_lost(c);
+    if (c->state == CONN_CLOSED || req->gone) {
         c->tell = true;
-    if (req->gone || c->eof)
         conn_wake(c);
+    }
 }
 
 struct str http_header(const struct http_req *req, const char *name)

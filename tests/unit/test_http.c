@@ -818,6 +818,13 @@ static void client_gone(void **state)
     assert_int_equal(gone_calls, 0);
     client_close(c);
     wait_for(&gone_calls, 1);
+    c = client_open();
+    say(c, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear(c, "first");
+    shutdown(c->fd, SHUT_WR);
+    wait_for(&gone_calls, 2);
+    assert_true(hear_end(c));
+    client_close(c);
     /* a reply to nobody is swallowed */
     c = client_open();
     say(c, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
