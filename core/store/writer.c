@@ -29,7 +29,8 @@
 
 enum {
     BATCH_JOBS = 4096,
-    BATCH_BYTES = 16 << 20, /* rows in one transaction; what a failed batch holds in memory */
+    BATCH_ROWS = 8192,     /* in one transaction, and … */
+    BATCH_BYTES = 4 << 20, /* … their size: LMDB holds their pages, and keeps some for the next */
     PROBE_MS = 200,
     TURN_NS = 1000 * 1000, /* of done callbacks in one turn of the loop */
 };
@@ -535,7 +536,7 @@ static struct list run_batch(struct writer *w, struct list *jobs)
         }
         begun = true;
         job->rc = apply(job, &t, &spoilt);
-        if (t.bytes >= BATCH_BYTES)
+        if (t.bytes >= BATCH_BYTES || t.changes >= BATCH_ROWS)
             break;
     }
     if (begun && (spoilt || t.changes == 0)) {

@@ -164,8 +164,9 @@ static bool full(const struct queue *q)
 
 /* Starts some of a lane's due rows and says when to look at it again. */
 static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struct store_cursor *c,
-                  int64_t now_ms)
+                  uint64_t start_ns)
 {
+    int64_t now_ms = clock_store_ms();
     struct key from;
     struct str k, v;
     uint64_t function_id, due_ms, id;
@@ -184,7 +185,7 @@ static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struc
             continue;
         if (!lane_open(lane))
             return; /* the next flight that lands wakes it */
-        if (full(q))
+        if (full(q) || clock_mono_ns() - start_ns >= TURN_NS)
             break;
         lane_scanned(lane, (int64_t)due_ms, id);
         if (!flight_start(q, lane, t, (int64_t)due_ms, id))
@@ -205,7 +206,7 @@ static void turn(struct queue *q)
         flights_unstick(q);
     while (!q->stuck && !full(q) && clock_mono_ns() - start_ns < TURN_NS &&
            (lane = lane_pop(q, now_ms)))
-        serve(q, lane, t, c, now_ms);
+        serve(q, lane, t, c, start_ns);
     store_cursor_close(c);
     store_read_end(t);
     int64_t wait_ms = lane_next_ms(q) - clock_store_ms();
