@@ -100,7 +100,8 @@ instantiate() {
         say "the function $function has lost its notification: making it anew"
         perilune blueprint remove "$function" >/dev/null
     fi
-    perilune blueprint new s3-upload --name "$function" --set "bucket=$bucket" --yes || rc=$?
+    perilune blueprint new s3-upload --name "$function" --set "bucket=$bucket" --yes |
+        sed '/^try it:/,$d' || rc=$?
     [ $rc -eq 0 ] || fail "the blueprint could not be instantiated (exit code $rc)"
 }
 
@@ -128,7 +129,7 @@ start() {
     cat <<END
 
 Try next:
-  $(clean_environment)AWS_SHARED_CREDENTIALS_FILE=$data/root.credentials aws --region us-east-1 --endpoint-url http://$LISTEN logs filter-log-events --log-group-name /aws/lambda/$function --query 'events[].message' --output text
+  $(clean_environment)AWS_SHARED_CREDENTIALS_FILE=$data/root.credentials aws --region us-east-1 --endpoint-url http://$LISTEN logs filter-log-events --log-group-name /aws/lambda/$function --query 'events[].[message]' --output text
   make demo PICTURE=path/to/a/picture KEY=name/of/the/object
   PERILUNE_ENDPOINT=http://$LISTEN PERILUNE_DATA=$data $program logs $function -f
   make demo-stop
