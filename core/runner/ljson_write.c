@@ -63,9 +63,16 @@ static bool put_string(struct buf *out, struct str s, bool mend)
     const char *start = s.p, *p = s.p, *end = s.p + s.n;
     char *to = buf_reserve(out, s.n + 2);
     if (!to)
-        return true; /* out->rc tells */
+        return true;                        /* out->rc tells */
+    if ((p = jscan_plain(p, end)) == end) { /* nearly all are: one copy */
+        to[0] = '"';
+        memcpy(to + 1, s.n ? s.p : "", s.n);
+        to[s.n + 1] = '"';
+        out->n += s.n + 2;
+        return true;
+    }
     buf_addc(out, '"');
-    while ((p = jscan_plain(p, end)) < end) {
+    for (; p < end; p = jscan_plain(p, end)) {
         size_t n = *p < 0 ? jscan_utf8(p, end) : 0;
         if (n) {
             p += n;
@@ -88,6 +95,21 @@ static bool put_string(struct buf *out, struct str s, bool mend)
 void ljson_quote(struct buf *out, struct str s)
 {
     put_string(out, s, true);
+}
+
+static void put_whole(struct buf *out, uint64_t v, bool minus)
+{
+    enum { DIGITS = 20 };
+    char *to = buf_reserve(out, DIGITS + 1), digit[DIGITS];
+    if (!to)
+        return;
+    size_t i = DIGITS;
+    do
+        digit[--i] = (char)('0' + v % 10);
+    while (v /= 10);
+    *to = '-';
+    memcpy(to + minus, digit + i, DIGITS - i);
+    out->n += DIGITS - i + minus;
 }
 
 /* x in as few decimals as make it up exactly: prices, seconds, percentages. */
@@ -118,10 +140,8 @@ static bool put_short(struct buf *out, double x)
 
 void ljson_number(struct buf *out, double x)
 {
-    if (x == floor(x) && fabs(x) < 9.2e18) {
-        if (signbit(x)) /* of -0 too */
-            buf_addc(out, '-');
-        buf_u64(out, (uint64_t)fabs(x));
+    if (fabs(x) < 9.2e18 && x == (double)(int64_t)x) {
+        put_whole(out, (uint64_t)fabs(x), signbit(x)); /* a sign of -0 too */
         return;
     }
     if (put_short(out, x))

@@ -17,11 +17,17 @@ enum { SMALL_MAX = 0 }; /* every block is the sanitizer's to watch */
 #else
 enum { SMALL_MAX = MEMORY_CLASSES * MEMORY_STEP };
 #endif
-enum { BLOCK_OVERHEAD = 8, NOTE_STEP = 256 * 1024, SLAB = 16 * 1024 };
+enum { BLOCK_OVERHEAD = 8, NOTE_STEP = 256 * 1024, SLAB = 16 * 1024, LARGE = 4 * 1024 * 1024 };
 
 void memory_init(struct memory *m, struct runner_channel *ch, uint64_t cap)
 {
     *m = (struct memory){.ch = ch, .cap = cap, .trigger = UINT64_MAX};
+}
+
+void memory_tune(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, LARGE);
 }
 
 void memory_deinit(struct memory *m)

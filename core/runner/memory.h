@@ -29,6 +29,8 @@ struct memory {
 };
 
 void memory_init(struct memory *m, struct runner_channel *ch, uint64_t cap);
+/* Once in the process: what large blocks made the heap grow to is given back early. */
+void memory_tune(void);
 /* After lua_close, in tests: gives the slabs back. */
 void memory_deinit(struct memory *m);
 /* A new invocation: forgets peak and refusals. */

@@ -24,7 +24,7 @@
 #include "runner/state.h"
 #include "svc/logs.h"
 
-enum { EXIT_QUIET = 0, EXIT_MEMORY = 0, ENV_NAME = 1, ENV_VALUE };
+enum { EXIT_QUIET = 0, EXIT_MEMORY = 0, EXIT_PROTOCOL = 70, ENV_NAME = 1, ENV_VALUE };
 
 static struct runner self;
 
@@ -51,6 +51,7 @@ static void deadline_hook(lua_State *L, lua_Debug *ar)
 static void deadline_passed(void *ctx)
 {
     struct runner *r = ctx;
+    r->hooked = 1;
     if (r->L)
         lua_sethook(r->L, deadline_hook, LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL, 1);
 }
@@ -280,6 +281,8 @@ static bool receive_event(struct runner *r, struct runner_frame *f, struct event
     struct str rest = str_from(f->body, sizeof e->head);
     size_t fixed = (size_t)e->head.arn_size + e->head.context_size;
     size_t size = fixed + e->head.event_size;
+    if (fixed > rest.n)
+        channel_runner_exit(EXIT_PROTOCOL);
     buf_clear(&r->inbox);
     r->inbox.limit = size;
     bool room = size <= r->inbox.cap;
@@ -360,6 +363,10 @@ static void invoke(struct runner *r, struct runner_frame *f)
     r->deadline_ns = start + r->timeout_ms * 1000000ull;
     r->failure.code = 0;
     r->note_type = NULL;
+    if (r->hooked) { /* left by an invocation that ended just in time */
+        lua_sethook(r->L, NULL, 0, 0);
+        r->hooked = 0;
+    }
     memcpy(r->request_id, e->head.request_id, sizeof e->head.request_id);
     memory_mark(&r->memory);
     output_begin(r);
@@ -394,6 +401,7 @@ static int make_closures(lua_State *L)
 static void become_spare(struct runner *r, struct runner_channel *ch)
 {
     r->ch = ch;
+    memory_tune();
     memory_init(&r->memory, ch, UINT64_MAX / 2);
     state_open(r);
     if (lua_cpcall(r->L, make_closures, NULL))

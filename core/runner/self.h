@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
 #include <stdnoreturn.h>
 #include <time.h>
 
@@ -71,6 +72,7 @@ struct runner {
     uint32_t calls;      /* id of the last host call */
     char request_id[37];
     uint64_t deadline_ns;
+    volatile sig_atomic_t hooked; /* the deadline's signal has armed a hook */
 
     struct failure failure; /* of the invocation that just ended */
     struct failure init;    /* of the init phase; its code is 0 while there is none */

@@ -91,6 +91,8 @@ static void gives_a_context(void **state)
         "assert(os.getenv 'AWS_REGION' == 'us-east-1')\n"
         "assert(os.getenv 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE' == '128')\n"
         "assert(os.getenv '_HANDLER' == 'handler.main')\n"
+        "assert(os.getenv '_X_AMZN_TRACE_ID' == "
+        "'Root=1-11111111-222243338444555555555555;Sampled=0')\n"
         "return true",
         "{}", "true");
 }
