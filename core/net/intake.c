@@ -124,13 +124,13 @@ static bool begin(struct request *r, uint64_t limit, bool limited, int *rc)
     if (r->scan.expect && (body_ended(&c->body) || (c->cur ? c->cur->n : c->in_n) == 0))
         out_keep(c, STR(continue_line));
     r->scan.expect = false;
+    if (!c->cur)
+        conn_wake(c); /* sends the line, takes what has come */
     if (body_ended(&c->body))
         return false;
     r->limit = limit;
     r->limited = limited;
     c->progress = true;
-    if (!c->cur)
-        conn_wake(c);
     return true;
 }
 
