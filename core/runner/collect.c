@@ -57,12 +57,13 @@ LJMP void collect_open(lua_State *L)
     lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_TICK);
     make_tick(L);
     lua_gc(L, LUA_GCSETPAUSE, 100 * 1000); /* after a cycle the next begins by our trigger only */
-    collect_all(L);
+    lua_gc(L, LUA_GCCOLLECT, 0);
 }
 
-LJMP void collect_all(lua_State *L)
+void collect_rebase(struct runner *r)
 {
-    lua_gc(L, LUA_GCCOLLECT, 0);
+    r->live = r->rest = r->memory.used;
+    r->memory.trigger = r->live + budget(r, r->live);
 }
 
 void collect_after_reply(struct runner *r)

@@ -11,8 +11,8 @@
 
 /* Takes the collector over. */
 LJMP void collect_open(lua_State *L);
-/* The cap has changed, or a first collection is due: collects all. */
-LJMP void collect_all(lua_State *L);
+/* The cap is set, or the init phase is over: what is in use now counts as there to stay. */
+void collect_rebase(struct runner *r);
 /* After a reply: a slice when one is due, more while nobody waits. */
 void collect_after_reply(struct runner *r);
 

@@ -212,12 +212,6 @@ static int load(lua_State *L)
     return 0;
 }
 
-static int collect(lua_State *L)
-{
-    collect_all(L);
-    return 0;
-}
-
 static void load_function(struct runner *r)
 {
     receive_load(r);
@@ -225,14 +219,14 @@ static void load_function(struct runner *r)
     read_load(r);
     channel_runner_limit_memory(r->memory_mb);
     r->memory.cap = (uint64_t)r->memory_mb << 20;
+    collect_rebase(r);
     memory_mark(&r->memory);
     memset(r->request_id, '0', 36);
     r->request_id[8] = r->request_id[13] = r->request_id[18] = r->request_id[23] = '-';
     r->deadline_ns = start + 10 * 1000000000ull;
     output_begin(r);
     protected_call(r, 0, load);
-    if (r->failure.code != FRAME_ERROR_MEMORY)
-        lua_cpcall(r->L, collect, NULL);
+    collect_rebase(r);
     if (r->failure.code) {
         if (r->failure.code != FRAME_ERROR_MEMORY)
             r->failure.code = FRAME_ERROR_INIT;
