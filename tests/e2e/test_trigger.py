@@ -67,7 +67,7 @@ def refusal(s3, bucket, *rules, **more):
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": list(rules), **more})
     error = e.value.response["Error"]
     assert e.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400, error
-    error.pop("Resource", None)
+    assert error.pop("Resource", f"/{bucket}") == f"/{bucket}"
     return error
 
 
