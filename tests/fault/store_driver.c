@@ -70,7 +70,7 @@ static enum kind kind_of(unsigned n)
 
 static size_t size_of(unsigned n)
 {
-    return kind_of(n) == BLOB ? 20000 + n * 7919u % 400000 : 30000 + n * 31u % 90000;
+    return kind_of(n) == BLOB ? 20000 + n * 7919u % 120000 : 30000 + n * 31u % 20000;
 }
 
 static char byte_of(unsigned n, size_t i)
