@@ -97,18 +97,28 @@ static int put_refs(struct store_txn *t, struct str key, uint64_t size, uint64_t
     return rc;
 }
 
-/* A blob that lost its last reference earlier in this very transaction lives on. */
-static void forget_death(struct store_txn *t, uint64_t id)
+/* The list of deaths only grows within a transaction, so that undoing a job is cutting it: a blob
+ * that lost its last reference and found another is entered again, as alive. */
+#define ALIVE (1ull << 63)
+
+static uint64_t entry(struct str ids, size_t i)
 {
-    uint64_t other;
-    for (size_t i = 0; i < t->dead.n; i += sizeof other) {
-        memcpy(&other, t->dead.p + i, sizeof other);
-        if (other == id) {
-            memmove(t->dead.p + i, t->dead.p + t->dead.n - sizeof other, sizeof other);
-            t->dead.n -= sizeof other;
-            return;
-        }
-    }
+    uint64_t id;
+    memcpy(&id, ids.p + i * sizeof id, sizeof id);
+    return id;
+}
+
+static bool listed(struct str ids, size_t from, uint64_t id)
+{
+    for (size_t i = from; i < ids.n / sizeof id; i++)
+        if (entry(ids, i) == id)
+            return true;
+    return false;
+}
+
+static void enter(struct store_txn *t, uint64_t id)
+{
+    buf_add(&t->dead, str_of((const char *)&id, sizeof id));
 }
 
 int blob_ref(struct store_txn *t, uint64_t id, uint64_t size)
@@ -120,7 +130,8 @@ int blob_ref(struct store_txn *t, uint64_t id, uint64_t size)
         return put_refs(t, key, rec_u64(row, BLOB_SIZE, size), rec_u64(row, BLOB_REFS, 0) + 1);
     if (rc != E_NOT_FOUND)
         return rc;
-    forget_death(t, id);
+    if (listed(buf_str(&t->dead), 0, id))
+        enter(t, id | ALIVE);
     return put_refs(t, key, size, 1);
 }
 
@@ -134,7 +145,7 @@ int blob_unref(struct store_txn *t, uint64_t id)
     uint64_t refs = rec_u64(row, BLOB_REFS, 0), size = rec_u64(row, BLOB_SIZE, 0);
     if (refs > 1)
         return put_refs(t, key, size, refs - 1);
-    buf_add(&t->dead, str_of((const char *)&id, sizeof id));
+    enter(t, id);
     return store_del(t, T_BLOBS, key);
 }
 
@@ -180,13 +191,14 @@ static struct pin **pin_of(struct store *s, uint64_t id)
 void blobs_dead(struct store *s, struct str ids)
 {
     struct removal *r = calloc(1, sizeof *r);
-    uint64_t id;
     if (!r)
         fatal("out of memory");
     r->store = s;
     r->work.data = r;
-    for (size_t i = 0; i < ids.n; i += sizeof id) {
-        memcpy(&id, ids.p + i, sizeof id);
+    for (size_t i = 0; i < ids.n / sizeof(uint64_t); i++) {
+        uint64_t id = entry(ids, i);
+        if ((id & ALIVE) || listed(ids, i + 1, id | ALIVE))
+            continue;
         struct pin *pin = *pin_of(s, id);
         if (pin)
             pin->dead = true;

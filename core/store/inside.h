@@ -21,7 +21,7 @@ struct store_txn {
     int broken;       /* E_* of a row that LMDB would not take: the transaction is lost */
     uint64_t changes; /* rows put and deleted */
     size_t bytes;     /* of those rows */
-    struct buf dead;  /* u64 ids of blobs whose last reference went in this transaction */
+    struct buf dead;  /* u64 ids of blobs whose last reference went, see blob.c */
 };
 
 struct store {

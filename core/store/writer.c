@@ -502,12 +502,13 @@ static struct list run_one_by_one(struct writer *w, struct list *jobs)
             job->rc = w->refusal;
         } else {
             job->rc = run_alone(w, job);
-            if (job->rc == E_NO_SPACE && job->frees_space && !w->map_stretched) {
+            if (job->rc == E_NO_SPACE && w->trouble == FINE && !map_has_room(w))
+                set_trouble(w, MAP_IS_FULL, E_NO_SPACE, "the store has reached its largest size");
+            if (job->rc == E_NO_SPACE && w->trouble == MAP_IS_FULL && job->frees_space &&
+                !w->map_stretched) {
                 map_resize(w, true); /* deletes copy pages before they free any */
                 job->rc = run_alone(w, job);
             }
-            if (job->rc == E_NO_SPACE && w->trouble == FINE && !map_has_room(w))
-                set_trouble(w, MAP_IS_FULL, E_NO_SPACE, "the store has reached its largest size");
         }
         list_push(&finished, job);
     }

@@ -239,6 +239,48 @@ static void test_references(void **state)
     assert_int_equal(refs(r.id, 0, 1, 0, 0), E_INTERNAL); /* there was none to drop */
 }
 
+static int sleep_a_little(struct store_txn *t, void *ctx)
+{
+    (void)t;
+    (void)ctx;
+    usleep(50 * 1000);
+    return 0;
+}
+
+/* Several blobs in one batch, some of its jobs undone: exactly the dead go. */
+static void test_deaths_in_one_batch(void **state)
+{
+    enum { N = 12 };
+    static struct refs x[N];
+    static struct call calls[N];
+    uint64_t ids[N];
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        ids[i] = write_blob(5, 5).id;
+        assert_int_equal(refs(ids[i], 1, 0, 0, 0), 0);
+    }
+    struct call slow = {0}; /* all that follow wait for it and are one batch */
+    call_start(&f, &slow, sleep_a_little, NULL);
+    for (int i = 0; i < N; i++) {
+        int after = i % 3 == 1;               /* moved */
+        int rc = i % 3 == 2 ? E_CONFLICT : 0; /* undone */
+        x[i] = (struct refs){ids[i], 0, 1, after, rc};
+        calls[i] = (struct call){.job.undo = true};
+        call_start(&f, &calls[i], do_refs, &x[i]);
+    }
+    /* undone after it gave life back to what earlier jobs of the batch killed */
+    struct refs last = {ids[0], 1, 0, 0, E_CONFLICT}, again = {ids[3], 1, 0, 0, 0};
+    struct call undone = {.job.undo = true}, revived = {.job.undo = true};
+    call_start(&f, &undone, do_refs, &last);
+    call_start(&f, &revived, do_refs, &again);
+    assert_int_equal(call_wait(&f, &slow), 0);
+    assert_int_equal(call_wait(&f, &undone), E_CONFLICT);
+    assert_int_equal(call_wait(&f, &revived), 0);
+    turn();
+    for (int i = 0; i < N; i++)
+        assert_int_equal(exists(ids[i]), i % 3 != 0 || i == 3);
+}
+
 static void test_pins(void **state)
 {
     int rc, fd, fd2;
@@ -341,8 +383,9 @@ static void test_close_while_busy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_contents), T(test_back_pressure), T(test_abort_and_discard), T(test_references),
-        T(test_pins),     T(test_sweep),         T(test_close_while_busy),
+        T(test_contents),   T(test_back_pressure),       T(test_abort_and_discard),
+        T(test_references), T(test_deaths_in_one_batch), T(test_pins),
+        T(test_sweep),      T(test_close_while_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -317,6 +317,55 @@ static void test_full_map(void **state)
     }
 }
 
+static int put_small(struct store_txn *t, void *ctx)
+{
+    static char bytes[1000];
+    char key[16];
+    int rc = 0;
+    for (int i = 0; i < 20 && rc == 0; i++) {
+        snprintf(key, sizeof key, "s%08d", *(int *)ctx + i);
+        rc = store_put(t, T_KV, str_c(key), str_of(bytes, sizeof bytes));
+    }
+    return rc;
+}
+
+/* A row here and there: each from a page of its own, which LMDB copies before anything is free. */
+struct wide {
+    int step, offset;
+};
+
+static int del_wide(struct store_txn *t, void *ctx)
+{
+    struct wide *w = ctx;
+    char key[16];
+    int rc = 0;
+    for (int i = 0; i < 40 && rc == 0; i++) {
+        snprintf(key, sizeof key, "s%08d", i * w->step + w->offset);
+        rc = store_del(t, T_KV, str_c(key));
+    }
+    return rc;
+}
+
+static void test_full_map_wide_delete(void **state)
+{
+    struct wide w = {0};
+    int n = 0, rc;
+    (void)state;
+    assert_int_equal(call_run(&f, put, "before"), 0);
+    while ((rc = call_run(&f, put_small, &n)) == 0) {
+        n += 20;
+        assert_true(n < 10000);
+    }
+    assert_int_equal(rc, E_NO_SPACE);
+    w.step = n / 40;
+    assert_int_equal(run_freeing(del_wide, &w), 0);
+    assert_false(has("s00000000"));
+    assert_true(has("s00000001"));
+    while (++w.offset < w.step)
+        assert_int_equal(run_freeing(del_wide, &w), 0);
+    assert_recovers();
+}
+
 /* One job that is too large is refused; the others are not held up by it. */
 static int put_huge(struct store_txn *t, void *ctx)
 {
@@ -500,6 +549,7 @@ int main(void)
         T(test_passing_errors),
         T(test_reads_through_panic),
         cmocka_unit_test_setup_teardown(test_full_map, setup_small, teardown),
+        cmocka_unit_test_setup_teardown(test_full_map_wide_delete, setup_small, teardown),
         cmocka_unit_test_setup_teardown(test_too_large_for_map, setup_small, teardown),
         T(test_blob_errors),
         cmocka_unit_test(test_full_disk),
