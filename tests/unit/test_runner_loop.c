@@ -588,6 +588,39 @@ static void survives_what_it_catches(void **state)
     fake_stop(&f);
 }
 
+static void big_object(struct fake_core *f, const struct frame_call *call, struct str args,
+                       struct buf *result, int32_t *rc)
+{
+    static char zeros[1500000];
+    (void)f, (void)call, (void)args, (void)rc;
+    rec_put_str(result, HC_BODY, str_of(zeros, sizeof zeros));
+}
+
+/* Garbage alone never fills the cap, in whatever pieces it comes. */
+static void collects_before_it_refuses(void **state)
+{
+    (void)state;
+    struct fake_core f;
+    fake_function(&f,
+                  "return function(e)\n"
+                  "  local n = 0\n"
+                  "  for i = 1, 60 do n = n + #('x'):rep(3e6 + i) end\n"
+                  "  for i = 1, 30 do n = n + #s3.get('b', 'k').body end\n"
+                  "  for i = 1, 30 do n = n + #json.encode { ('y'):rep(1e6 + i) } end\n"
+                  "  for i = 1, 5e5 do local t = { i, { i } } n = n + #t end\n"
+                  "  local keep = {}\n"
+                  "  for i = 1, 5 do keep[i] = ('z'):rep(1e6 + i) end\n"
+                  "  for i = 1, 60 do n = n + #('x'):rep(1e6 + i) end\n"
+                  "  return n > 3e8 and #keep\n"
+                  "end",
+                  16);
+    f.handler = big_object;
+    for (int i = 0; i < 2; i++)
+        expect(&f, "{}", "5");
+    assert_true(f.reply.memory_peak <= 16 << 20);
+    fake_stop(&f);
+}
+
 static void fits_a_megabyte(void **state)
 {
     (void)state;
@@ -964,6 +997,7 @@ int main(void)
         cmocka_unit_test(carries_large_payloads),
         cmocka_unit_test(ends_when_memory_is_gone),
         cmocka_unit_test(survives_what_it_catches),
+        cmocka_unit_test(collects_before_it_refuses),
         cmocka_unit_test(fits_a_megabyte),
         cmocka_unit_test(makes_payload_2_0),
         cmocka_unit_test(answers_http),
