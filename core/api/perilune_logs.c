@@ -69,7 +69,7 @@ static void put_event(struct buf *b, const struct log_event *e)
 {
     char level[8] = "";
     const char *name = log_severity_name(e->level);
-    for (size_t i = 0; name[i] && i < sizeof level - 1; i++)
+    for (size_t i = 0; i < sizeof level - 1 && name[i]; i++)
         level[i] = (char)(name[i] | 0x20);
     buf_printf(b, "id: %llu\ndata: {\"timestamp\":%lld,\"level\":\"%s\",\"request_id\":",
                (unsigned long long)e->id, (long long)e->timestamp_ms, level);
