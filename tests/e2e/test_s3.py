@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import aws_programs
-from perilune import REGION, unique
+from perilune import REGION, SANITIZED, unique
 
 AWS = aws_programs()
 
@@ -489,7 +489,7 @@ def test_large_upload_needs_little_memory(own_server):
     while chunk := got.read(1 << 20):
         digest.update(chunk)
     assert digest.hexdigest() == hashlib.md5(body).hexdigest()
-    assert rss() - before < 6 * 1024, f"{before} KiB before, {rss()} KiB at the peak"
+    assert SANITIZED or rss() - before < 6 * 1024, f"{before} KiB before, {rss()} KiB at the peak"
 
 
 # --- the stock command --------------------------------------------------------------------------------
