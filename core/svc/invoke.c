@@ -237,6 +237,7 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
         return runner_events_broke(r, "a REPLY that is no record");
     uint64_t now_ns = clock_mono_ns();
     struct invocation *inv = runners_pop(r);
+    invoke_began(r, inv); /* when it is read as the last words of a runner */
     struct buf json = BUF_INIT;
     struct invoke_result res = {.error = reply->error != FRAME_ERROR_NONE,
                                 .kind = reply->error ? REPLY_JSON : (int)reply->kind,

@@ -41,7 +41,6 @@ static void spawned(void *ctx, uint32_t token, pid_t pid, int pidfd)
 static void died(struct runner *r, int status)
 {
     struct outcome o;
-    bool up = r->up;
     runners_leave(r);
     r->last_words = true;
     while (channel_drain(r->channel, CHANNEL_FRAMES_PER_TURN) > 0)
@@ -51,7 +50,7 @@ static void died(struct runner *r, int status)
         return;
     outcome_exit(&o, status, channel_memory_refused(r->channel), r->version->fn->memory_mb);
     /* a jail that could not be closed is nobody's fault */
-    runners_give_up(r, up && (r->in_init || runners_head_started(r)) ? &o : NULL);
+    runners_give_up(r, r->up && (r->in_init || runners_head_started(r)) ? &o : NULL);
 }
 
 static void exited(void *ctx, uint32_t token, int status, uint64_t peak_rss)
@@ -65,9 +64,9 @@ static void exited(void *ctx, uint32_t token, int status, uint64_t peak_rss)
         log_error("a runner could not close its jail: layer %s", jail_layer_name((unsigned)layer));
     log_debug("runner %d ended: status %#x, peak %llu KiB", (int)r->pid, status,
               (unsigned long long)(peak_rss / 1024));
-    bool up = r->up;
     if (r->state != RUNNER_DYING)
         died(r, status);
+    bool up = r->up;
     runners_free(r);
     pool_time_refill(p, up ? 1 : 1000); /* no fast loop of runners that fail at their start */
     dispatch_waiting(p);
@@ -137,9 +136,14 @@ static void loaded(struct runner *r, const struct frame_ready *ready)
 static void on_ready(void *ctx, uint32_t id, const struct frame_ready *ready)
 {
     struct runner *r = ctx;
-    if (deaf(r) || r->last_words || r->state == RUNNER_GRACE)
+    if (deaf(r) || r->state == RUNNER_GRACE)
         return;
-    if (id == 0 && !r->up) {
+    if (r->last_words) { /* it may have lived through all of it unheard */
+        r->up = true;
+        r->cold = id == 1 && r->in_init;
+        r->in_init = r->in_init && id != 1;
+        r->init_us = ready->init_us;
+    } else if (id == 0 && !r->up) {
         r->up = true;
         r->pool->starting--;
         if (r->state == RUNNER_SPARE)
@@ -164,6 +168,7 @@ static void on_log(void *ctx, uint32_t id, int level, struct str line)
     if (!inv || inv->id != id)
         return; /* of a run that has ended */
     inv->touched = true;
+    invoke_began(r, inv);
     invoke_log(r, inv, severity, line);
 }
 
