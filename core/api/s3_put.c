@@ -218,6 +218,8 @@ void s3_put_object(struct call *c)
         read_metadata(u, &r);
         rc = object_meta_check(&r);
     }
+    if (rc == 0 && c->req->content_length == 0 && !call_header(c, "content-length").p)
+        rc = E_LENGTH_REQUIRED;
     if (rc == 0 && c->req->content_length > 0 &&
         (uint64_t)c->req->content_length > c->op->body_limit)
         rc = err_set(&err, E_LIMIT, "Your proposed upload exceeds the maximum allowed size");

@@ -440,6 +440,16 @@ def test_put_refused_from_the_head_alone(server, bucket):
 
 
 @pytest.mark.http
+def test_put_without_a_length(server, bucket, s3):
+    headers = server.sign_by_hand("PUT", f"/{bucket}/k")
+    with server.raw(f"PUT /{bucket}/k HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n") as c:
+        status, _, body = c.answer()
+        assert status == 411 and b"<Code>MissingContentLength</Code>" in body
+    with refused("404", 404):
+        s3.head_object(Bucket=bucket, Key="k")
+
+
+@pytest.mark.http
 def test_interrupted_upload_leaves_nothing(server, bucket, s3):
     headers = server.sign("PUT", f"/{bucket}/k", headers={"Content-Length": "500000"}, sha256="UNSIGNED-PAYLOAD")
     with server.raw(f"PUT /{bucket}/k HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n" + "x" * 300000):
