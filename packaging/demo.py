@@ -6,11 +6,16 @@ to the answer of the FilterLogEvents call that holds the line.
 import configparser
 import json
 import mimetypes
+import os
 import sys
 import time
 
 import boto3
 from botocore.config import Config
+
+
+for name in [n for n in os.environ if n.startswith("AWS_")]:
+    del os.environ[name]  # another cloud's profile, proxy or region
 
 
 def main(url, credentials, bucket, function, path, key):

@@ -115,7 +115,8 @@ clean_environment() {
 }
 
 start() {
-    local picture=${PICTURE:-} key=${KEY:-}
+    local picture=${PICTURE:-} key=${KEY:-} elsewhere=
+    [ "$LISTEN" = 127.0.0.1:1969 ] || elsewhere=" LISTEN=$LISTEN"
     if [ -z "$picture" ]; then
         picture=$demo/moonrise.png
         "$PYTHON" tests/e2e/pictures.py png 640 400 "$picture"
@@ -130,9 +131,9 @@ start() {
 
 Try next:
   $(clean_environment)AWS_SHARED_CREDENTIALS_FILE=$data/root.credentials aws --region us-east-1 --endpoint-url http://$LISTEN logs filter-log-events --log-group-name /aws/lambda/$function --query 'events[].[message]' --output text
-  make demo PICTURE=path/to/a/picture KEY=name/of/the/object
+  make demo$elsewhere PICTURE=path/to/a/picture KEY=name/of/the/object
   PERILUNE_ENDPOINT=http://$LISTEN PERILUNE_DATA=$data $program logs $function -f
-  make demo-stop
+  make demo-stop$elsewhere
 END
 }
 
