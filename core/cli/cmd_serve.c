@@ -27,6 +27,7 @@
 #include "cli/root_key.h"
 #include "cli/serve_opts.h"
 #include "net/http.h"
+#include "proc/zygote.h"
 #include "svc/blueprint.h"
 #include "svc/hostcall.h"
 #include "svc/meter.h"
@@ -45,6 +46,7 @@ struct server {
     struct root_key root;
     struct hostcalls *hostcalls;
     struct meter *meter;
+    struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
     struct deploy_env deploy;
     struct blueprint_env blueprint;
@@ -232,6 +234,7 @@ static int open_pool(struct server *s, struct err *err)
         .memory = runner_memory(&s->opts),
         .idle_timeout_ms = (uint32_t)s->opts.idle_timeout_s * 1000,
         .jit = str_is(str_c(s->opts.jit), "on"),
+        .zygote = s->zygote,
         .allow_weak_jail = s->opts.allow_weak_jail,
         .hostcall = hostcall_dispatch,
         .hostcall_ctx = s->hostcalls,
@@ -244,8 +247,11 @@ static int open_pool(struct server *s, struct err *err)
 static int open_parts(struct server *s, struct err *err)
 {
     struct services *v = &s->svc;
+    int rc = zygote_begin(s->opts.allow_weak_jail, &s->zygote, err); /* no store is open yet */
+    if (rc)
+        return rc;
     struct store_opts so = {.dir = ".", .map_size = s->opts.store_max, .loop = &s->loop};
-    int rc = store_open(&so, &v->store, err);
+    rc = store_open(&so, &v->store, err);
     if (rc)
         return rc;
     v->logs = logs_open(&s->loop, "logs", s->opts.log_max, GROUP_LOG_MAX, err);

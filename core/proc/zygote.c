@@ -107,8 +107,7 @@ static void end_process(struct zygote *z)
     }
 }
 
-int zygote_start(uv_loop_t *loop, bool weak, const struct zygote_ops *ops, void *ctx,
-                 struct zygote **out, uint32_t *layers, struct err *err)
+int zygote_begin(bool weak, struct zygote **out, struct err *err)
 {
     int pair[2];
     struct zygote *z = calloc(1, sizeof *z);
@@ -116,8 +115,6 @@ int zygote_start(uv_loop_t *loop, bool weak, const struct zygote_ops *ops, void 
         free(z);
         return err_set(err, E_INTERNAL, "zygote: %s", strerror(errno));
     }
-    z->ops = *ops;
-    z->ctx = ctx;
     /* the child's end must not already be ZYGOTE_SOCKET: dup2 onto itself keeps close-on-exec */
     int theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, ZYGOTE_SOCKET + 1);
     close(pair[1]);
@@ -125,10 +122,19 @@ int zygote_start(uv_loop_t *loop, bool weak, const struct zygote_ops *ops, void 
     int rc = theirs < 0 ? -errno : execute(theirs, weak, &z->pid);
     if (theirs >= 0)
         close(theirs);
-    if (rc)
-        rc = err_set(err, E_INTERNAL, "zygote: %s", strerror(-rc));
-    else
-        rc = wait_hello(z, layers, err);
+    if (rc) {
+        end_process(z);
+        free(z);
+        return err_set(err, E_INTERNAL, "zygote: %s", strerror(-rc));
+    }
+    *out = z;
+    return 0;
+}
+
+int zygote_ready(struct zygote *z, uv_loop_t *loop, const struct zygote_ops *ops, void *ctx,
+                 uint32_t *layers, struct err *err)
+{
+    int rc = wait_hello(z, layers, err);
     if (!rc && uv_poll_init(loop, &z->poll, z->socket))
         rc = err_set(err, E_INTERNAL, "zygote: its socket cannot be watched");
     if (rc) {
@@ -136,10 +142,11 @@ int zygote_start(uv_loop_t *loop, bool weak, const struct zygote_ops *ops, void 
         free(z);
         return rc;
     }
+    z->ops = *ops;
+    z->ctx = ctx;
     z->poll.data = z;
     uv_poll_start(&z->poll, UV_READABLE, readable);
     uv_unref((uv_handle_t *)&z->poll);
-    *out = z;
     return 0;
 }
 

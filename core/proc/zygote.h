@@ -41,11 +41,14 @@ struct zygote_ops {
     void (*died)(void *ctx);
 };
 
-/* Executes the zygote and waits (at most ten seconds) until it has closed a jail around a trial
- * child. *layers receives the layers in force. E_INTERNAL with the name of the layer that cannot be
- * applied, unless weak. */
-int zygote_start(uv_loop_t *loop, bool weak, const struct zygote_ops *ops, void *ctx,
-                 struct zygote **out, uint32_t *layers, struct err *err);
+/* Executes the zygote and returns at once, so that it makes itself ready while the caller opens its
+ * store (and before: no descriptor of the store exists yet). E_INTERNAL. */
+int zygote_begin(bool weak, struct zygote **out, struct err *err);
+/* Waits (at most ten seconds) until it has closed a jail around a trial child; from then on it
+ * serves the loop. *layers receives the layers in force. E_INTERNAL with the name of the layer that
+ * cannot be applied, unless weak; z is gone then. */
+int zygote_ready(struct zygote *z, uv_loop_t *loop, const struct zygote_ops *ops, void *ctx,
+                 uint32_t *layers, struct err *err);
 /* Asks for a runner on this channel; descriptors are duplicated, not taken. 0, or -errno (EAGAIN:
  * too many requests under way). */
 int zygote_spawn(struct zygote *z, uint32_t token, int memfd, int bell);

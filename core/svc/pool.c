@@ -83,8 +83,10 @@ int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
     p->cores = uv_available_parallelism();
     p->spares_wanted = opts->spares ? opts->spares : p->cores < 2 ? 2 : p->cores;
     p->waiters.wait_next = p->waiters.wait_prev = &p->waiters;
-    int rc = zygote_start(opts->loop, opts->allow_weak_jail, &runner_events_zygote, p, &p->zygote,
-                          &p->layers, err);
+    p->zygote = opts->zygote;
+    int rc = p->zygote ? 0 : zygote_begin(opts->allow_weak_jail, &p->zygote, err);
+    if (!rc)
+        rc = zygote_ready(p->zygote, opts->loop, &runner_events_zygote, p, &p->layers, err);
     if (rc) {
         free(p);
         return rc;

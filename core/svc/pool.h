@@ -9,6 +9,7 @@
 struct hostcall;
 struct logs;
 struct log_stream;
+struct zygote;
 
 struct pool_opts {
     uv_loop_t *loop;
@@ -20,6 +21,8 @@ struct pool_opts {
     uint32_t idle_timeout_ms; /* 60,000 */
     uint32_t spares;          /* 0: max(2, cores) */
     bool jit;                 /* --jit off: false */
+    struct zygote *zygote;    /* begun before the store was opened (zygote_begin), now the pool's;
+                                 NULL: the pool begins one */
     bool allow_weak_jail;
     /* A runner asks: the pool hands it up. `hostcall_finish` answers. */
     void (*hostcall)(void *ctx, struct hostcall *call);
