@@ -57,7 +57,7 @@ static int read_payload(struct cli *cli, struct buf *out)
 static void print_tail(const struct client_res *res)
 {
     struct buf text = BUF_INIT;
-    if (base64_decode(&text, client_header(res, "x-amz-log-result")))
+    if (base64_decode(&text, client_header(res, "x-amz-log-result")) && text.n)
         fwrite(text.p, 1, text.n, stderr);
     if (text.n && text.p[text.n - 1] != '\n')
         fputc('\n', stderr);

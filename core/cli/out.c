@@ -39,7 +39,7 @@ static size_t control_at(struct str s, size_t i)
 
 void out_text(struct str s)
 {
-    if (!is_terminal()) {
+    if (s.n && !is_terminal()) {
         fwrite(s.p, 1, s.n, stdout);
         return;
     }
