@@ -116,11 +116,15 @@ static rlim_t address_space(uint32_t memory_mb)
     return limit + limit * 35 / 100 + ((rlim_t)96 << 20);
 }
 
+/* Where an outer limit is lower already, that one stays. */
 static bool limit(int resource, rlim_t value)
 {
     struct rlimit r = {value, value}, now;
-    if (getrlimit(resource, &now) == 0 && now.rlim_max < value) /* an outer limit is lower: keep */
-        r.rlim_cur = r.rlim_max = now.rlim_max;
+    if (setrlimit(resource, &r) == 0)
+        return true;
+    if (getrlimit(resource, &now) || now.rlim_max > value)
+        return false;
+    r.rlim_cur = r.rlim_max = now.rlim_max;
     return setrlimit(resource, &r) == 0;
 }
 

@@ -157,6 +157,11 @@ static void play_hostile(const char *what)
     } else if (!strcmp(what, "call-size")) {
         struct frame_call c = {.invocation = play.id, .number = HC_SLEEP, .size = 9 << 20};
         play_raw(sizeof c, FRAME_CALL, 0, 1, &c, sizeof c);
+    } else if (!strcmp(what, "call-sum")) { /* each is small enough, all together are not */
+        for (uint32_t i = 1; i <= 3; i++) {
+            struct frame_call c = {.invocation = play.id, .number = HC_SLEEP, .size = 3 << 20};
+            channel_runner_send(play.ch, FRAME_CALL, 0, i, str_of((char *)&c, sizeof c), STR(""));
+        }
     } else if (!strcmp(what, "call-number")) {
         play_call(HC_CALL_COUNT, play.id, 1);
     } else if (!strcmp(what, "call-rec")) {

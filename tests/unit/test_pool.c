@@ -571,6 +571,24 @@ static void idle_ones_make_place(void **state)
     }
 }
 
+/* The pool's memory is what runners have held, not what they may; the longest idle goes first. */
+static void memory_makes_place(void **state)
+{
+    (void)state;
+    struct fn *fn[4];
+    struct pool_stats s;
+    pool->opts.memory = 20 << 20; /* three runners that have held 3 MiB, and two spares */
+    for (int i = 0; i < 4; i++) {
+        fn[i] = fn_of("memory", 3000);
+        assert_string_equal(one(fn[i], "echo here").payload, "here");
+    }
+    pool_stats(pool, &s);
+    assert_in_range(s.runners, 2, 3);
+    assert_int_equal(one(fn[3], "echo x").init_us, 0);
+    assert_true(one(fn[0], "echo x").init_us > 0);
+    assert_true(pool->memory <= (20 << 20) + (8 << 20));
+}
+
 static int setup_short_idle(void **state)
 {
     (void)state;
@@ -830,9 +848,9 @@ static void hostile_runners_are_retired(void **state)
     (void)state;
     struct fn *bad = fn_of("hostile", 2000), *good = fn_of("healthy", 3000);
     static const char *ways[] = {
-        "garbage",     "head",       "length",      "type",     "reply-id",   "reply-size",
-        "reply-short", "call-size",  "call-number", "call-rec", "call-twice", "call-many",
-        "chunk",       "chunk-long", "ready",       "credit",   "bells"};
+        "garbage",     "head",      "length",     "type",        "reply-id", "reply-size",
+        "reply-short", "call-size", "call-sum",   "call-number", "call-rec", "call-twice",
+        "call-many",   "chunk",     "chunk-long", "ready",       "credit",   "bells"};
     one(good, "echo warm");
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct ask a[2];
@@ -879,6 +897,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(queue_is_bounded_and_fair, setup_two, teardown),
         cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
         cmocka_unit_test_setup_teardown(idle_ones_make_place, setup_two, teardown),
+        T(memory_makes_place),
         cmocka_unit_test_setup_teardown(idle_ones_retire, setup_short_idle, teardown),
         T(fat_ones_are_not_kept),
         T(sealed_ones_run_once_without_calls_or_log),
