@@ -1,12 +1,14 @@
 /* gate: walks a request through the fixed steps, on a row of ops.def.
  *
  *   parse         query and headers, once
- *   authenticate  who signs; at once when the head holds (or the lack of a body gives) the
- * payload's hash, else when the body has been hashed: no handler runs before route         the row
- * (a form's Action is known only after its body) authorise     the row's action on the row's
- * resource (likewise, when the resource lies in the body) limit         from the head alone, so
- * that nobody is told to continue with what is too large take body     collected, or left to a
- * streaming handler, or none check, parse  hash, signature, JSON; off the loop above 64 KiB handler
+ *   authenticate  who signs; at once when the head holds (or the lack of a body gives) the payload's
+ *                 hash, else when the body has been hashed: no handler runs before
+ *   route         the row (a form's Action is known only after its body)
+ *   authorise     the row's action on the row's resource (likewise, when that lies in the body)
+ *   limit         from the head alone, so that nobody is told to continue with what is too large
+ *   take body     collected, or left to a streaming handler, or none
+ *   check, parse  hash, signature, JSON; off the loop above 64 KiB
+ *   handler
  *
  * Default deny: each step ends the call with an error of the row's protocol, or lets it pass. The
  * order matters in two places. An unknown key is refused before a body is taken, after work that

@@ -4,11 +4,13 @@
  * set); each forked runner enters it. Layers, in the order they are applied:
  *
  *     no_new_privs   no set-id program or file capability ever adds a right
- *     landlock       no file can be opened or changed, no TCP port used, no process outside
- * signalled descriptors    all closed but the bell capabilities   none effective, permitted,
- * inheritable or ambient rlimits        no process, file, core dump, locked page; stack 64 MiB;
- * address space dumpable       nobody of the same user may trace it or read its memory parent dies
- * with the zygote seccomp        an allow-list of system calls; anything else kills the process
+ *     landlock       no file can be opened or changed, no TCP port used, no process outside signalled
+ *     descriptors    all closed but the bell
+ *     capabilities   none effective, permitted, inheritable or ambient
+ *     rlimits        no process, file, core dump, locked page; stack 64 MiB; address space
+ *     dumpable       nobody of the same user may trace it or read its memory
+ *     parent         dies with the zygote
+ *     seccomp        an allow-list of system calls; anything else kills the process
  *
  * It fails closed: a layer that cannot be applied ends the process, and its name travels back in
  * the exit status. Landlock alone may be absent, where the kernel does not have it. `weak` (the
