@@ -57,6 +57,8 @@ bool dispatch_acquire(struct pool *p, struct invocation *inv)
         return true;
     if (v->idle && runners_push(v->idle, inv, now_ns))
         return true;
+    if (best)
+        return false; /* brisk ones, all full: the queue moves as fast as they do */
     if ((nested || may_load(p, v)) && runners_may_grow(p, nested)) {
         struct runner *r = runners_take(p, v);
         if (r && runners_push(r, inv, now_ns))
