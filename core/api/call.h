@@ -75,6 +75,8 @@ int call_body_check(struct call *c, struct str sha256_hex, struct err *err);
 /* Replies. Each ends the call: c is invalid afterwards. */
 void call_json(struct call *c, int status, json_t *json /* taken */);
 void call_bytes(struct call *c, int status, const char *content_type, struct str body);
+/* The same for a large body in malloc'd memory, which is taken (http_reply_owned). */
+void call_owned(struct call *c, int status, const char *content_type, struct str body, char *owner);
 void call_xml(struct call *c, int status, const struct buf *xml);
 void call_empty(struct call *c, int status);
 /* PROTO_QUERY, 200: <NameResponse><NameResult>inner</NameResult><ResponseMetadata>…; with inner

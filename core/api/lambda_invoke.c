@@ -56,7 +56,7 @@ static void invoked(void *ctx, const struct invoke_result *r)
         call_set_header(c, "X-Amz-Log-Result", buf_str(&tail));
         buf_deinit(&tail);
     }
-    call_bytes(c, 200, "application/json", r->payload.n ? r->payload : STR("null"));
+    call_owned(c, 200, "application/json", r->payload.n ? r->payload : STR("null"), invoke_take(r));
 }
 
 static void run(struct invoking *k)

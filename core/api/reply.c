@@ -50,6 +50,14 @@ void call_bytes(struct call *c, int status, const char *content_type, struct str
     http_reply(c->req, status, h, n, body);
 }
 
+void call_owned(struct call *c, int status, const char *content_type, struct str body, char *owner)
+{
+    size_t n;
+    struct http_header *h = collect(c, content_type, &n);
+    gate_settle(c, status);
+    http_reply_owned(c->req, status, h, n, body, owner);
+}
+
 void call_json(struct call *c, int status, json_t *json)
 {
     struct buf b = BUF_INIT;

@@ -186,8 +186,9 @@ static int reserve_event(struct url_call *u, size_t bound)
  */
 
 /* The head and body that a rec of URL_* fields (from a runner: hostile) asks for. */
-static void reply_http(struct http_req *req, struct str rec)
+static void reply_http(struct http_req *req, const struct invoke_result *r)
 {
+    struct str rec = r->payload;
     struct http_header headers[REPLY_HEADERS_MAX + 2];
     size_t count = 0, bytes = 0;
     bool typed = false;
@@ -221,7 +222,7 @@ static void reply_http(struct http_req *req, struct str rec)
     if (!typed && body.n)
         headers[count++] = (struct http_header){STR("Content-Type"), STR("application/json")};
     headers[count++] = (struct http_header){STR("x-amzn-RequestId"), str_c(req->id)};
-    http_reply(req, (int)status, headers, count, body);
+    http_reply_owned(req, (int)status, headers, count, body, invoke_take(r));
 }
 
 static void invoked(void *ctx, const struct invoke_result *r)
@@ -235,13 +236,14 @@ static void invoked(void *ctx, const struct invoke_result *r)
     else if (r->error)
         reply_error(req, E_INTERNAL);
     else if (r->kind == REPLY_HTTP)
-        reply_http(req, r->payload);
+        reply_http(req, r);
     else {
         struct http_header headers[] = {
             {STR("Content-Type"), STR("application/json")},
             {STR("x-amzn-RequestId"), str_c(req->id)},
         };
-        http_reply(req, 200, headers, 2, r->payload.n ? r->payload : STR("null"));
+        http_reply_owned(req, 200, headers, 2, r->payload.n ? r->payload : STR("null"),
+                         invoke_take(r));
     }
 }
 

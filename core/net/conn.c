@@ -78,6 +78,7 @@ static void free_if_done(struct http_conn *c)
     free(c->in);
     buf_deinit(&c->out);
     buf_deinit(&c->flying);
+    free(c->owner);
     free(c);
     server_conn_freed(s);
 }

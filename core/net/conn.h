@@ -88,6 +88,8 @@ struct http_conn {
     size_t in_n, in_cap;
     struct buf out;    /* to be sent */
     struct buf flying; /* with uv_write */
+    char *owner;       /* holds `rest`; freed when that is sent */
+    struct str rest;   /* of a body given away: sent after flying, before out */
     uv_write_t write;
     struct body body;
     uint64_t discarded;
@@ -165,6 +167,8 @@ void reply_refusal(struct http_conn *c, int status, const char *why);
 /* Sends what waits and then the pieces, as far as the socket takes them; keeps a copy of the rest.
  * While more input of this turn is to be worked on, everything is kept for one write. */
 void out_send(struct http_conn *c, const uv_buf_t *pieces, unsigned count);
+/* Sends what waits, the head, then the body in slices; owner, which holds the body, is taken. */
+void out_send_owned(struct http_conn *c, struct str head, struct str body, char *owner);
 /* Keeps the bytes for the next out_flush. */
 void out_keep(struct http_conn *c, struct str bytes);
 void out_flush(struct http_conn *c);

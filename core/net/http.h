@@ -90,6 +90,10 @@ void http_body_resume(struct http_req *req);
  * unread body is drained when small, else the connection closes. */
 void http_reply(struct http_req *req, int status, const struct http_header *headers, size_t count,
                 struct str body);
+/* The same for a large body: it lies inside malloc'd memory, `owner`, which is freed here once it has
+ * been sent. It is not copied, and leaves a slice in each turn of the loop. owner NULL: http_reply. */
+void http_reply_owned(struct http_req *req, int status, const struct http_header *headers,
+                      size_t count, struct str body, char *owner);
 /* For HEAD with a length that is not the body's. */
 void http_reply_head(struct http_req *req, int status, const struct http_header *headers,
                      size_t count, uint64_t content_length);

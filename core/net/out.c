@@ -7,13 +7,17 @@
  * gone; it is never reported to the writer. */
 #include "net/conn.h"
 
-enum { KEEP_CAP = 4096, PIECES_MAX = 4 };
+enum {
+    KEEP_CAP = 4096,
+    PIECES_MAX = 4,
+    SLICE = 256 * 1024, /* of a large body, in one turn: the kernel copies it inside the call */
+};
 
 static void start_write(struct http_conn *c);
 
 size_t out_waiting(const struct http_conn *c)
 {
-    return c->out.n + c->tcp.write_queue_size;
+    return c->out.n + c->rest.n + c->tcp.write_queue_size;
 }
 
 void out_keep(struct http_conn *c, struct str bytes)
@@ -33,6 +37,20 @@ static void release(struct buf *b)
         buf_clear(b);
 }
 
+static void on_written(uv_write_t *w, int status);
+
+static void write_now(struct http_conn *c, struct str bytes)
+{
+    uv_buf_t b = {(char *)(uintptr_t)bytes.p, bytes.n};
+    c->write.data = c;
+    c->writing = true;
+    c->flying_seen = bytes.n;
+    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
+        c->writing = false;
+        conn_lost(c);
+    }
+}
+
 static void on_written(uv_write_t *w, int status)
 {
     struct http_conn *c = w->data;
@@ -45,6 +63,14 @@ static void on_written(uv_write_t *w, int status)
         return;
     }
     c->progress = true;
+    if (c->rest.n) {
+        struct str slice = str_of(c->rest.p, c->rest.n < SLICE ? c->rest.n : SLICE);
+        c->rest = str_from(c->rest, slice.n);
+        write_now(c, slice);
+        return;
+    }
+    free(c->owner);
+    c->owner = NULL;
     conn_wake(c);
 }
 
@@ -53,14 +79,7 @@ static void start_write(struct http_conn *c)
     struct buf swap = c->flying;
     c->flying = c->out;
     c->out = swap;
-    uv_buf_t b = uv_buf_init(c->flying.p, (unsigned)c->flying.n);
-    c->write.data = c;
-    c->writing = true;
-    c->flying_seen = c->flying.n;
-    if (uv_write(&c->write, (uv_stream_t *)&c->tcp, &b, 1, on_written) < 0) {
-        c->writing = false;
-        conn_lost(c);
-    }
+    write_now(c, buf_str(&c->flying));
 }
 
 /* Drops `sent` bytes from the front of `out` and the pieces; keeps a copy of the rest in `out`. */
@@ -102,6 +121,19 @@ void out_send(struct http_conn *c, const uv_buf_t *pieces, unsigned count)
         start_write(c);
     else
         release(&c->out);
+}
+
+void out_send_owned(struct http_conn *c, struct str head, struct str body, char *owner)
+{
+    out_keep(c, head);
+    if (c->state == CONN_CLOSED || c->writing || c->owner) { /* a client that pipelines: copied */
+        out_keep(c, body);
+        free(owner);
+        return;
+    }
+    c->owner = owner;
+    c->rest = body;
+    start_write(c);
 }
 
 void out_flush(struct http_conn *c)

@@ -196,7 +196,8 @@ static struct buf *make_head(struct http_conn *c, int status, const struct http_
     return b;
 }
 
-static void send_whole(struct http_conn *c, struct buf *head, struct str body)
+/* owner: NULL, or malloc'd memory that holds the body and is taken. */
+static void send_whole(struct http_conn *c, struct buf *head, struct str body, char *owner)
 {
     unsigned count = 1;
     buf_lit(head, "\r\n");
@@ -205,9 +206,15 @@ static void send_whole(struct http_conn *c, struct buf *head, struct str body)
         body.n = 0;
     }
     if (head->rc) { /* no memory: nothing can be said */
+        free(owner);
         conn_cut(c);
         return;
     }
+    if (owner && body.n) {
+        out_send_owned(c, buf_str(head), body, owner);
+        return;
+    }
+    free(owner);
     uv_buf_t pieces[2] = {uv_buf_init(head->p, (unsigned)head->n)};
     if (body.n)
         pieces[count++] = (uv_buf_t){(char *)(uintptr_t)body.p, body.n};
@@ -217,7 +224,7 @@ static void send_whole(struct http_conn *c, struct buf *head, struct str body)
 }
 
 static void reply(struct http_req *req, int status, const struct http_header *headers, size_t count,
-                  uint64_t length, struct str body)
+                  uint64_t length, struct str body, char *owner)
 {
     struct request *r = of(req);
     struct http_conn *c = r->conn;
@@ -227,7 +234,9 @@ static void reply(struct http_req *req, int status, const struct http_header *he
         decide_close(c);
         struct buf *head = make_head(c, status, headers, count, (int64_t)length);
         bool empty = is_empty_status(status) || str_is(req->method, "HEAD");
-        send_whole(c, head, empty ? STR("") : body);
+        send_whole(c, head, empty ? STR("") : body, owner);
+    } else {
+        free(owner);
     }
     conn_replied(c);
 }
@@ -235,13 +244,19 @@ static void reply(struct http_req *req, int status, const struct http_header *he
 void http_reply(struct http_req *req, int status, const struct http_header *headers, size_t count,
                 struct str body)
 {
-    reply(req, status, headers, count, body.n, body);
+    reply(req, status, headers, count, body.n, body, NULL);
+}
+
+void http_reply_owned(struct http_req *req, int status, const struct http_header *headers,
+                      size_t count, struct str body, char *owner)
+{
+    reply(req, status, headers, count, body.n, body, owner);
 }
 
 void http_reply_head(struct http_req *req, int status, const struct http_header *headers,
                      size_t count, uint64_t content_length)
 {
-    reply(req, status, headers, count, content_length, STR(""));
+    reply(req, status, headers, count, content_length, STR(""), NULL);
 }
 
 void reply_refusal(struct http_conn *c, int status, const char *why)
@@ -257,7 +272,7 @@ void reply_refusal(struct http_conn *c, int status, const char *why)
     snprintf(text, sizeof text, "{\"Type\":\"User\",\"message\":\"%s: %s.\"}", http_reason(status),
              why);
     struct buf *head = make_head(c, status, headers, status == 405 ? 4 : 3, (int64_t)strlen(text));
-    send_whole(c, head, str_c(text));
+    send_whole(c, head, str_c(text), NULL);
 }
 
 /* --- streamed --------------------------------------------------------------------------------- */

@@ -303,7 +303,7 @@ static void got_reply(struct channel *ch, uint32_t id, struct str body)
     memcpy(&r, body.p, sizeof r);
     struct str first = str_from(body, sizeof r);
     if (first.n == r.size)
-        return ch->set->ops.reply(ch->ctx, id, &r, first);
+        return ch->set->ops.reply(ch->ctx, id, &r, first, NULL);
     struct inbound *in = first.n < r.size && r.size <= CHANNEL_REPLY_MAX
                              ? inbound_open(ch, FRAME_F_INVOCATION, id, r.size, first)
                              : NULL;
@@ -320,7 +320,7 @@ static void whole(struct channel *ch, struct inbound *in)
         in->p = NULL;
         ch->set->ops.call(ch->ctx, in->id, &in->head.call, bytes, owned);
     } else {
-        ch->set->ops.reply(ch->ctx, in->id, &in->head.reply, bytes);
+        ch->set->ops.reply(ch->ctx, in->id, &in->head.reply, bytes, &in->p);
     }
     free(in->p);
     free(in);

@@ -33,7 +33,10 @@ struct channel_ops {
     /* A whole host call. `owned` is NULL or the malloc'd memory of args, the callee's from now on.
      */
     void (*call)(void *ctx, uint32_t id, const struct frame_call *c, struct str args, char *owned);
-    void (*reply)(void *ctx, uint32_t id, const struct frame_reply *r, struct str answer);
+    /* owned: NULL, or where the malloc'd memory of a large answer is: the callee may take it and leave
+     * NULL there. */
+    void (*reply)(void *ctx, uint32_t id, const struct frame_reply *r, struct str answer,
+                  char **owned);
     void (*broken)(void *ctx, const char *what);
 };
 

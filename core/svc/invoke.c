@@ -229,7 +229,8 @@ static void log_outcome(struct runner *r, struct invocation *inv, const struct o
              inv->req.request_id);
 }
 
-void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer)
+void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer,
+                    char **owned)
 {
     struct pool *p = r->pool;
     struct version *v = r->version;
@@ -242,6 +243,7 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
     struct invoke_result res = {.error = reply->error != FRAME_ERROR_NONE,
                                 .kind = reply->error ? REPLY_JSON : (int)reply->kind,
                                 .payload = answer,
+                                .owned = owned,
                                 .error_type = reply->error ? error_type(reply) : STR(""),
                                 .duration_us = duration_us(inv, reply->duration_us, now_ns),
                                 .memory_peak = reply->memory_peak};
@@ -251,6 +253,7 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
         outcome_memory(&o, inv->req.fn->memory_mb);
         outcome_json(&o, inv->req.request_id, &json);
         res.payload = buf_str(&json);
+        res.owned = NULL;
         res.error_type = str_c(o.type);
         status = o.status;
         log_outcome(r, inv, &o);

@@ -18,6 +18,7 @@ struct invoke_result {
     bool handled;          /* "Handled" instead of "Unhandled" */
     int kind;              /* REPLY_JSON or REPLY_HTTP (a rec of URL_*) */
     struct str payload;    /* valid during done() */
+    char **owned;          /* malloc'd memory that holds payload, or NULL: see invoke_take */
     struct str error_type; /* "" or "Sandbox.Timedout", … */
     struct str log_tail;   /* last 4 KiB of the run's log when asked for; valid during done() */
     struct str version;    /* executed version; valid during done() */
@@ -25,6 +26,16 @@ struct invoke_result {
     uint64_t memory_peak;  /* bytes */
     bool platform_failure; /* the runner died of our doing, not the function's */
 };
+
+/* In done(): the memory that holds a large payload, the caller's from now on; NULL when the payload
+ * dies with done(). */
+static inline char *invoke_take(const struct invoke_result *r)
+{
+    char *p = r->owned ? *r->owned : NULL;
+    if (p)
+        *r->owned = NULL;
+    return p;
+}
 
 struct invocation;
 typedef void invoke_done(void *ctx, const struct invoke_result *r);

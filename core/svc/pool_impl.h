@@ -158,7 +158,8 @@ void pool_check_drained(struct pool *p);
 
 /* invoke.c */
 void invoke_began(struct runner *r, struct invocation *inv);
-void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer);
+void invoke_replied(struct runner *r, const struct frame_reply *reply, struct str answer,
+                    char **owned);
 void invoke_failed(struct runner *r, struct invocation *inv, const struct outcome *o,
                    uint64_t now_ns); /* inv: popped */
 void invoke_refuse(struct pool *p, struct invocation *inv, int rc);

@@ -183,7 +183,8 @@ static void on_call(void *ctx, uint32_t id, const struct frame_call *c, struct s
     pool_call_begin(r, id, c, args, owned);
 }
 
-static void on_reply(void *ctx, uint32_t id, const struct frame_reply *reply, struct str answer)
+static void on_reply(void *ctx, uint32_t id, const struct frame_reply *reply, struct str answer,
+                     char **owned)
 {
     struct runner *r = ctx;
     struct invocation *inv = runner_head(r);
@@ -193,7 +194,7 @@ static void on_reply(void *ctx, uint32_t id, const struct frame_reply *reply, st
         return broken(r, "a REPLY that was not due");
     if (r->state == RUNNER_GRACE)
         return pool_time_overdue(r); /* too late: its caller gets the timeout */
-    invoke_replied(r, reply, answer);
+    invoke_replied(r, reply, answer, owned);
 }
 
 void runner_events_broke(struct runner *r, const char *what)
