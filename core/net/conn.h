@@ -26,6 +26,8 @@ enum {
     DRAIN_MAX = 256 * 1024,  /* unread body that is thrown away to keep a connection */
     ARENA_MAX = 2 << 20,     /* of one request */
     BODY_INLINE = 16 * 1024, /* collected bodies up to this size lie in the arena */
+    BODY_RESERVE =
+        8 << 20, /* collected bodies of announced size up to this get their room at once */
     SPARE_REQUESTS = 64,
 };
 

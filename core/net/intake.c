@@ -147,6 +147,8 @@ void http_body_collect(struct http_req *req, size_t limit,
     if (req->content_length > 0 && req->content_length <= BODY_INLINE)
         r->inline_body = arena_alloc(req->arena, (size_t)req->content_length);
     buf_init(&r->body, limit);
+    if (!r->inline_body && req->content_length > 0 && req->content_length <= BODY_RESERVE)
+        buf_reserve(&r->body, (size_t)req->content_length); /* growing would copy megabytes */
     r->conn->intake = INTAKE_COLLECT;
 }
 

@@ -10,7 +10,7 @@
 enum {
     KEEP_CAP = 4096,
     PIECES_MAX = 4,
-    SLICE = 256 * 1024, /* of a large body, in one turn: the kernel copies it inside the call */
+    SLICE = 128 * 1024, /* of a large body, in one turn: the kernel copies it inside the call */
 };
 
 static void start_write(struct http_conn *c);

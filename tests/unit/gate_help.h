@@ -46,6 +46,13 @@ void http_reply(struct http_req *req, int status, const struct http_header *head
     record(status, headers, count, body);
 }
 
+void http_reply_owned(struct http_req *req, int status, const struct http_header *headers,
+                      size_t count, struct str body, char *owner)
+{
+    http_reply(req, status, headers, count, body);
+    free(owner);
+}
+
 void http_reply_begin(struct http_req *req, int status, const struct http_header *headers,
                       size_t count, int64_t length)
 {
