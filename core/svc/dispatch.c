@@ -47,11 +47,23 @@ static bool may_load(struct pool *p, struct version *v)
     return loading < most;
 }
 
-bool dispatch_acquire(struct pool *p, struct invocation *inv)
+/* Rule 2. *soon: there will be a runner, but not in this turn of the loop. */
+static struct runner *another(struct pool *p, struct version *v, bool nested, bool *soon)
+{
+    bool now = (nested || may_load(p, v)) && runners_at_hand(p);
+    if (!runners_may_grow(p, now))
+        return NULL;
+    struct runner *r = now ? runners_take(p, v) : NULL;
+    *soon = !r;
+    return r;
+}
+
+bool dispatch_acquire(struct pool *p, struct invocation *inv, bool *soon)
 {
     struct version *v = inv->version;
     uint64_t now_ns = clock_mono_ns();
     bool nested = inv->req.nested;
+    *soon = false;
     struct runner *best = nested || v->busy < p->cores ? NULL : shortest(v, now_ns);
     if (best && runners_push(best, inv, now_ns))
         return true;
@@ -59,11 +71,9 @@ bool dispatch_acquire(struct pool *p, struct invocation *inv)
         return true;
     if (best)
         return false; /* brisk ones, all full: the queue moves as fast as they do */
-    if ((nested || may_load(p, v)) && runners_may_grow(p, nested)) {
-        struct runner *r = runners_take(p, v);
-        if (r && runners_push(r, inv, now_ns))
-            return true;
-    }
+    struct runner *r = another(p, v, nested, soon);
+    if (r && runners_push(r, inv, now_ns))
+        return true;
     best = nested ? NULL : shortest(v, now_ns);
     return best && runners_push(best, inv, now_ns);
 }
@@ -132,8 +142,9 @@ static bool advance(struct pool *p, struct version *v)
         return true;
     }
     /* off the queue first: what acquire does may change it */
+    bool soon;
     unwait(p, v);
-    if (dispatch_acquire(p, inv))
+    if (dispatch_acquire(p, inv, &soon))
         return true;
     dispatch_wait(p, inv, true);
     return false;

@@ -64,13 +64,15 @@ void invoke_refuse(struct pool *p, struct invocation *inv, int rc)
     finish(p, inv, &res);
 }
 
-/* For those that found no runner. */
-static void wait_or_refuse(struct pool *p, struct invocation *inv)
+/* For those that found no runner. What another invocation or the durable queue waits for does not
+ * stand behind others here, but it may wait for a runner that is being made. */
+static void wait_or_refuse(struct pool *p, struct invocation *inv, bool soon)
 {
-    if (inv->req.nested || inv->req.asynchronous || inv->version->waiting >= POOL_FIFO_MAX)
-        invoke_refuse(p, inv, E_THROTTLED);
+    bool patient = !inv->req.nested && !inv->req.asynchronous;
+    if ((patient || soon) && inv->version->waiting < POOL_FIFO_MAX)
+        dispatch_wait(p, inv, inv->req.nested);
     else
-        dispatch_wait(p, inv, false);
+        invoke_refuse(p, inv, E_THROTTLED);
 }
 
 void invoke(struct pool *p, const struct invoke_req *req)
@@ -85,9 +87,9 @@ void invoke(struct pool *p, const struct invoke_req *req)
         req->done(req->ctx, &res);
         return;
     }
-    bool queue = inv->version->first && !req->nested; /* nobody overtakes */
-    if (queue || !dispatch_acquire(p, inv))
-        wait_or_refuse(p, inv);
+    bool queue = inv->version->first && !req->nested, soon = false; /* nobody overtakes */
+    if (queue || !dispatch_acquire(p, inv, &soon))
+        wait_or_refuse(p, inv, soon);
 }
 
 /* --- the run's log ------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ enum {
     POOL_GRACE_MS = 50,          /* between the deadline's signal and SIGKILL */
     POOL_RETIRE_MS = 1000,       /* a retired runner that has not ended by itself is killed */
     POOL_REFILL_MS = 5,          /* a taken spare is replaced after its first reply, or this */
-    POOL_STARTING_MAX = 8,       /* runners that are being made, so that no loop turn makes many */
+    POOL_MADE_MAX = 2,           /* runners that one turn of the loop makes */
+    POOL_STARTING_MAX = 8,       /* runners that are being made */
     POOL_LOST_MAX = 3,           /* runners that an invocation may lose before it has started */
     POOL_RUNNER_BYTES = 2 << 20, /* what a runner holds beside its function's memory */
     POOL_RSS_SLACK = 8 << 20,    /* peak RSS may pass the function's limit by this much */
@@ -136,6 +137,8 @@ struct pool {
     uint32_t spare_count, starting, assigned; /* assigned: loading, warm, grace */
     uint32_t busy, behind, waiting;           /* runners with a head; entries behind; in queues */
     uint32_t live;                            /* invocations */
+    uint32_t made;                            /* runners made in the turn that began at … */
+    uint64_t made_ms;                         /* … this time, ms of the loop */
     uint64_t memory;                          /* sum of charges */
     uint32_t last_token;
     struct version waiters; /* head of the ring of versions with someone waiting */
@@ -167,7 +170,8 @@ void invoke_refuse(struct pool *p, struct invocation *inv, int rc);
 void invoke_log(struct runner *r, struct invocation *inv, enum log_severity level, struct str line);
 
 /* dispatch.c */
-bool dispatch_acquire(struct pool *p, struct invocation *inv);
+/* False: no runner takes it now; *soon: one that is being made will. */
+bool dispatch_acquire(struct pool *p, struct invocation *inv, bool *soon);
 void dispatch_wait(struct pool *p, struct invocation *inv, bool front);
 void dispatch_version(struct pool *p, struct version *v);
 void dispatch_waiting(struct pool *p);
@@ -178,7 +182,11 @@ void dispatch_relieve(struct pool *p, uint64_t now_ns);
 void dispatch_revoke(struct runner *r, uint32_t from);
 
 /* runners.c */
-bool runners_may_grow(struct pool *p, bool nested);
+/* Whether number and memory of runners allow one more, when the idle make place; with `now` they
+ * do. */
+bool runners_may_grow(struct pool *p, bool now);
+/* Whether a runner can be had in this turn of the loop; and one for this version, NULL when not. */
+bool runners_at_hand(struct pool *p);
 struct runner *runners_take(struct pool *p, struct version *v);
 bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns);
 struct invocation *runners_pop(struct runner *r);     /* its head, off the books */

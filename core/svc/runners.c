@@ -134,6 +134,7 @@ static struct runner *runner_new(struct pool *p)
     if (p->all)
         p->all->all_at = &r->all_next;
     p->all = r;
+    p->made++;
     list_add(&p->spare_first, &p->spare_last, r);
     p->spare_count++;
     p->starting++;
@@ -143,28 +144,46 @@ static struct runner *runner_new(struct pool *p)
     return r;
 }
 
+/* Making a runner costs the loop some hundred microseconds: a few in one turn, no more. */
+static bool may_make(struct pool *p)
+{
+    uint64_t now = uv_now(p->opts.loop); /* the same in all of a turn */
+    if (p->made_ms != now) {
+        p->made_ms = now;
+        p->made = 0;
+    }
+    return p->made < POOL_MADE_MAX && p->starting < POOL_STARTING_MAX;
+}
+
 void runners_refill(struct pool *p)
 {
-    while (!p->closed && p->spare_count < p->spares_wanted && p->starting < POOL_STARTING_MAX)
-        if (!runner_new(p)) {
+    while (!p->closed && p->spare_count < p->spares_wanted)
+        if (!may_make(p)) {
+            pool_time_refill(p, 1);
+            return;
+        } else if (!runner_new(p)) {
             pool_time_refill(p, 100);
             return;
         }
 }
 
-bool runners_may_grow(struct pool *p, bool nested)
+bool runners_at_hand(struct pool *p)
 {
-    if (p->closed || (!p->spare_count && p->starting >= POOL_STARTING_MAX && !nested))
-        return false;
-    for (;;) {
+    return p->spare_first || may_make(p);
+}
+
+bool runners_may_grow(struct pool *p, bool now)
+{
+    while (!p->closed) {
         bool place = p->assigned < p->opts.max_runners;
         bool memory = p->memory + POOL_RUNNER_BYTES <= p->opts.memory || p->assigned == 0;
         if (place && memory)
             return true;
-        if (!p->idle_first)
-            return false;
+        if (!p->idle_first || !now)
+            return p->idle_first != NULL;
         runners_retire(p->idle_first);
     }
+    return false;
 }
 
 struct runner *runners_take(struct pool *p, struct version *v)
