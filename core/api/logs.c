@@ -215,17 +215,6 @@ static int read_filter(struct reading *r, struct err *err)
     return !token.p || str_u64(token, &r->q.after) ? 0 : bad_token(err);
 }
 
-void logs_api_filter_events(struct call *c)
-{
-    struct err err = {0};
-    struct reading *r = reading_new(c, false);
-    int rc = r ? read_filter(r, &err) : 0;
-    if (rc)
-        call_error(c, rc, &err);
-    else if (r)
-        logs_read(c->svc->logs, &r->q, encode, answer, r);
-}
-
 static int read_get(struct reading *r, struct err *err)
 {
     struct call *c = r->c;
@@ -252,15 +241,25 @@ static int read_get(struct reading *r, struct err *err)
     return str_u64(id, r->q.backward ? &r->q.before : &r->q.after) ? 0 : bad_token(err);
 }
 
-void logs_api_get_events(struct call *c)
+static void serve(struct call *c, bool get, int (*read)(struct reading *r, struct err *err))
 {
     struct err err = {0};
-    struct reading *r = reading_new(c, true);
-    int rc = r ? read_get(r, &err) : 0;
+    struct reading *r = reading_new(c, get);
+    int rc = r ? read(r, &err) : 0;
     if (rc)
         call_error(c, rc, &err);
     else if (r)
         logs_read(c->svc->logs, &r->q, encode, answer, r);
+}
+
+void logs_api_filter_events(struct call *c)
+{
+    serve(c, false, read_filter);
+}
+
+void logs_api_get_events(struct call *c)
+{
+    serve(c, true, read_get);
 }
 
 /* --- groups ----------------------------------------------------------------------------------- */
