@@ -81,6 +81,8 @@ def memory_of(pid):
             if not m or "[vvar" in line or "[vsyscall" in line:
                 continue
             at, end = int(m[1], 16), int(m[2], 16)
+            if end - at > 1 << 32:
+                continue  # a sanitizer's shadow
             while at < end:
                 with contextlib.suppress(OSError, OverflowError, ValueError):
                     mem.seek(at)
