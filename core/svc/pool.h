@@ -1,4 +1,4 @@
-/* pool: runners, warm and spare, and which of them runs what (DESIGN: dispatch). */
+/* pool: runners, warm and spare, and which of them runs what (dispatch.c). */
 #ifndef SVC_POOL_H
 #define SVC_POOL_H
 

@@ -25,7 +25,8 @@ EATERS = {
     "table": "return { main = function() local t = {} while true do t[#t + 1] = { #t } end end }",
     "string": "return { main = function() local s = 'x' while true do s = s .. s end end }",
     "rep": "return { main = function() return #(('x'):rep(1e9)) end }",
-    "caught": "return { main = function() for i = 1, 300 do pcall(function() local t = {} while true do t[#t + 1] = ('y'):rep(1000 + #t) end end) end return 'survived' end }",
+    "caught": "return { main = function() for i = 1, %d do pcall(function() local t = {} while true do t[#t + 1] = ('y'):rep(1000 + #t) end end) end return 'survived' end }"
+              % (30 if SANITIZED else 300),  # under the sanitizer 300 take longer than the timeout
 }
 
 
