@@ -19,6 +19,7 @@
  * Bodies that wait in memory are bounded together: BUDGET over all requests in flight. */
 #include "api/gate_call.h"
 #include "api/health.h"
+#include "api/xml.h"
 #include "auth/arn.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -235,7 +236,7 @@ static int limit(struct call *c, struct err *err)
 /* --- the body ---------------------------------------------------------------------------------
  */
 
-/* Hash, signature, JSON. Touches nothing that another thread may: runs on the loop or on the pool.
+/* Hash, signature, JSON, XML. Touches nothing that another thread may: runs on the loop or on the pool.
  */
 static void examine(struct call *c)
 {
@@ -252,6 +253,11 @@ static void examine(struct call *c)
         else if (!json_is_object(v->json))
             rc = err_set(v->json_err, E_BAD_JSON,
                          "Could not parse request body into json: not an object");
+    }
+    if (rc == 0 && c->op->body == BODY_XML && c->body.n) {
+        struct xml_node *root;
+        rc = xml_parse(c->arena, c->body, &root);
+        c->xml = root;
     }
     v->json_rc = rc;
 }

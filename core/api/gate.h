@@ -16,6 +16,7 @@ enum op_body {
     BODY_BYTES,   /* collected into call.body; too large: E_LIMIT */
     BODY_PAYLOAD, /* the same; too large: E_PAYLOAD_LIMIT */
     BODY_JSON,    /* collected and parsed into call.json, an object; an empty body is {} */
+    BODY_XML,     /* collected and parsed into call.xml, whatever its root; an empty body is NULL */
     BODY_FORM,    /* collected; its fields are call_query's */
     BODY_STREAM,  /* left to the handler (http_body_stream); see call.expect_sha256, call_body_check
                    */

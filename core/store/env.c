@@ -39,6 +39,7 @@ static const char *const names[T_COUNT] = {
     [T_KV] = "kv",
     [T_USAGE] = "usage",
     [T_LINKS] = "links",
+    [T_BUCKET_CONF] = "bucket_conf",
 };
 
 static int make_folders(struct store *s, struct err *err);

@@ -6,12 +6,13 @@
  * paths need: an unsigned GET /healthz must never be an object of a bucket called healthz.
  *
  * A bucket is removed only when no object row begins with its id, so nothing is ever orphaned; its
- * notifications go with it. */
+ * notifications and configurations go with it. */
 #include "svc/bucket.h"
 
 #include "base/clock.h"
 #include "base/rec.h"
 #include "store/objkey.h"
+#include "svc/bucket_conf.h"
 #include "svc/bucket_rows.h"
 
 static const char *const own_routes[] = {"url", "healthz", "metrics", "perilune"};
@@ -110,6 +111,7 @@ int bucket_row_get(struct store_txn *t, struct str name, struct bucket_row *out)
     out->id = rec_u64(rec, BUCKET_ID, 0);
     out->created_ms = (int64_t)rec_u64(rec, BUCKET_CREATED_MS, 0);
     out->triggers = rec_u64(rec, BUCKET_TRIGGERS, 0);
+    out->confs = rec_u64(rec, BUCKET_CONFS, 0);
     return out->id ? 0 : E_INTERNAL;
 }
 
@@ -123,6 +125,8 @@ int bucket_row_put(struct store_txn *t, struct str name, const struct bucket_row
     rec_put_u64(&rec, BUCKET_ID, row->id);
     rec_put_u64(&rec, BUCKET_CREATED_MS, (uint64_t)row->created_ms);
     rec_put_u64(&rec, BUCKET_TRIGGERS, row->triggers);
+    if (row->confs)
+        rec_put_u64(&rec, BUCKET_CONFS, row->confs);
     int rc = rec.rc ? E_INTERNAL : store_put(t, T_BUCKETS, key, buf_str(&rec));
     buf_deinit(&rec);
     return rc;
@@ -192,5 +196,7 @@ int bucket_delete(struct store_txn *t, struct str name)
         return E_BUCKET_NOT_EMPTY;
     name_key(name, space, &key);
     rc = bucket_rows_clear_triggers(t, row.id);
+    if (rc == 0 && row.confs)
+        rc = bucket_conf_clear(t, row.id);
     return rc ? rc : store_del(t, T_BUCKETS, key);
 }

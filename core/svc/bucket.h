@@ -13,7 +13,12 @@
 /* Validates by AWS's rules (3–63, no IP form, none of our own routes). 0 or E_BUCKET_NAME. */
 int bucket_name_check(struct str name);
 
-enum { BUCKET_ID = 1 /* u64 */, BUCKET_CREATED_MS /* u64 */, BUCKET_TRIGGERS /* u64 count */ };
+enum {
+    BUCKET_ID = 1 /* u64 */,
+    BUCKET_CREATED_MS /* u64 */,
+    BUCKET_TRIGGERS /* u64 count */,
+    BUCKET_CONFS /* u64 */
+};
 
 /* Calls each for every bucket in name order until it answers false. */
 void bucket_list(struct store_txn *t, bool (*each)(void *ctx, struct str name, int64_t created_ms),

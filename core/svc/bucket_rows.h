@@ -11,6 +11,7 @@ struct bucket_row {
     uint64_t id;
     int64_t created_ms;
     uint64_t triggers; /* number of rows in T_TRIGGERS */
+    uint64_t confs;    /* bits: 1 << enum bucket_conf of the rows in T_BUCKET_CONF */
 };
 
 /* In any transaction: 0, or E_NO_BUCKET. */
