@@ -68,6 +68,13 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# What tests/wire/ preloads.
+WIRE = $(BUILD)/wire.so
+$(WIRE): tests/wire/wire.c
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 -g $(WARN) -Wno-missing-prototypes -fPIC -shared \
+	    -fvisibility=hidden -o $@ $< -ldl -lpthread
+
 # What tests/fault/ preloads and runs.
 FAULT = $(BUILD)/fault/shim.so $(patsubst tests/fault/%.c, $(BUILD)/fault/%, \
           $(filter-out tests/fault/shim.c, $(wildcard tests/fault/*.c)))
@@ -81,7 +88,7 @@ $(BUILD)/fault/%: tests/fault/%.c $(LIB)
 fault: $(FAULT)
 
 # Built side by side, run one after the other: some of them look at the clock.
-build-unit: all fault $(UNIT)
+build-unit: all fault $(WIRE) $(UNIT)
 unit: $(UNIT)
 	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
 
@@ -111,6 +118,10 @@ asan:
 lint:
 	@sh tests/lint.sh
 
+# Which operations of AWS's models are answered, used and read back, from the last run of the suite.
+opcov:
+	@$(PYTHON) tests/wire/opcov.py $(BUILD)/wire
+
 compile_commands.json: FORCE
 	@sh packaging/compile_commands.sh '$(CC) $(CPPFLAGS) $(CFLAGS)' $(SRC) > $@
 	@echo "$@: $(words $(SRC)) files"
@@ -137,5 +148,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench-quick all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench-quick opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:

@@ -8,6 +8,18 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "fault"))  # powercut.py
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "wire"))  # wire.py, model.py
+
+
+def pytest_configure():
+    """What servers and clients say to each other in this run goes to BUILD/wire; wire/test_model.py reads it."""
+    if "WIRE_LOG" not in os.environ:
+        top = pathlib.Path(__file__).resolve().parent.parent
+        log = pathlib.Path(os.environ.get("PERILUNE_BUILD", top / os.environ.get("BUILD", "build"))) / "wire"
+        shutil.rmtree(log, ignore_errors=True)
+        if log.parent.is_dir():
+            log.mkdir()
+            os.environ["WIRE_LOG"] = str(log)
 
 
 @pytest.fixture

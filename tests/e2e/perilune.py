@@ -32,6 +32,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BUILD", "build"))
 BINARY = pathlib.Path(os.environ.get("PERILUNE_BIN", TOP / BUILD / "perilune"))
 SANITIZED = "asan" in str(BINARY)
+WIRE = BINARY.parent / "wire.so"  # writes down what is said, see tests/wire
 ACCESS_KEY, SECRET_KEY = "AKIAPERILUNETESTS000", "secret/of+the=tests"
 ACCOUNT, REGION = "000000000000", "us-east-1"
 TRUST = json.dumps({
@@ -173,11 +174,14 @@ class Server:
 
     def start(self, wait=True):
         """Starts (again, on the same port and data)."""
+        env = self.env
+        if not SANITIZED and WIRE.exists() and env.get("WIRE_LOG"):
+            env = {"LD_PRELOAD": str(WIRE), **env}
         command = self.prefix + [str(BINARY), "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
         self.began = time.monotonic()
         with open(self.dir / "stderr", "ab") as log:
             # a group of its own, so that a test can kill server and runners at one blow
-            self.proc = subprocess.Popen(command + self.flags, env=self.env, stderr=log, stdout=log, start_new_session=True)
+            self.proc = subprocess.Popen(command + self.flags, env=env, stderr=log, stdout=log, start_new_session=True)
         if wait:
             self.wait_ready()
         return self
