@@ -3,11 +3,7 @@
  * OpenSSL 3 looks an algorithm up by name each time it is given EVP_sha256(); that lookup costs
  * more than hashing a short text, so the four algorithms are fetched once. A one-shot digest keeps
  * its context per thread for the same reason (a verified request takes several of them). HMAC is
- * the textbook construction over the one-shot form: MAC contexts of OpenSSL cost another lookup.
- *
- * CRC-32 is slicing by eight: about one byte a cycle or better, far above the digest that runs
- * beside it, and no dependence on the processor. Its tables are built on first use, so that
- * processes that never need them have no dirty pages of them. */
+ * the textbook construction over the one-shot form: MAC contexts of OpenSSL cost another lookup. */
 #include "base/hash.h"
 
 #include <errno.h>
@@ -165,42 +161,4 @@ void random_bytes(void *p, size_t n)
         at += got;
         n -= (size_t)got;
     }
-}
-
-/* --- CRC-32 -----------------------------------------------------------------------------------
- */
-
-static uint32_t crc_table[8][256];
-static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
-
-static void build_crc_table(void)
-{
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++)
-            c = c & 1 ? c >> 1 ^ 0xEDB88320u : c >> 1;
-        crc_table[0][i] = c;
-    }
-    for (uint32_t i = 0; i < 256; i++)
-        for (int t = 1; t < 8; t++)
-            crc_table[t][i] = crc_table[t - 1][i] >> 8 ^ crc_table[0][crc_table[t - 1][i] & 255];
-}
-
-uint32_t crc32_update(uint32_t crc, const void *p, size_t n)
-{
-    const unsigned char *at = p;
-    pthread_once(&crc_once, build_crc_table);
-    crc = ~crc;
-    for (; n >= 8; n -= 8, at += 8) {
-        uint32_t lo, hi;
-        memcpy(&lo, at, 4);
-        memcpy(&hi, at + 4, 4);
-        lo ^= crc;
-        crc = crc_table[7][lo & 255] ^ crc_table[6][lo >> 8 & 255] ^ crc_table[5][lo >> 16 & 255] ^
-              crc_table[4][lo >> 24] ^ crc_table[3][hi & 255] ^ crc_table[2][hi >> 8 & 255] ^
-              crc_table[1][hi >> 16 & 255] ^ crc_table[0][hi >> 24];
-    }
-    for (; n; n--)
-        crc = crc >> 8 ^ crc_table[0][(crc ^ *at++) & 255];
-    return ~crc;
 }

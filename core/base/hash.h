@@ -1,4 +1,4 @@
-/* hash: digests through libcrypto, and CRC-32 with carry-less multiplication left to zlib's peers.
+/* hash: digests through libcrypto.
  *
  * One-shot and streaming forms. Contexts come from libcrypto and are freed by *_free or by a final.
  * Nothing here fails but for lack of memory, which aborts. */
@@ -26,8 +26,6 @@ void hash_final(struct hash *h, void *out);
 /* Frees without a digest; NULL is allowed. */
 void hash_free(struct hash *h);
 
-/* CRC-32 (IEEE 802.3, as zip and x-amz-checksum-crc32 have it); start with crc = 0. */
-uint32_t crc32_update(uint32_t crc, const void *p, size_t n);
 /* Fills p with n unpredictable bytes; aborts when the kernel has none. */
 void random_bytes(void *p, size_t n);
 

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "base/hash.h"
+#include "base/crc.h"
 #include "base/log.h"
 
 enum { NAME_MAX_BYTES = 512, SEGMENT_MIN = 64 * 1024, SEGMENT_MAX = 4 << 20 };

@@ -2,7 +2,7 @@
  * a file are checked as a whole by their CRC and again field by field. */
 #include "svc/logs_index.h"
 
-#include "base/hash.h"
+#include "base/crc.h"
 #include "base/log.h"
 
 enum { ENTRY_HEAD = 8, STREAM_HEAD = 34, STREAMS_MAX = 65535 };

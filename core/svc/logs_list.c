@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/hash.h"
+#include "base/crc.h"
 #include "base/log.h"
 
 enum { STREAMS_MAX = 10000, TABLE_SIZE = 4096 };

@@ -5,7 +5,7 @@
  * own size. */
 #include "svc/logs_record.h"
 
-#include "base/hash.h"
+#include "base/crc.h"
 
 /* Where a UUID's 16 bytes stand in its text. */
 static const unsigned char uuid_at[16] = {0,  2,  4,  6,  9,  11, 14, 16,

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/crc.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rec.h"

@@ -1,4 +1,4 @@
-/* test_hash: published vectors of each algorithm, one-shot against streamed, CRC at every offset.
+/* test_hash: published vectors of each algorithm, one-shot against streamed.
  */
 #include "base/hash.h"
 
@@ -97,27 +97,6 @@ static void threads(void **state)
     }
 }
 
-static void crc(void **state)
-{
-    (void)state;
-    assert_int_equal(crc32_update(0, "123456789", 9), 0xCBF43926u);
-    assert_int_equal(crc32_update(0, "", 0), 0);
-    unsigned char data[300];
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (unsigned char)(i * 73 + 5);
-    for (size_t from = 0; from < 9; from++) {
-        for (size_t n = 0; n + from <= sizeof data; n++) {
-            uint32_t slow = 0;
-            for (size_t i = 0; i < n; i++) /* one byte at a time never takes the wide loop */
-                slow = crc32_update(slow, data + from + i, 1);
-            assert_int_equal(crc32_update(0, data + from, n), slow);
-            assert_int_equal(
-                crc32_update(crc32_update(0, data + from, n / 3), data + from + n / 3, n - n / 3),
-                slow);
-        }
-    }
-}
-
 static void randomness(void **state)
 {
     (void)state;
@@ -132,7 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors), cmocka_unit_test(hmac_vectors), cmocka_unit_test(streamed),
-        cmocka_unit_test(threads), cmocka_unit_test(crc),          cmocka_unit_test(randomness),
+        cmocka_unit_test(threads), cmocka_unit_test(randomness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "svc/object.h"
 
 #include "base/codec.h"
+#include "base/crc.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "store_help.h"

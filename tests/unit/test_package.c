@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <zip.h>
 
+#include "base/crc.h"
 #include "base/hash.h"
 #include "base/rec.h"
 #include "store_help.h"

@@ -3,7 +3,7 @@
 #define ZIPMAKE_H
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "base/crc.h"
 
 struct zm_entry {
     struct str name, data; /* data as stored in the archive */
