@@ -32,7 +32,8 @@ enum op_resource {
     RES_ROLE,          /* arn:aws:iam::ACCOUNT:role/RoleName (form field) */
     RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
                           logGroupIdentifier, logStreamName */
-    RES_PERILUNE, /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment */
+    RES_PERILUNE,      /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
+                     ("secret" for secrets) */
 };
 
 struct op {

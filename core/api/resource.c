@@ -40,13 +40,13 @@ static struct str log_group_arn(struct call *c)
                         c->svc->region, STR_FMT(group), STR_FMT(stream));
 }
 
-/* "/perilune/v1/KIND/…" -> KIND */
+/* "/perilune/v1/KIND/…" -> KIND; functions know a secret as secret/NAME. */
 static struct str perilune_kind(struct str path)
 {
     struct str kind = {NULL, 0};
     for (int i = 0; i < 4; i++)
         kind = str_cut(&path, '/');
-    return kind;
+    return str_is(kind, "secrets") ? STR("secret") : kind;
 }
 
 int resource_arn(struct call *c, struct str *out)

@@ -30,6 +30,7 @@
 #include "proc/zygote.h"
 #include "svc/blueprint.h"
 #include "svc/hostcall.h"
+#include "svc/kv_sweep.h"
 #include "svc/meter.h"
 #include "svc/watchdog.h"
 
@@ -46,6 +47,7 @@ struct server {
     struct root_key root;
     struct hostcalls *hostcalls;
     struct meter *meter;
+    struct kv_sweep *kv_sweep;
     struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
     struct deploy_env deploy;
@@ -328,6 +330,8 @@ static void close_parts(struct server *s)
         objects_close(v->objects);
     if (s->hostcalls)
         hostcalls_close(s->hostcalls);
+    if (s->kv_sweep)
+        kv_sweep_stop(s->kv_sweep);
     if (v->logs)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);
@@ -375,6 +379,7 @@ int cmd_serve(int argc, char **argv)
         watchdog_start(&s.loop);
         blob_sweep(s.svc.store);
         queue_start(s.svc.queue);
+        s.kv_sweep = kv_sweep_start(s.svc.store);
         uv_run(&s.loop, UV_RUN_DEFAULT);
     }
     close_parts(&s);

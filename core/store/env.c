@@ -40,6 +40,8 @@ static const char *const names[T_COUNT] = {
     [T_USAGE] = "usage",
     [T_LINKS] = "links",
     [T_BUCKET_CONF] = "bucket_conf",
+    [T_KV_DUE] = "kv-due",
+    [T_SECRETS] = "secrets",
 };
 
 static int make_folders(struct store *s, struct err *err);

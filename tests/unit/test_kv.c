@@ -233,6 +233,137 @@ static void test_wipe(void **state)
     assert_string_equal(v, "stays");
 }
 
+/* --- listing ---------------------------------------------------------------------------------- */
+
+static void add_key(void *ctx, struct str key, const struct kv_item *item)
+{
+    struct buf *b = ctx;
+    buf_add(b, key);
+    buf_addc(b, '=');
+    buf_add(b, item->value);
+    buf_addc(b, ' ');
+}
+
+/* The page as "k=v k=v " and, after "|", where to go on. */
+static void page(struct kv_list l, const char *expected)
+{
+    struct buf b = BUF_INIT, last = BUF_INIT;
+    bool truncated;
+    struct store_txn *t = store_read(f.store);
+    assert_int_equal(kv_list(t, &l, add_key, &b, &truncated, &last), 0);
+    store_read_end(t);
+    assert_int_equal(truncated, last.n > 0);
+    if (truncated) {
+        buf_addc(&b, '|');
+        buf_add(&b, buf_str(&last));
+    }
+    buf_addc(&b, 0);
+    assert_string_equal(b.p, expected);
+    buf_deinit(&b);
+    buf_deinit(&last);
+}
+
+static void put(const char *ns, const char *key, const char *value, uint64_t ttl_ms)
+{
+    struct op o = {.ns = str_c(ns), .key = str_c(key), .value = str_c(value), .ttl_ms = ttl_ms};
+    assert_int_equal(call_run(&f, do_set, &o), 0);
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"a", "a/1", "a/2", "a/3", "b", "a0"};
+    for (size_t i = 0; i < 6; i++)
+        put("n", keys[i], "v", 0);
+    put("n", "a/15", "gone", 1);
+    put("m", "zzz", "before", 0);
+    put("n-", "a/", "after", 0);
+    usleep(3000);
+    struct kv_list l = {.ns = STR("n"), .limit = 1000, .max_bytes = 1000};
+    page(l, "a=v a/1=v a/2=v a/3=v a0=v b=v ");
+    l.prefix = STR("a/");
+    page(l, "a/1=v a/2=v a/3=v ");
+    l.limit = 2;
+    page(l, "a/1=v a/2=v |a/2");
+    l.after = STR("a/2");
+    page(l, "a/3=v ");
+    l.after = STR("a/15"); /* a key that is no more */
+    page(l, "a/2=v a/3=v ");
+    l.after = STR("b"); /* past the prefix */
+    page(l, "");
+    l.after = STR("0"); /* before it */
+    page(l, "a/1=v a/2=v |a/2");
+    l = (struct kv_list){.ns = STR("n"), .limit = 10, .max_bytes = 3};
+    page(l, "a=v a/1=v |a/1");
+    l.keys_only = true;
+    l.max_bytes = 1;
+    page(l, "a=v |a");
+    l.ns = STR("none");
+    page(l, "");
+    struct str ns = {NULL, 0};
+    struct store_txn *t = store_read(f.store);
+    assert_true(kv_namespace_next(t, STR(""), &ns) && str_is(ns, "m"));
+    assert_true(kv_namespace_next(t, ns, &ns) && str_is(ns, "n"));
+    assert_true(kv_namespace_next(t, ns, &ns) && str_is(ns, "n-"));
+    assert_false(kv_namespace_next(t, ns, &ns));
+    store_read_end(t);
+}
+
+/* --- the sweep -------------------------------------------------------------------------------- */
+
+static size_t rows(enum table table)
+{
+    struct str k, v;
+    size_t n = 0;
+    struct store_txn *t = store_read(f.store);
+    struct store_cursor *c = store_cursor(t, table);
+    for (bool any = store_seek(c, STR(""), &k, &v); any; any = store_next(c, &k, &v))
+        n++;
+    store_cursor_close(c);
+    store_read_end(t);
+    return n;
+}
+
+static int do_expire(struct store_txn *t, void *ctx)
+{
+    struct wipe *w = ctx;
+    return kv_expire(t, 4, &w->more);
+}
+
+static void test_expired_rows_leave(void **state)
+{
+    (void)state;
+    char key[8];
+    for (int i = 0; i < 10; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        put("n", key, "v", 1);
+    }
+    put("n", "later", "v", 3600000);
+    put("n", "ever", "v", 0);
+    put("n", "k0", "v", 0);       /* does not expire any more */
+    put("n", "k1", "v", 3600000); /* later than it did */
+    assert_int_equal(rows(T_KV_DUE), 10);
+    usleep(3000);
+    struct wipe w = {.more = true};
+    int rounds = 0;
+    for (; w.more; rounds++)
+        assert_int_equal(call_run(&f, do_expire, &w), 0);
+    assert_int_equal(rounds, 2);
+    assert_int_equal(rows(T_KV), 4);
+    assert_int_equal(rows(T_KV_DUE), 2);
+    struct op o = {.ns = STR("n"), .key = STR("later")};
+    assert_int_equal(call_run(&f, do_delete, &o), 0);
+    assert_int_equal(rows(T_KV_DUE), 1);
+    struct op count = {.ns = STR("n"), .key = STR("n"), .n = 1}; /* no expiry: none is noted */
+    assert_int_equal(call_run(&f, do_incr, &count), 0);
+    assert_int_equal(rows(T_KV_DUE), 1);
+    w.ns = STR("n");
+    do
+        assert_int_equal(call_run(&f, do_wipe, &w), 0);
+    while (w.more);
+    assert_int_equal(rows(T_KV) + rows(T_KV_DUE), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +372,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_incr_edges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wipe, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_expired_rows_leave, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
