@@ -30,23 +30,8 @@ enum table {
     T_USAGE,       /* function id (u64) + day (u32) -> rec */
     T_LINKS,       /* what was made together: NAME\0 -> rec (blueprint and deploy manifests) */
     T_BUCKET_CONF, /* bucket id (u64) + kind (u32) -> rec (svc/bucket_conf) */
-    T_META,      /* text -> small values: format number, boot number, store time, id counters */
-    T_FUNCTIONS, /* NAME\0QUALIFIER\0 -> rec of FN_* (svc/function) */
-    T_PACKAGES,  /* sha256 (32) -> rec: zip and unpacked form, inline or blob ids, references */
-    T_TRIGGERS,  /* bucket id (u64) + number -> rec */
-    T_ROLES,     /* NAME\0 -> rec */
-    T_USERS,     /* NAME\0 -> rec */
-    T_KEYS,      /* access key id -> rec, secret sealed */
-    T_BUCKETS,   /* NAME\0 -> rec */
-    T_OBJECTS,   /* object-key rows, see objkey.h */
-    T_BLOBS,     /* blob id (u64) -> rec: size, references */
-    T_EVENTS,    /* event id (u64) -> rec; event id + "p" -> payload (svc/queue_row) */
-    T_DUE,       /* function id (u64) + due ms (u64) + event id (u64) -> "" */
-    T_KV,        /* NAMESPACE\0KEY -> rec */
-    T_USAGE,     /* function id (u64) + day (u32) -> rec */
-    T_LINKS,     /* what was made together: NAME\0 -> rec (blueprint and deploy manifests) */
-    T_KV_DUE,    /* expiry (u64 ms of store time) + key of T_KV -> "" */
-    T_SECRETS,   /* NAME\0 -> rec, value sealed */
+    T_KV_DUE,      /* expiry (u64 ms of store time) + key of T_KV -> "" */
+    T_SECRETS,     /* NAME\0 -> rec, value sealed */
     T_COUNT
 };
 
