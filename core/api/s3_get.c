@@ -1,38 +1,38 @@
 /* s3_get: GetObject, HeadObject, DeleteObject.
  *
- * Small bodies lie in the record and leave as one answer. Large ones are read from their blob in
- * runs of 256 KiB on the pool and written as the client takes them: the next run is read while the
- * last one is on its way, and no further one while more than that waits. The blob is pinned until
- * the end, so an overwrite or a delete meanwhile does not disturb a download. */
+ * Small bodies lie in the record and leave as one answer. Large ones are read in runs of 256 KiB on
+ * the pool and written as the client takes them: the next run is read while the last one is on its
+ * way, and no further one while more than that waits. The reader holds the body until the end, so
+ * an overwrite or a delete meanwhile does not disturb a download. */
 #include "api/gate.h"
 #include "api/s3.h"
 #include "base/clock.h"
+#include "svc/object_read.h"
 
 enum { READ_RUN = 256 * 1024 };
 
 struct download {
     struct call *c;
-    struct store *store;
-    uint64_t blob, offset, left;
-    int fd;
+    struct object_read *read;
 };
 
 /* What to answer, taken out of the read transaction. */
 struct answer {
     int status; /* 200, 206, 304 */
     struct str content_type;
-    struct str body; /* inline objects, the part asked for */
-    uint64_t blob, first, count;
+    struct str body;          /* of small objects, what is asked for */
+    struct object_read *read; /* of the others */
+    uint64_t first, count;
 };
 
-/* --- the blob's way -----------------------------------------------------------------------------
+/* --- the body's way -----------------------------------------------------------------------------
  */
 
 static void read_next(struct download *d);
 
 static void download_end(struct download *d, bool ok)
 {
-    blob_close(d->store, d->blob, d->fd);
+    object_read_close(d->read);
     call_stream_end(d->c, ok);
 }
 
@@ -44,16 +44,11 @@ static void drained(struct http_req *req)
 static void got(void *ctx, int rc, struct str bytes)
 {
     struct download *d = ctx;
-    if (rc || bytes.n == 0 || bytes.n > d->left || d->c->req->gone) {
+    if (rc || bytes.n == 0 || d->c->req->gone) {
         download_end(d, false);
         return;
     }
-    d->offset += bytes.n;
-    d->left -= bytes.n;
-    size_t waiting = http_reply_write(d->c->req, bytes);
-    if (d->left == 0)
-        download_end(d, true);
-    else if (waiting > READ_RUN)
+    if (http_reply_write(d->c->req, bytes) > READ_RUN && object_read_left(d->read))
         http_reply_drained(d->c->req, drained);
     else
         read_next(d);
@@ -61,29 +56,21 @@ static void got(void *ctx, int rc, struct str bytes)
 
 static void read_next(struct download *d)
 {
-    if (d->c->req->gone) {
-        download_end(d, false);
-        return;
-    }
-    size_t n = d->left < READ_RUN ? (size_t)d->left : READ_RUN;
-    blob_read(d->store, d->fd, d->offset, n, got, d);
+    if (d->c->req->gone || object_read_left(d->read) == 0)
+        download_end(d, !d->c->req->gone);
+    else
+        object_read_next(d->read, READ_RUN, got, d);
 }
 
-static void send_blob(struct call *c, const struct answer *a)
+static void send_body(struct call *c, const struct answer *a)
 {
-    int rc = 0;
     struct download *d = arena_zalloc(c->arena, sizeof *d);
     if (!d) {
+        object_read_close(a->read);
         call_error(c, E_LIMIT, NULL);
         return;
     }
-    *d = (struct download){
-        .c = c, .store = c->svc->store, .blob = a->blob, .offset = a->first, .left = a->count};
-    d->fd = blob_open(d->store, d->blob, &rc);
-    if (d->fd < 0) {
-        call_error(c, rc ? rc : E_INTERNAL, NULL);
-        return;
-    }
+    *d = (struct download){.c = c, .read = a->read};
     c->user = d;
     call_stream_begin(c, a->status, a->content_type.p, (int64_t)a->count);
     read_next(d);
@@ -178,7 +165,18 @@ static int read_range(struct call *c, const struct object_meta *m, struct answer
     return 0;
 }
 
-/* Inside the read transaction: everything the answer needs, copied. */
+static int take_body(struct call *c, const struct object_meta *m, struct answer *a)
+{
+    int rc = 0;
+    if (m->inline_body.p) {
+        a->body = arena_dup(c->arena, str_of(m->inline_body.p + a->first, (size_t)a->count));
+        return a->body.p ? 0 : E_LIMIT;
+    }
+    a->read = object_read_open(c->svc->objects, m, a->first, a->count, &rc);
+    return rc;
+}
+
+/* Inside the read transaction: everything the answer needs, copied or held. */
 static int prepare(struct call *c, const struct object_meta *m, struct answer *a, struct err *err)
 {
     struct s3_conditions k = {call_header(c, "if-match"), call_header(c, "if-none-match"),
@@ -203,11 +201,9 @@ static int prepare(struct call *c, const struct object_meta *m, struct answer *a
     if (type.n == 0)
         type = m->content_type.n ? m->content_type : STR("binary/octet-stream");
     a->content_type = arena_dup(c->arena, type);
-    a->blob = m->blob;
-    if (!m->blob && !str_is(c->req->method, "HEAD"))
-        a->body = arena_dup(c->arena, str_of(m->inline_body.p + a->first, (size_t)a->count));
-    return a->content_type.p && (m->blob || a->body.p || str_is(c->req->method, "HEAD")) ? 0
-                                                                                         : E_LIMIT;
+    if (!a->content_type.p)
+        return E_LIMIT;
+    return str_is(c->req->method, "HEAD") ? 0 : take_body(c, m, a);
 }
 
 static int find(struct call *c, struct answer *a, struct err *err)
@@ -215,7 +211,7 @@ static int find(struct call *c, struct answer *a, struct err *err)
     struct object_meta m;
     struct store_txn *t = store_read(c->svc->store);
     int rc = object_get(t, c->param[0], c->param[1], &m);
-    if (rc == 0 && !m.blob && m.inline_body.n != m.size)
+    if (rc == 0 && m.inline_body.p && m.inline_body.n != m.size)
         rc = E_INTERNAL;
     if (rc == 0)
         rc = prepare(c, &m, a, err);
@@ -235,8 +231,8 @@ void s3_get_object(struct call *c)
         call_error(c, rc, &err);
     else if (a.status == 304)
         call_empty(c, 304);
-    else if (a.blob)
-        send_blob(c, &a);
+    else if (a.read)
+        send_body(c, &a);
     else
         call_bytes(c, a.status, a.content_type.p, a.body);
 }

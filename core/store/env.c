@@ -42,6 +42,8 @@ static const char *const names[T_COUNT] = {
     [T_BUCKET_CONF] = "bucket_conf",
     [T_KV_DUE] = "kv-due",
     [T_SECRETS] = "secrets",
+    [T_UPLOADS] = "uploads",
+    [T_PARTS] = "parts",
 };
 
 static int make_folders(struct store *s, struct err *err);

@@ -32,6 +32,8 @@ enum table {
     T_BUCKET_CONF, /* bucket id (u64) + kind (u32) -> rec (svc/bucket_conf) */
     T_KV_DUE,      /* expiry (u64 ms of store time) + key of T_KV -> "" */
     T_SECRETS,     /* NAME\0 -> rec, value sealed */
+    T_UPLOADS,     /* kind + upload id (u64) -> rec (svc/object_body) */
+    T_PARTS,       /* upload id (u64) + part number (u32) -> rec (svc/extents) */
     T_COUNT
 };
 

@@ -7,8 +7,9 @@
 #include "base/rec.h"
 #include "svc/hostcall.h"
 #include "svc/hostcall_tags.h"
+#include "svc/object_read.h"
 
-enum { READ_MAX = 1024 * 1024, WRITE_MAX = 128 * 1024, LIST_MAX = 1000 };
+enum { WRITE_MAX = 128 * 1024, LIST_MAX = 1000 };
 
 static void put_pair(struct buf *result, struct str name, struct str value)
 {
@@ -35,10 +36,9 @@ static void put_meta(struct buf *result, const struct object_meta *m)
 struct hostcall_get {
     struct hostcalls *h;
     struct hostcall *call;
-    uint64_t blob, at;
-    int fd;
-    size_t count, left; /* bytes wanted, still to come */
-    struct buf result;  /* ends in the bytes of HC_BODY */
+    struct object_read *read;
+    size_t count;      /* bytes wanted */
+    struct buf result; /* ends in the bytes of HC_BODY */
     struct hostcall_get *next;
 };
 
@@ -47,7 +47,7 @@ static void get_start(struct hostcall_get *g);
 static void get_end(struct hostcall_get *g, int rc)
 {
     struct hostcalls *h = g->h;
-    blob_close(h->o.store, g->blob, g->fd);
+    object_read_close(g->read);
     h->memory -= g->count;
     hostcall_end(g->call, rc, &g->result, NULL);
     free(g);
@@ -63,20 +63,16 @@ static void get_end(struct hostcall_get *g, int rc)
 static void get_read(void *ctx, int rc, struct str bytes)
 {
     struct hostcall_get *g = ctx;
-    if (rc == 0 && (bytes.n == 0 || bytes.n > g->left))
+    if (rc == 0 && bytes.n == 0)
         rc = E_IO;
     if (rc == 0 && g->call->abandoned)
         rc = E_ABORTED;
-    if (rc == 0) {
+    if (rc == 0)
         buf_add(&g->result, bytes);
-        g->at += bytes.n;
-        g->left -= bytes.n;
-    }
-    if (rc || g->left == 0)
+    if (rc || object_read_left(g->read) == 0)
         get_end(g, rc);
     else
-        blob_read(g->h->o.store, g->fd, g->at, g->left < READ_MAX ? g->left : READ_MAX, get_read,
-                  g);
+        object_read_next(g->read, BLOB_READ_MAX, get_read, g);
 }
 
 static void get_start(struct hostcall_get *g)
@@ -91,27 +87,22 @@ static void get_start(struct hostcall_get *g)
     g->result.n += g->count;
     rec_end(&g->result, mark);
     g->result.n = mark;
-    blob_read(g->h->o.store, g->fd, g->at, g->left < READ_MAX ? g->left : READ_MAX, get_read, g);
+    object_read_next(g->read, BLOB_READ_MAX, get_read, g);
 }
 
-/* The body is in a blob: opened (and so pinned) at once, read when there is memory for it. */
-static int get_blob(struct hostcalls *h, struct hostcall *call, uint64_t blob, uint64_t first,
-                    size_t count, struct buf *result)
+/* The body is held already and read when there is memory for it. */
+static void get_body(struct hostcalls *h, struct hostcall *call, struct object_read *read,
+                     struct buf *result)
 {
-    int rc = 0, fd = blob_open(h->o.store, blob, &rc);
-    if (fd < 0)
-        return rc ? rc : E_IO;
+    size_t count = (size_t)object_read_left(read);
     struct hostcall_get *g = calloc(1, sizeof *g);
     if (!g)
         fatal("out of memory");
     *g = (struct hostcall_get){
         .h = h,
         .call = call,
-        .blob = blob,
-        .at = first,
-        .fd = fd,
+        .read = read,
         .count = count,
-        .left = count,
         .result = *result,
     };
     *result = BUF_INIT;
@@ -121,37 +112,32 @@ static int get_blob(struct hostcalls *h, struct hostcall *call, uint64_t blob, u
     } else {
         get_start(g);
     }
-    return 0;
 }
 
-/* Finds the object and the part that is asked for; *blob is 0 when the body is in result already.
- */
+/* Finds the object and the part that is asked for; *read is NULL when the body is in result
+ * already. */
 static int get_lookup(struct hostcalls *h, struct hostcall *call, struct buf *result,
-                      uint64_t *blob, uint64_t *first, uint64_t *count, struct err *err)
+                      struct object_read **read, struct err *err)
 {
     struct object_meta m;
+    uint64_t first = 0, count = 0;
     struct store_txn *t = store_read(h->o.store);
     struct str range = rec_str(call->args, HC_RANGE);
     int rc = object_get(t, rec_str(call->args, HC_BUCKET), rec_str(call->args, HC_KEY), &m);
-    *blob = 0;
-    if (rc == 0) {
-        *first = 0;
-        *count = m.size;
+    if (rc == 0)
         put_meta(result, &m);
-    }
     if (rc == 0 && call->number == HC_S3_GET) {
-        int part = object_range(range, m.size, first, count);
+        int part = object_range(range, m.size, &first, &count);
         rc = part < 0 ? part : 0;
-        if (rc == 0 && *count > HOSTCALL_BODY_MAX)
+        if (rc == 0 && count > HOSTCALL_BODY_MAX)
             rc = err_set(err, E_LIMIT,
                          "%llu bytes are more than the %d that one call returns: read by range",
-                         (unsigned long long)*count, HOSTCALL_BODY_MAX);
-        *blob = m.blob;
-        if (rc == 0 && (!*blob || *count == 0)) {
-            *blob = 0;
+                         (unsigned long long)count, HOSTCALL_BODY_MAX);
+        if (rc == 0 && (m.inline_body.p || count == 0))
             rec_put_str(result, HC_BODY,
-                        *count ? str_of(m.inline_body.p + *first, (size_t)*count) : STR(""));
-        }
+                        count ? str_of(m.inline_body.p + first, (size_t)count) : STR(""));
+        else if (rc == 0)
+            *read = object_read_open(h->objects, &m, first, count, &rc);
     }
     store_read_end(t);
     return rc;
@@ -161,14 +147,12 @@ void hostcall_s3_get(struct hostcalls *h, struct hostcall *call)
 {
     struct buf result = BUF_INIT;
     struct err err = {0};
-    uint64_t blob, first, count;
-    int rc = get_lookup(h, call, &result, &blob, &first, &count, &err);
-    if (rc == 0 && blob) {
-        rc = get_blob(h, call, blob, first, (size_t)count, &result);
-        if (rc == 0)
-            return;
-    }
-    hostcall_end(call, rc, &result, &err);
+    struct object_read *read = NULL;
+    int rc = get_lookup(h, call, &result, &read, &err);
+    if (rc == 0 && read)
+        get_body(h, call, read, &result);
+    else
+        hostcall_end(call, rc, &result, &err);
 }
 
 void hostcall_s3_head(struct hostcalls *h, struct hostcall *call)

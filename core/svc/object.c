@@ -27,22 +27,11 @@ enum object_tag {
     OBJ_CHECKSUM_ALG,
     OBJ_CHECKSUM,
     OBJ_BLOB,
-    OBJ_BODY, /* last: listing reads the first page of a row only */
+    OBJ_BODY, /* written last: listing reads the first page of a row only */
+    OBJ_TAGS,
+    OBJ_COMPOSITE,
+    OBJ_EXTENTS, /* a record of its own: extents.h */
 };
-
-struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, const char *region)
-{
-    struct objects *o = calloc(1, sizeof *o);
-    if (!o)
-        fatal("out of memory");
-    *o = (struct objects){.loop = loop, .store = s, .queue = q, .region = region};
-    return o;
-}
-
-void objects_close(struct objects *o)
-{
-    free(o);
-}
 
 uint64_t object_sequencer(struct objects *o)
 {
@@ -65,17 +54,27 @@ void object_encode(struct buf *rec, const struct object_meta *m)
     if (m->checksum_alg.n) {
         rec_put_str(rec, OBJ_CHECKSUM_ALG, m->checksum_alg);
         rec_put_str(rec, OBJ_CHECKSUM, m->checksum);
+        if (m->composite)
+            rec_put_u64(rec, OBJ_COMPOSITE, 1);
     }
-    if (m->blob)
+    if (m->tags.n)
+        rec_put_str(rec, OBJ_TAGS, m->tags);
+    if (m->blob) {
         rec_put_u64(rec, OBJ_BLOB, m->blob);
-    else
+    } else if (m->extents.list) {
+        size_t mark = rec_begin(rec, OBJ_EXTENTS);
+        extents_encode(rec, &m->extents);
+        rec_end(rec, mark);
+    } else {
         rec_put_str(rec, OBJ_BODY, m->inline_body);
+    }
 }
 
 bool object_decode(struct str rec, struct object_meta *out)
 {
     uint16_t tag;
     struct str v;
+    bool sound = true;
     *out = (struct object_meta){0};
     while (rec_next(&rec, &tag, &v)) {
         if (tag == OBJ_SIZE)
@@ -98,8 +97,14 @@ bool object_decode(struct str rec, struct object_meta *out)
             out->blob = rec_int(v, 0);
         else if (tag == OBJ_BODY)
             out->inline_body = v;
+        else if (tag == OBJ_TAGS)
+            out->tags = v;
+        else if (tag == OBJ_COMPOSITE)
+            out->composite = rec_int(v, 0) == 1;
+        else if (tag == OBJ_EXTENTS)
+            sound = extents_decode(v, &out->extents) == 0;
     }
-    return rec.n == 0 && (out->blob || out->inline_body.p);
+    return rec.n == 0 && sound && (out->blob || out->extents.list || out->inline_body.p);
 }
 
 int object_get(struct store_txn *t, struct str bucket, struct str key, struct object_meta *out)
@@ -145,7 +150,6 @@ static int delete_apply(struct job *job, struct store_txn *t)
     int rc = object_get(t, d->event.bucket, d->event.key, &old);
     if (rc)
         return rc == E_NO_KEY ? 0 : rc;
-    uint64_t blob = old.blob;
     rc = bucket_row_get(t, d->event.bucket, &row);
     if (rc)
         return rc;
@@ -155,8 +159,8 @@ static int delete_apply(struct job *job, struct store_txn *t)
     if (rc)
         return rc;
     rc = objkey_del(t, row.id, d->event.key);
-    if (rc == 0 && blob)
-        rc = blob_unref(t, blob);
+    if (rc == 0)
+        rc = object_body_drop(d->o, t, &old);
     d->existed = true;
     return rc ? E_INTERNAL : 0;
 }
@@ -167,6 +171,7 @@ static void delete_done(struct job *job, int rc)
     if (rc == 0)
         for (size_t i = 0; i < d->kick_count; i++)
             queue_kick(d->o->queue, d->kicks[i]);
+    objects_dropped(d->o);
     d->done(d->ctx, rc, d->existed, NULL);
     arena_free(d->arena);
     free(d);

@@ -8,6 +8,7 @@
 #include "store/blob.h"
 #include "store/objkey.h"
 #include "svc/bucket.h"
+#include "svc/extents.h"
 
 enum {
     OBJECT_INLINE_MAX = 16 * 1024,
@@ -27,9 +28,12 @@ struct object_meta { /* borrowed where read, copied where put */
     struct str content_type; /* "" : none given */
     struct str headers;   /* pairs (see object_pair_put): cache-control, … as they were given */
     struct str user_meta; /* pairs: x-amz-meta-*, names without that prefix, lower case */
+    struct str tags;      /* pairs */
     struct str checksum_alg, checksum; /* "CRC32", base64; "" none */
-    struct str inline_body;            /* small objects; p NULL when in a blob */
-    uint64_t blob;                     /* 0 when inline */
+    bool composite;                    /* the checksum is one of the parts' checksums, "…-N" */
+    struct str inline_body;            /* small objects; p NULL when elsewhere */
+    uint64_t blob;                     /* 0 when elsewhere */
+    struct extents extents;            /* list 0 when elsewhere */
 };
 
 /* Pairs: a rec whose fields, of any tag, are recs {1 name, 2 value}. */

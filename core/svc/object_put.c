@@ -306,7 +306,6 @@ static int put_apply(struct job *job, struct store_txn *t)
         rc = bucket_row_get(t, p->req.bucket, &row);
     if (rc)
         return rc;
-    uint64_t old_blob = old.blob;
     struct bucket_event e = {
         .name = "ObjectCreated:Put",
         .bucket = p->req.bucket,
@@ -327,8 +326,8 @@ static int put_apply(struct job *job, struct store_txn *t)
         rc = blob_ref(t, p->meta.blob, p->size);
     if (rc == 0)
         rc = objkey_put(t, row.id, p->req.key, buf_str(&p->rec));
-    if (rc == 0 && old_blob)
-        rc = blob_unref(t, old_blob);
+    if (rc == 0)
+        rc = object_body_drop(p->o, t, &old);
     return rc == E_NO_SPACE || rc == E_IO || rc == 0 ? rc : E_INTERNAL;
 }
 
@@ -340,6 +339,7 @@ static void put_done(struct job *job, int rc)
     if (rc == 0)
         for (size_t i = 0; i < p->kick_count; i++)
             queue_kick(p->o->queue, p->kicks[i]);
+    objects_dropped(p->o);
     put_end(p, rc);
 }
 

@@ -1,5 +1,5 @@
-/* object_rows: what object.c, object_put.c and object_list.c share: the service's own state and the
- * record of an object. */
+/* object_rows: what the object_*.c and upload*.c files share: the service's own state, the record of
+ * an object, and the owners of its bytes. */
 #ifndef SVC_OBJECT_ROWS_H
 #define SVC_OBJECT_ROWS_H
 
@@ -11,6 +11,12 @@ struct objects {
     struct queue *queue;
     const char *region;
     uint64_t sequencer; /* last one given; store thread only */
+    /* object_body.c's */
+    struct list_pin **pins;
+    struct object_sweep *sweep;
+    _Atomic bool condemned; /* since objects_dropped was called */
+    bool passed_over;       /* the sweep met a list that is being read */
+    bool closing;
 };
 
 /* Store thread: a number that exceeds all earlier ones, those of earlier starts too. */
@@ -19,5 +25,27 @@ uint64_t object_sequencer(struct objects *o);
 void object_encode(struct buf *rec, const struct object_meta *m);
 /* Borrows from rec; the key is the caller's to set. False when it is none. */
 bool object_decode(struct str rec, struct object_meta *out);
+
+/* --- bodies (object_body.c) ----------------------------------------------------------------------
+ */
+
+/* In a job: one owner more of the bytes that m names (a copy of its record), or one fewer. Only
+ * m's numbers are looked at. */
+int object_body_ref(struct store_txn *t, const struct object_meta *m);
+int object_body_drop(struct objects *o, struct store_txn *t, const struct object_meta *m);
+/* Loop thread, after the commit of a job that dropped one. */
+void objects_dropped(struct objects *o);
+/* Removes what is left of bodies in parts that nobody owns any more. */
+void objects_sweep(struct objects *o);
+/* Loop thread: holds the parts of a list that a record of this callback's snapshot names. */
+void objects_pin(struct objects *o, uint64_t list);
+void objects_unpin(struct objects *o, uint64_t list);
+
+/* Rows of T_UPLOADS; the kinds are told in object_body.c. */
+enum { UPLOAD_KEY = 9 };
+struct str upload_key(char kind, uint64_t list, char space[static UPLOAD_KEY]);
+/* In a job: sets the number of owners; gives the list up, whatever it was. */
+int upload_owners_put(struct store_txn *t, uint64_t list, uint64_t n);
+int upload_condemn(struct objects *o, struct store_txn *t, uint64_t list);
 
 #endif
