@@ -5,6 +5,7 @@
  * of their price: action, resource, principal, conditions. Nothing is allocated; the asked action is
  * lowered on the stack. */
 #include "auth/arn.h"
+#include "auth/outbound.h"
 #include "auth/policy_doc.h"
 
 static bool any_matches(const struct patterns *a, struct str s)
@@ -13,6 +14,22 @@ static bool any_matches(const struct patterns *a, struct str s)
         if (arn_match(a->v[i], s))
             return true;
     return false;
+}
+
+static bool is_url(struct str s)
+{
+    return str_starts(s, STR("http://")) || str_starts(s, STR("https://"));
+}
+
+/* URLs have a matcher of their own: there a star must not reach from the host into the path. */
+static bool resource_matches(const struct statement *st, const struct policy_query *q)
+{
+    if (!is_url(q->resource))
+        return any_matches(&st->resources, q->resource) != st->not_resource;
+    bool literal = q->literal_host && !st->deny, found = false;
+    for (size_t i = 0; i < st->resources.n && !found; i++)
+        found = outbound_match(st->resources.v[i], q->resource, literal);
+    return literal ? found && !st->not_resource : found != st->not_resource;
 }
 
 /* The account id of a principal element: "000000000000" or "arn:aws:iam::000000000000:root". */
@@ -123,7 +140,7 @@ enum policy_effect policy_eval(const struct policy *p, const struct policy_query
             continue;
         if (any_matches(&st->actions, action) == st->not_action)
             continue;
-        if (p->kind != POLICY_TRUST && any_matches(&st->resources, q->resource) == st->not_resource)
+        if (p->kind != POLICY_TRUST && !resource_matches(st, q))
             continue;
         if (st->who_count ? !principal_matches(st, q) : p->kind != POLICY_IDENTITY)
             continue;

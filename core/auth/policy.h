@@ -25,7 +25,7 @@ enum policy_effect { POLICY_NONE, POLICY_ALLOW, POLICY_DENY };
 /* What is asked. Absent values are the empty str. */
 struct policy_query {
     struct str action;            /* "s3:GetObject" */
-    struct str resource;          /* ARN, or "*" where an action has none */
+    struct str resource;          /* ARN or canonical URL (outbound.h); "*" where there is none */
     struct str principal;         /* caller's ARN, or "" */
     struct str principal_service; /* "s3.amazonaws.com", or "" */
     /* condition keys: lower-case names ("aws:sourcearn"), values */
@@ -33,6 +33,8 @@ struct policy_query {
         struct str name, value;
     } * keys;
     size_t key_count;
+    bool
+        literal_host; /* the resource is a URL, and only an Allow that spells out its host counts */
 };
 /* Effect of one document. */
 enum policy_effect policy_eval(const struct policy *p, const struct policy_query *q);
