@@ -30,7 +30,7 @@ SRC   = $(filter-out core/fetch/%, $(wildcard core/*.c core/*/*.c))
 OBJ   = $(SRC:core/%.c=$(BUILD)/obj/%.o)
 LIB   = $(BUILD)/libperilune.a
 UNIT  = $(patsubst tests/unit/%.c, $(BUILD)/unit/%, $(wildcard tests/unit/test_*.c))
-EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua) $(filter-out %/README.md, $(wildcard blueprints/*/*)))
+EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua lua/project/*.* lua/project/*/*.*) $(filter-out %/README.md, $(wildcard blueprints/*/*)))
 
 # One short line a file; `make V=1` shows the commands.
 V ?= 0
@@ -141,6 +141,12 @@ bench-quick: all
 
 install: all
 	install -D -m 755 $(BUILD)/perilune $(DESTDIR)$(PREFIX)/bin/perilune
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
+	    zsh/site-functions fish/vendor_completions.d)
+	$(BUILD)/perilune man > $(DESTDIR)$(PREFIX)/share/man/man1/perilune.1
+	$(BUILD)/perilune completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/perilune
+	$(BUILD)/perilune completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_perilune
+	$(BUILD)/perilune completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/perilune.fish
 
 clean:
 	@[ ! -f $(BUILD)/demo/pid ] || BUILD=$(BUILD) packaging/demo.sh stop

@@ -10,22 +10,16 @@
 #include <stdarg.h>
 
 #include "base/log.h"
+#include "cli/near.h"
 
-static const struct cli_flag client_flags[] = {
+const struct cli_flag cli_client_flags[] = {
     {"--endpoint", 0, "URL", "the server (default http://127.0.0.1:1969)", true},
     {"--data", 0, "DIR", "the server's data folder, for the keys in its root.credentials", true},
     {"--timeout", 0, "SECONDS", "give up after that long (exit code 124)", false},
     {"--json", 0, NULL, "print one JSON document", false},
     {0},
 };
-static const struct cli_flag help_flag = {"--help", 'h', NULL, "show this help", false};
-
-/* Named in the documents, not made yet: said plainly instead of "unknown command". */
-static const char *const later[] = {
-    "init",   "dev",      "test", "check",  "versions",     "rollback", "runs",
-    "dead",   "schedule", "kv",   "secret", "scrub",        "backup",   "restore",
-    "export", "doctor",   "top",  "usage",  "console-link", NULL,
-};
+const struct cli_flag cli_help_flag = {"--help", 'h', NULL, "show this help", false};
 
 static int find_command(struct cli *cli, int argc, char **argv);
 static int take_flag(struct cli *cli, int argc, char **argv, int *i, bool *help);
@@ -58,7 +52,7 @@ int cli_parse(struct cli *cli, int argc, char **argv, bool *help)
         return CLI_USAGE;
     bool flags = true;
     for (int i = 1; i < argc; i++) {
-        if (i >= at && cli->command->kind == CLI_RAW) {
+        if (i >= at && cli->command->kind >= CLI_RAW) {
             cli->args[cli->arg_count++] = argv[i];
         } else if (flags && strcmp(argv[i], "--") == 0) {
             flags = false;
@@ -87,7 +81,7 @@ void cli_free(struct cli *cli)
 static int next_word(int argc, char **argv, int i)
 {
     for (; i < argc && argv[i][0] == '-'; i++) {
-        const struct cli_flag *f = client_flags;
+        const struct cli_flag *f = cli_client_flags;
         while (f->name && strcmp(argv[i], f->name) != 0)
             f++;
         i += f->name && f->value;
@@ -109,7 +103,7 @@ const struct cli_command *cli_find(const char *first, const char *second)
     return found;
 }
 
-static bool is_group(const char *word)
+bool cli_is_group(const char *word)
 {
     size_t n = strlen(word);
     for (size_t i = 0; cli_commands[i]; i++)
@@ -118,18 +112,37 @@ static bool is_group(const char *word)
     return false;
 }
 
-static int unknown_command(const char *word, const char *second)
+int cli_unknown(const char *word, const char *second)
 {
-    for (size_t i = 0; later[i]; i++)
-        if (strcmp(later[i], word) == 0)
-            return cli_fail(CLI_USAGE, "'%s' is not in this version yet", word);
-    if (!is_group(word))
-        return cli_fail(CLI_USAGE, "there is no command '%s'; 'perilune help' lists them", word);
-    if (!second)
+    struct near n = {.word = word, .best = ""};
+    size_t words = strlen(word);
+    bool group = cli_is_group(word);
+    char first[64];
+    if (group && !second)
         return cli_fail(CLI_USAGE, "'%s' needs a second word; 'perilune help %s' lists them", word,
                         word);
-    return cli_fail(CLI_USAGE, "there is no '%s %s'; 'perilune help %s' lists what there is", word,
-                    second, word);
+    if (group)
+        n.word = second;
+    for (size_t i = 0; cli_commands[i]; i++) {
+        const char *name = cli_commands[i]->name;
+        if (!group && !strchr(name, ' '))
+            near_offer(&n, name);
+        else if (group && strncmp(name, word, words) == 0 && name[words] == ' ')
+            near_offer(&n, name + words + 1);
+    }
+    if (!group && !*n.best) /* a group's own name, misspelt */
+        for (size_t i = 0; cli_commands[i] && !*n.best; i++) {
+            snprintf(first, sizeof first, "%s", cli_commands[i]->name);
+            *strchrnul(first, ' ') = 0;
+            near_offer(&n, first);
+        }
+    const char *before = group ? word : "", *blank = group ? " " : "";
+    if (*n.best)
+        return cli_fail(CLI_USAGE, "there is no command '%s%s%s'; did you mean 'perilune %s%s%s'?",
+                        before, blank, n.word, before, blank, n.best);
+    return cli_fail(CLI_USAGE,
+                    "there is no command '%s%s%s'; 'perilune help%s%s' lists what there is", before,
+                    blank, n.word, blank, before);
 }
 
 /* Index of the first argument after the command's name, or -1 after a message. */
@@ -151,7 +164,7 @@ static int find_command(struct cli *cli, int argc, char **argv)
     const char *word2 = second < argc ? argv[second] : NULL;
     cli->command = cli_find(argv[first], word2);
     if (!cli->command) {
-        unknown_command(argv[first], word2);
+        cli_unknown(argv[first], word2);
         return -1;
     }
     return strchr(cli->command->name, ' ') ? second + 1 : first + 1;
@@ -159,6 +172,11 @@ static int find_command(struct cli *cli, int argc, char **argv)
 
 /* --- flags -------------------------------------------------------------------------------------
  */
+
+bool cli_is_client(const struct cli_command *c)
+{
+    return c->kind == CLI_CLIENT || c->kind == CLI_RAW;
+}
 
 static const struct cli_flag *search(const struct cli_flag *f, const char *name, size_t n)
 {
@@ -172,11 +190,28 @@ static const struct cli_flag *search(const struct cli_flag *f, const char *name,
 static const struct cli_flag *find_flag(const struct cli_command *c, const char *name, size_t n)
 {
     const struct cli_flag *f = search(c->flags, name, n);
-    if (!f && c->kind != CLI_LOCAL)
-        f = search(client_flags, name, n);
+    if (!f && cli_is_client(c))
+        f = search(cli_client_flags, name, n);
     if (!f && ((n == 6 && memcmp(name, "--help", 6) == 0) || (n == 2 && name[1] == 'h')))
-        f = &help_flag;
+        f = &cli_help_flag;
     return f;
+}
+
+static int unknown_flag(const struct cli_command *c, struct str flag)
+{
+    char word[64];
+    struct near n = {.word = word, .best = ""};
+    if (c->kind == CLI_OWN)
+        return cli_fail(CLI_USAGE, "the flags of '%s' stand after its name", c->name);
+    snprintf(word, sizeof word, "%.*s", STR_FMT(flag));
+    for (const struct cli_flag *f = c->flags; f && f->name; f++)
+        near_offer(&n, f->name);
+    for (const struct cli_flag *f = cli_client_flags; f->name && cli_is_client(c); f++)
+        near_offer(&n, f->name);
+    if (*n.best && flag.n > 2)
+        return cli_fail(CLI_USAGE, "'%s' has no flag %s; did you mean %s?", c->name, word, n.best);
+    return cli_fail(CLI_USAGE, "'%s' has no flag %s; 'perilune help %s' lists them", c->name, word,
+                    c->name);
 }
 
 static int take_flag(struct cli *cli, int argc, char **argv, int *i, bool *help)
@@ -187,10 +222,9 @@ static int take_flag(struct cli *cli, int argc, char **argv, int *i, bool *help)
     if (!f && strcmp(word, "--version") == 0 && strcmp(cli->command->name, "version") == 0)
         return CLI_OK;
     if (!f)
-        return cli_fail(CLI_USAGE, "'%s' has no flag %.*s; 'perilune help %s' lists them",
-                        cli->command->name, (int)n, word, cli->command->name);
+        return unknown_flag(cli->command, str_of(word, n));
     const char *attached = equals ? equals + 1 : word[1] != '-' && word[2] ? word + 2 : NULL;
-    if (f == &help_flag) {
+    if (f == &cli_help_flag) {
         *help = true;
         return CLI_OK;
     }
@@ -316,78 +350,3 @@ bool cli_duration(const char *text, int64_t *ms)
             return *ms = (int64_t)(n * units[i].ms), true;
     return false;
 }
-
-/* --- help --------------------------------------------------------------------------------------
- */
-
-static void print_flags(const struct cli_flag *f)
-{
-    for (; f && f->name; f++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s%s",
-                 f->letter ? (char[]){'-', f->letter, ',', ' ', 0} : "", f->name,
-                 f->value ? " " : "", f->value ? f->value : "");
-        printf("  %-24s %s\n", left, f->help);
-    }
-}
-
-static void print_commands(const char *prefix)
-{
-    for (size_t i = 0; cli_commands[i]; i++) {
-        char left[64];
-        if (strncmp(cli_commands[i]->name, prefix, strlen(prefix)) != 0)
-            continue;
-        snprintf(left, sizeof left, "%s %s", cli_commands[i]->name, cli_commands[i]->args);
-        printf("  %-32s %s\n", left, cli_commands[i]->help);
-    }
-}
-
-static void help_all(void)
-{
-    puts("perilune: functions, buckets, triggers, roles and logs on one small server\n");
-    print_commands("");
-    puts("\nCommands that talk to a server also take:");
-    print_flags(client_flags);
-    puts("\n'perilune help COMMAND' says more.\n"
-         "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict,\n"
-         "6 server unreachable, 124 --timeout ran out");
-}
-
-void cli_help(const struct cli_command *c)
-{
-    if (!c || strcmp(c->name, "help") == 0) {
-        help_all();
-        return;
-    }
-    printf("perilune %s%s%s\n  %s\n", c->name, *c->args ? " " : "", c->args, c->help);
-    if (c->more)
-        printf("\n%s\n", c->more);
-    if (c->flags || c->kind != CLI_LOCAL)
-        puts("\nFlags:");
-    print_flags(c->flags);
-    if (c->kind != CLI_LOCAL)
-        print_flags(client_flags);
-}
-
-static int run_help(struct cli *cli)
-{
-    const char *first = cli_arg(cli, 0), *second = cli_arg(cli, 1);
-    const struct cli_command *c = first ? cli_find(first, second) : NULL;
-    char prefix[64];
-    if (first && !c && !is_group(first))
-        return unknown_command(first, second);
-    snprintf(prefix, sizeof prefix, "%s ", first ? first : "");
-    if (first && !c)
-        print_commands(prefix);
-    else
-        cli_help(c);
-    return CLI_OK;
-}
-
-const struct cli_command cmd_help = {
-    .name = "help",
-    .args = "[COMMAND...]",
-    .help = "list the commands, or explain one",
-    .kind = CLI_LOCAL,
-    .run = run_help,
-};

@@ -42,12 +42,20 @@ struct cli_command {
         CLI_CLIENT, /* talks to the server: takes --endpoint, --data, --timeout and --json too */
         CLI_LOCAL,  /* takes its own flags only (and --help) */
         CLI_RAW,    /* all that follows the name is passed on unread (client flags may precede) */
+        CLI_OWN,    /* the same, and nothing may precede */
     } kind;
     int (*run)(struct cli *cli); /* answers an exit code */
 };
 
 /* All commands, in the order of the help; ends with NULL. */
 extern const struct cli_command *const cli_commands[];
+/* What every CLI_CLIENT and CLI_RAW command takes besides its own; ends as flags do. */
+extern const struct cli_flag cli_client_flags[];
+extern const struct cli_flag cli_help_flag;
+/* Does the command take those? */
+bool cli_is_client(const struct cli_command *command);
+/* A command's own flags; those of serve too, which it reads itself. NULL for none. */
+const struct cli_flag *cli_flags_of(const struct cli_command *command);
 
 enum { CLI_VALUES_MAX = 128 };
 
@@ -89,5 +97,10 @@ bool cli_duration(const char *text, int64_t *ms);
 void cli_help(const struct cli_command *command);
 /* The command named by the words, or NULL. */
 const struct cli_command *cli_find(const char *first, const char *second);
+/* Do commands of two words begin with this one? */
+bool cli_is_group(const char *word);
+/* Says that there is no such command, and which one is near; answers CLI_USAGE. second may be NULL.
+ */
+int cli_unknown(const char *first, const char *second);
 
 #endif

@@ -46,6 +46,11 @@ static void print_list(const json_t *doc)
     out_table_end(t);
 }
 
+static void print_names(const json_t *doc)
+{
+    out_names(json_object_get(doc, "blueprints"));
+}
+
 static int run_list(struct cli *cli)
 {
     struct client c;
@@ -54,7 +59,7 @@ static int run_list(struct cli *cli)
     if (rc == CLI_OK)
         rc = client_json(&c, "perilune", "GET", "/perilune/v1/blueprints", NULL, "blueprint list",
                          &doc);
-    return print_or_json(cli, rc, doc, print_list);
+    return print_or_json(cli, rc, doc, cli_has(cli, "--names") ? print_names : print_list);
 }
 
 static void print_blueprint(const json_t *doc)
@@ -218,10 +223,16 @@ static const struct cli_flag new_flags[] = {
     {0},
 };
 
+static const struct cli_flag list_flags[] = {
+    {"--names", 0, NULL, "names only, one a line", false},
+    {0},
+};
+
 const struct cli_command cmd_blueprint_list = {
     .name = "blueprint list",
     .args = "",
     .help = "the templates to make functions from",
+    .flags = list_flags,
     .kind = CLI_CLIENT,
     .run = run_list,
 };

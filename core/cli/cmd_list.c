@@ -78,7 +78,9 @@ static int run_list(struct cli *cli)
     buf_deinit(&path);
     if (rc == CLI_OK && cli_has(cli, "--json"))
         return out_json(json_pack("{s:o}", "functions", all));
-    if (rc == CLI_OK && json_array_size(all))
+    if (rc == CLI_OK && cli_has(cli, "--names"))
+        out_names(all);
+    else if (rc == CLI_OK && json_array_size(all))
         print_functions(all);
     else if (rc == CLI_OK)
         fputs("no functions yet: perilune deploy FILE.lua, or perilune blueprint list\n", stderr);
@@ -214,10 +216,16 @@ static int run_rm(struct cli *cli)
     return rc;
 }
 
+static const struct cli_flag list_flags[] = {
+    {"--names", 0, NULL, "names only, one a line", false},
+    {0},
+};
+
 const struct cli_command cmd_list = {
     .name = "list",
     .args = "",
     .help = "the functions",
+    .flags = list_flags,
     .kind = CLI_CLIENT,
     .run = run_list,
 };

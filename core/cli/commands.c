@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 
 #include "cli/cmd_serve.h"
+#include "cli/serve_opts.h"
 #include "proc/jail.h"
 
 /* With its name as argv[0]. */
@@ -31,7 +32,7 @@ static const struct cli_command serve = {
     .name = "serve",
     .args = "[FLAGS...]",
     .help = "run the server in the foreground ('serve --help' lists its flags)",
-    .kind = CLI_RAW,
+    .kind = CLI_OWN,
     .run = run_serve,
 };
 
@@ -39,12 +40,18 @@ static const struct cli_command jail_test_row = {
     .name = "jail-test",
     .args = "N [ARG...]",
     .help = "try one system call inside a function's jail",
-    .kind = CLI_RAW,
+    .kind = CLI_OWN,
     .run = run_jail_test,
 };
 
+const struct cli_flag *cli_flags_of(const struct cli_command *command)
+{
+    return command == &serve ? serve_opts_flags() : command->flags;
+}
+
 const struct cli_command *const cli_commands[] = {
     &serve,
+    &cmd_init,
     &cmd_deploy,
     &cmd_invoke,
     &cmd_logs,
@@ -63,6 +70,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_env,
     &cmd_status,
     &jail_test_row,
+    &cmd_completions,
+    &cmd_man,
     &cmd_version,
     &cmd_help,
     NULL,

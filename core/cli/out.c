@@ -163,6 +163,18 @@ void out_things(const char *verb, const json_t *list)
     }
 }
 
+int out_names(const json_t *list)
+{
+    size_t i;
+    json_t *thing;
+    json_array_foreach(list, i, thing)
+    {
+        out_text(str_c(out_str(thing, "name")));
+        putchar('\n');
+    }
+    return CLI_OK;
+}
+
 const char *out_size(uint64_t bytes)
 {
     static char texts[4][32];

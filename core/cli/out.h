@@ -36,6 +36,9 @@ long long out_int(const json_t *object, const char *name);
 /* One line a thing of a server's report: "  created  role  thumbs-role"; the list holds {"type",
  * "name"} objects or strings. */
 void out_things(const char *verb, const json_t *list);
+/* The "name" members of a list of objects, one a line: for completions and scripts. Answers CLI_OK.
+ */
+int out_names(const json_t *list);
 /* "1.5 KiB" for people; the result is valid until the fourth next call. */
 const char *out_size(uint64_t bytes);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/cli.h"
 #include "cli/paths.h"
 
 enum kind { TEXT, COUNT, BYTES, SECONDS, SWITCH };
@@ -150,4 +151,17 @@ int serve_opts_parse(int argc, char **argv, struct serve_opts *o)
     if (!o->data)
         o->data = paths_data();
     return rc;
+}
+
+const struct cli_flag *serve_opts_flags(void)
+{
+    enum { ROWS = sizeof rows / sizeof *rows, NAME = 32 };
+    static struct cli_flag flags[ROWS + 1];
+    static char names[ROWS][NAME];
+    for (size_t i = 0; i < ROWS && !flags[ROWS - 1].name; i++) {
+        snprintf(names[i], NAME, "--%s", rows[i].flag);
+        flags[i] =
+            (struct cli_flag){names[i], 0, *rows[i].arg ? rows[i].arg : NULL, rows[i].help, true};
+    }
+    return flags;
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cli_flag;
+
 struct serve_opts {
     const char *data;           /* --data DIR */
     const char *listen;         /* --listen HOST:PORT */
@@ -28,5 +30,8 @@ struct serve_opts {
 /* Fills *out from defaults, environment and arguments. 0, or 2 after a line on stderr; 3 when help
  * was printed. */
 int serve_opts_parse(int argc, char **argv, struct serve_opts *out);
+/* The same flags as rows of the command line's table, for help, completions and manual; ends with a
+ * row whose name is NULL. */
+const struct cli_flag *serve_opts_flags(void);
 
 #endif
