@@ -73,9 +73,9 @@ static int read_digests(struct upload *u, struct object_put_req *r, struct err *
     struct call *c = u->c;
     struct str md5 = call_header(c, "content-md5"), crc = call_header(c, "x-amz-checksum-crc32");
     struct str alg = call_header(c, "x-amz-sdk-checksum-algorithm");
-    if (md5.p && !decode_digest(c, md5, 16, &r->content_md5))
+    if (md5.p && !decode_digest(c, md5, 16, &r->promise.md5))
         return E_INVALID_DIGEST;
-    if (crc.p && !decode_digest(c, crc, 4, &r->crc32))
+    if (crc.p && !decode_digest(c, crc, 4, &r->promise.checksum_raw))
         return err_set(err, E_BAD_REQUEST, "Value for x-amz-checksum-crc32 header is invalid.");
     if (alg.n && !str_ieq(alg, STR("CRC32")))
         return err_set(err, E_NOT_IMPLEMENTED, "Of the checksums, CRC32 is implemented");
@@ -85,12 +85,12 @@ static int read_digests(struct upload *u, struct object_put_req *r, struct err *
                        "x-amz-checksum-* or x-amz-trailer headers were found.");
     u->want_checksum = crc.p != NULL;
     if (crc.p)
-        r->checksum_alg = STR("CRC32");
+        r->promise.checksum = CHECKSUM_CRC32;
     if (c->expect_sha256.p) {
         char *raw = arena_alloc(c->arena, 32);
         if (!raw || c->expect_sha256.n != 64 || !hex_decode(c->expect_sha256, raw))
             return E_BAD_SHA256;
-        r->sha256 = str_of(raw, 32);
+        r->promise.sha256 = str_of(raw, 32);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #ifndef SVC_OBJECT_H
 #define SVC_OBJECT_H
 
+#include "base/checksum.h"
 #include "store/blob.h"
 #include "store/objkey.h"
 #include "svc/bucket.h"
@@ -51,17 +52,21 @@ int object_range(struct str header, uint64_t size, uint64_t *first, uint64_t *co
 
 /* --- put: open, write*, then finish or abort ----------------------------------------------------
  */
+/* What the sender says of the bytes, raw digests, p NULL: nothing. A mismatch leaves nothing. */
+struct body_promise {
+    struct str md5;             /* 16 bytes: E_BAD_DIGEST */
+    struct str sha256;          /* 32 bytes: E_BAD_SHA256 */
+    enum checksum_alg checksum; /* to compute, store and return; CHECKSUM_NONE: none */
+    struct str checksum_raw;    /* its value: E_BAD_DIGEST */
+};
+
 struct object_put;
 struct object_put_req {
     struct str bucket, key;                      /* copied */
     struct str content_type, headers, user_meta; /* copied */
     bool if_none_match;                          /* E_PRECONDITION when there is one */
-    struct str if_match; /* ETag without quotes: E_PRECONDITION, E_NO_KEY; "" not asked */
-    /* checks; empty: not asked for. A mismatch leaves nothing. */
-    struct str content_md5;                    /* 16 raw bytes: E_BAD_DIGEST */
-    struct str crc32;                          /* 4 raw bytes big endian: E_BAD_DIGEST */
-    struct str sha256;                         /* 32 raw bytes: E_BAD_SHA256 */
-    struct str checksum_alg;                   /* "CRC32" to compute, store and return one */
+    struct str if_match;         /* ETag without quotes: E_PRECONDITION, E_NO_KEY; "" not asked */
+    struct body_promise promise; /* copied */
     const char *request_id, *peer, *principal; /* for the event; copied */
     uint32_t hops;                             /* recursion lineage, 0 from outside */
 };
@@ -77,6 +82,8 @@ struct object_put *object_put_open(struct objects *o, const struct object_put_re
 bool object_put_write(struct object_put *p, struct str bytes);
 /* Called from the loop after writes that answered false; ctx stays the caller's. */
 void object_put_on_drained(struct object_put *p, void (*drained)(void *ctx), void *ctx);
+/* Where its bytes go, for who feeds object bodies and parts alike (ingest.h). */
+struct ingest *object_put_ingest(struct object_put *p);
 /* Commits. done(ctx, rc, meta, err): meta valid during the call; may be called before this returns.
  * p is gone afterwards. */
 void object_put_finish(struct object_put *p,

@@ -271,7 +271,7 @@ static void survives_restart(void **state)
     object_pair_put(&pairs, STR("author"), STR("me"));
     r.user_meta = buf_str(&pairs);
     r.content_type = STR("image/png");
-    r.checksum_alg = STR("CRC32");
+    r.promise.checksum = CHECKSUM_CRC32;
     assert_int_equal(put(w, &r, STR("123456789")).rc, 0);
     buf_deinit(&pairs);
     objects_close(w->objects);
@@ -311,9 +311,10 @@ static void try_checks(struct world *w, struct str body)
         m[15] ^= bad == 1;
         s[0] ^= bad == 2;
         x[3] ^= bad == 3;
-        r.content_md5 = str_of((char *)m, 16);
-        r.sha256 = str_of((char *)s, 32);
-        r.crc32 = str_of((char *)x, 4);
+        r.promise.md5 = str_of((char *)m, 16);
+        r.promise.sha256 = str_of((char *)s, 32);
+        r.promise.checksum = CHECKSUM_CRC32;
+        r.promise.checksum_raw = str_of((char *)x, 4);
         struct outcome out = put(w, &r, body);
         static const int want[] = {0, E_BAD_DIGEST, E_BAD_SHA256, E_BAD_DIGEST};
         assert_int_equal(out.rc, want[bad]);
@@ -461,7 +462,8 @@ static void events(void **state)
 
     /* a body that is not what was promised makes no event */
     r = request("d.jpg");
-    r.crc32 = STR("\1\2\3\4");
+    r.promise.checksum = CHECKSUM_CRC32;
+    r.promise.checksum_raw = STR("\1\2\3\4");
     assert_int_equal(put(w, &r, STR("x")).rc, E_BAD_DIGEST);
     assert_int_equal(queue.puts, 3);
 
