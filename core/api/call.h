@@ -22,6 +22,7 @@ struct services {
     struct pool *pool;
     struct queue *queue;
     struct objects *objects;
+    struct bucket_policies *policies; /* svc/bucket_policy.h */
     struct logs *logs;
     struct deploy_env *deploy;       /* svc/deploy.h */
     struct blueprint_env *blueprint; /* svc/blueprint.h */

@@ -19,6 +19,23 @@ void s3_xml_reply(struct call *c, struct buf *doc);
 
 /* 0 or E_NO_BUCKET: is call.param[0] a bucket? */
 int s3_bucket_check(struct call *c);
+/* ?versionId=…: 0 when absent or "null" (all versions there are); E_NO_VERSION, E_INVALID. */
+int s3_version_check(struct call *c, struct err *err);
+int s3_version_judge(struct str id, struct err *err);
+/* The same, and is call.param[1] an object of the bucket? 0, E_NO_BUCKET, E_NO_KEY, E_KEY_TOO_LONG. */
+int s3_object_check(struct call *c, struct err *err);
+/* x-amz-acl, x-amz-grant-*: 0 or E_NO_ACL (s3_acl.c). */
+int s3_acl_headers(struct call *c);
+/* x-amz-server-side-encryption*: 0, E_NOT_IMPLEMENTED for what is not AES256, E_INVALID for what is
+ * nothing. The other gives that header back. */
+int s3_encryption_headers(struct call *c, struct err *err);
+void s3_encryption_answer(struct call *c);
+/* call_authorise on the object that the path names. */
+int s3_authorise_object(struct call *c, const char *action, struct err *err);
+/* A known value of ObjectOwnership? */
+bool s3_ownership_known(struct str rule);
+/* Reads x-amz-tagging into pairs: 0 (absent: nothing), E_BAD_TAG, E_INVALID (s3_tagging.c). */
+int s3_tags_header(struct call *c, struct buf *pairs, struct err *err);
 /* The request's principal as events name it. */
 const char *s3_principal(struct call *c);
 

@@ -54,6 +54,77 @@ int s3_bucket_check(struct call *c)
     return rc;
 }
 
+int s3_encryption_headers(struct call *c, struct err *err)
+{
+    static const char *const keys[] = {"x-amz-server-side-encryption-customer-algorithm",
+                                       "x-amz-server-side-encryption-customer-key",
+                                       "x-amz-copy-source-server-side-encryption-customer-key",
+                                       "x-amz-server-side-encryption-aws-kms-key-id",
+                                       "x-amz-server-side-encryption-context"};
+    struct str alg = call_header(c, "x-amz-server-side-encryption");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (call_header(c, keys[i]).p)
+            return err_set(err, E_NOT_IMPLEMENTED,
+                           "Encryption with keys of your own is not implemented: %s", keys[i]);
+    if (!alg.p || str_is(alg, "AES256"))
+        return 0;
+    if (str_starts(alg, STR("aws:")))
+        return err_set(err, E_NOT_IMPLEMENTED,
+                       "There are no KMS keys here: x-amz-server-side-encryption takes AES256");
+    return err_set(err, E_INVALID, "The encryption method specified is not supported");
+}
+
+void s3_encryption_answer(struct call *c)
+{
+    if (call_header(c, "x-amz-server-side-encryption").p)
+        call_set_header(c, "x-amz-server-side-encryption", STR("AES256"));
+}
+
+int s3_authorise_object(struct call *c, const char *action, struct err *err)
+{
+    struct str arn = arena_printf(c->arena, "arn:aws:s3:::%.*s/%.*s", STR_FMT(c->param[0]),
+                                  STR_FMT(c->param[1]));
+    return arn.p ? call_authorise(c, action, arn, err) : E_LIMIT;
+}
+
+/* Version ids of S3 are 32 characters of these. */
+static bool is_version_id(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char ch = s.p[i];
+        bool alnum =
+            (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9');
+        if (!alnum && ch != '.' && ch != '_' && ch != '-')
+            return false;
+    }
+    return s.n == 32;
+}
+
+int s3_version_judge(struct str id, struct err *err)
+{
+    if (!id.p || str_is(id, "null"))
+        return 0;
+    if (id.n == 0)
+        return err_set(err, E_INVALID, "Version id cannot be the empty string");
+    return is_version_id(id) ? E_NO_VERSION
+                             : err_set(err, E_INVALID, "Invalid version id specified");
+}
+
+int s3_version_check(struct call *c, struct err *err)
+{
+    return s3_version_judge(call_query(c, "versionId"), err);
+}
+
+int s3_object_check(struct call *c, struct err *err)
+{
+    struct object_meta m;
+    struct store_txn *t = store_read(c->svc->store);
+    int rc = object_get(t, c->param[0], c->param[1], &m);
+    store_read_end(t);
+    int version = s3_version_check(c, err);
+    return version && (rc == 0 || rc == E_NO_KEY) ? version : rc;
+}
+
 const char *s3_principal(struct call *c)
 {
     struct str copy = arena_dup(c->arena, c->who.user_id);

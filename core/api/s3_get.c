@@ -107,8 +107,9 @@ static int set_override(struct call *c, const char *name, bool *replaced)
 
 static int set_stored_headers(struct call *c, const struct object_meta *m)
 {
-    static const char *const names[] = {"cache-control", "content-disposition", "content-encoding",
-                                        "content-language", "expires"};
+    static const char *const names[] = {"cache-control",    "content-disposition",
+                                        "content-encoding", "content-language",
+                                        "expires",          "x-amz-server-side-encryption"};
     struct str rest, name, value;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         bool replaced;
@@ -127,6 +128,13 @@ static int set_stored_headers(struct call *c, const struct object_meta *m)
             return E_LIMIT;
         call_set_header(c, full.p, value);
     }
+    size_t tags = 0;
+    rest = m->tags;
+    while (object_pair_next(&rest, &name, &value))
+        tags++;
+    if (tags)
+        call_set_header(c, "x-amz-tagging-count",
+                        arena_printf(c->arena, "%llu", (unsigned long long)tags));
     return 0;
 }
 
@@ -210,7 +218,9 @@ static int find(struct call *c, struct answer *a, struct err *err)
 {
     struct object_meta m;
     struct store_txn *t = store_read(c->svc->store);
-    int rc = object_get(t, c->param[0], c->param[1], &m);
+    int rc = object_get(t, c->param[0], c->param[1], &m), version = s3_version_check(c, err);
+    if (version && (rc == 0 || rc == E_NO_KEY))
+        rc = version;
     if (rc == 0 && m.inline_body.p && m.inline_body.n != m.size)
         rc = E_INTERNAL;
     if (rc == 0)
@@ -264,6 +274,19 @@ static void deleted(void *ctx, int rc, bool existed, const struct err *err)
 
 void s3_delete_object(struct call *c)
 {
+    struct err err = {0};
+    int rc = s3_version_check(c, &err);
+    if (rc == E_NO_VERSION) {
+        rc = s3_bucket_check(c); /* what is not there is gone already, as an absent key is */
+        if (rc == 0) {
+            call_empty(c, 204);
+            return;
+        }
+    }
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
     object_delete(c->svc->objects, c->param[0], c->param[1], c->req->id, c->req->peer,
                   s3_principal(c), deleted, c);
 }

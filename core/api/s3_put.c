@@ -14,19 +14,18 @@
 struct upload {
     struct call *c;
     struct object_put *put;
-    struct buf headers, user_meta;
+    struct buf headers, user_meta, tags;
     bool want_checksum;
 };
 
-static const char *const kept_headers[] = {"cache-control", "content-disposition",
-                                           "content-encoding", "content-language", "expires"};
+static const char *const kept_headers[] = {"cache-control",    "content-disposition",
+                                           "content-encoding", "content-language",
+                                           "expires",          "x-amz-server-side-encryption"};
 
 /* Refused with 501 when present at all. */
 static const char *const unknown_headers[] = {
     "x-amz-copy-source",
-    "x-amz-tagging",
     "x-amz-website-redirect-location",
-    "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
@@ -147,6 +146,7 @@ static void put_done(void *ctx, int rc, const struct object_meta *m, const struc
     }
     struct str etag = arena_printf(c->arena, "\"%s\"", m->etag);
     call_set_header(c, "ETag", etag);
+    s3_encryption_answer(c);
     if (m->checksum_alg.n) {
         call_set_header(c, "x-amz-checksum-crc32", m->checksum);
         call_set_header(c, "x-amz-checksum-type", STR("FULL_OBJECT"));
@@ -218,6 +218,15 @@ void s3_put_object(struct call *c)
         read_metadata(u, &r);
         rc = object_meta_check(&r);
     }
+    if (rc == 0)
+        rc = s3_acl_headers(c);
+    if (rc == 0)
+        rc = s3_encryption_headers(c, &err);
+    if (rc == 0)
+        rc = s3_tags_header(c, &u->tags, &err);
+    if (rc == 0 && u->tags.n)
+        rc = s3_authorise_object(c, "s3:PutObjectTagging", &err);
+    r.tags = buf_str(&u->tags);
     if (rc == 0 && c->req->content_length == 0 && !call_header(c, "content-length").p)
         rc = E_LENGTH_REQUIRED;
     if (rc == 0 && c->req->content_length > 0 &&
@@ -232,6 +241,7 @@ void s3_put_object(struct call *c)
     if (u) {
         buf_deinit(&u->headers);
         buf_deinit(&u->user_meta);
+        buf_deinit(&u->tags);
     }
     if (rc)
         call_error(c, rc, &err);

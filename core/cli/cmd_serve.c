@@ -29,6 +29,7 @@
 #include "net/http.h"
 #include "proc/zygote.h"
 #include "svc/blueprint.h"
+#include "svc/bucket_policy.h"
 #include "svc/hostcall.h"
 #include "svc/kv_sweep.h"
 #include "svc/meter.h"
@@ -274,6 +275,7 @@ static int open_parts(struct server *s, struct err *err)
     };
     v->queue = queue_open(&qo);
     v->objects = objects_open(&s->loop, v->store, v->queue, v->region);
+    v->policies = bucket_policies_open(v->store);
     hostcalls_connect(s->hostcalls, v->objects, v->queue);
     s->deploy = (struct deploy_env){v->store, v->functions, v->roles, v->logs, v->region};
     s->blueprint = (struct blueprint_env){v->pool, &s->deploy};
@@ -328,6 +330,8 @@ static void close_parts(struct server *s)
         meter_stop(s->meter);
     if (v->objects)
         objects_close(v->objects);
+    if (v->policies)
+        bucket_policies_close(v->policies);
     if (s->hostcalls)
         hostcalls_close(s->hostcalls);
     if (s->kv_sweep)

@@ -17,7 +17,6 @@ enum bucket_conf { /* stored: never renumber */
                    CONF_OWNERSHIP,
                    CONF_ENCRYPTION,
                    CONF_VERSIONING,
-                   CONF_REQUEST_PAYMENT,
                    CONF_END
 };
 

@@ -64,6 +64,7 @@ struct object_put;
 struct object_put_req {
     struct str bucket, key;                      /* copied */
     struct str content_type, headers, user_meta; /* copied */
+    struct str tags;                             /* copied */
     bool if_none_match;                          /* E_PRECONDITION when there is one */
     struct str if_match;         /* ETag without quotes: E_PRECONDITION, E_NO_KEY; "" not asked */
     struct body_promise promise; /* copied */

@@ -52,6 +52,7 @@ struct object_put *object_put_open(struct objects *o, const struct object_put_re
         p->req.content_type = keep(p, r->content_type);
         p->req.headers = keep(p, r->headers);
         p->req.user_meta = keep(p, r->user_meta);
+        p->req.tags = keep(p, r->tags);
     }
     p->req.if_match = keep(p, r->if_match);
     p->req.request_id = arena_dup(p->arena, str_c(r->request_id)).p;
@@ -171,6 +172,7 @@ static void ingested(void *ctx, int rc, const struct ingest_facts *f, const stru
         .content_type = p->req.content_type,
         .headers = p->req.headers,
         .user_meta = p->req.user_meta,
+        .tags = p->req.tags,
         .checksum_alg = str_c(checksum_name(f->checksum)),
         .checksum = str_c(f->checksum_text),
         .inline_body = f->bytes,
