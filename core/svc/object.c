@@ -89,8 +89,6 @@ bool object_decode(struct str rec, struct object_meta *out)
             out->headers = v;
         else if (tag == OBJ_USER_META)
             out->user_meta = v;
-        else if (tag == OBJ_TAGS)
-            out->tags = v;
         else if (tag == OBJ_CHECKSUM_ALG)
             out->checksum_alg = v;
         else if (tag == OBJ_CHECKSUM)
