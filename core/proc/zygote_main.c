@@ -42,25 +42,23 @@ bool zygote_is(int argc, char **argv)
 
 /* --- memory -------------------------------------------------------------------------------------
  * A page fault costs more than a page: on some virtual machines fifteen times as much as having it
- * made ready in a batch, and a spare takes some eighty. So the heap is left tidy before forking (no
- * free chunks that the child would have to sort), and the child has its part of it, and the room
- * that a Lua state takes, made its own in one call. */
+ * made ready in a batch. So the heap is left tidy before forking (no free chunks that the child
+ * would have to sort), with some room at its end that the child makes its own in one call. What lies
+ * below is shared until somebody writes there: most of a Lua state never changes. */
 
-enum { STATE_ROOM = 120 * 1024 }; /* below what malloc maps apart, or gives back when freed */
-
-static char *heap_low; /* where the heap began */
+enum { HEAP_ROOM = 64 * 1024 };
 
 static void tidy_heap(void)
 {
-    free(malloc(STATE_ROOM)); /* the heap is now larger by as much */
-    malloc_trim(STATE_ROOM);
+    free(malloc(HEAP_ROOM)); /* the heap is now larger by as much */
+    malloc_trim(HEAP_ROOM);
 }
 
 static void own_heap(void)
 {
 #ifdef MADV_POPULATE_WRITE
-    char *low = (char *)((uintptr_t)heap_low & ~(uintptr_t)4095), *high = sbrk(0);
-    if (high > low && madvise(low, (size_t)(high - low), MADV_POPULATE_WRITE))
+    char *high = sbrk(0);
+    if (madvise(high - HEAP_ROOM, HEAP_ROOM, MADV_POPULATE_WRITE))
         errno = 0; /* kernels before 5.14: page by page then */
 #endif
 }
@@ -267,7 +265,6 @@ int zygote_main(int argc, char **argv, void (*prepare)(void),
     settle_in((pid_t)strtol(argv[1], NULL, 10), &during_poll);
     z.self = getpid();
     z.run = run;
-    heap_low = sbrk(0);
     z.layers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (z.layers == MAP_FAILED)
         return 1;

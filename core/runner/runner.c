@@ -1,6 +1,7 @@
 /* runner: frames in, frames out.
  *
- *     spare:      make the state, READY 0, wait for LOAD
+ *     zygote:     make the state, once, before any fork
+ *     spare:      draw a seed, READY 0, wait for LOAD
  *     loaded:     run the handler's file, READY 1
  *     invocation: INVOKE → values → the handler in its coroutine → REPLY → a little collecting
  *
@@ -28,9 +29,12 @@ enum { EXIT_QUIET = 0, EXIT_MEMORY = 0, EXIT_PROTOCOL = 70, ENV_NAME = 1, ENV_VA
 
 static struct runner self;
 
+static void build_state(struct runner *r);
+
 void runner_prepare(void)
 {
-    state_prepare();
+    if (!self.L)
+        build_state(&self);
 }
 
 /* --- the deadline --- */
@@ -392,13 +396,20 @@ static int make_closures(lua_State *L)
     return 0;
 }
 
-static void become_spare(struct runner *r, struct runner_channel *ch)
+/* Before the first fork: all runners begin with this state, sharing what they do not change. */
+static void build_state(struct runner *r)
 {
-    r->ch = ch;
     memory_tune();
-    memory_init(&r->memory, ch, UINT64_MAX / 2);
+    memory_init(&r->memory, NULL, UINT64_MAX / 2);
     state_open(r);
     if (lua_cpcall(r->L, make_closures, NULL))
+        fatal("no memory for a Lua state");
+}
+
+static void become_spare(struct runner *r, struct runner_channel *ch)
+{
+    r->ch = r->memory.ch = ch;
+    if (lua_cpcall(r->L, state_own_seed, NULL))
         fatal("no memory for a Lua state");
     channel_runner_on_deadline(deadline_passed, r);
     struct frame_ready ready = {.memory_peak = r->memory.used, .ok = 1};
@@ -409,6 +420,7 @@ noreturn void runner_main(struct runner_channel *ch)
 {
     struct runner *r = &self;
     struct runner_frame f;
+    runner_prepare();
     become_spare(r, ch);
     load_function(r);
     for (;;) {

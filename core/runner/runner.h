@@ -1,6 +1,6 @@
 /* runner: the program inside the jail: one Lua state of one function version.
  *
- * It makes its state as a spare, waits for LOAD, runs the handler file's top level (the init
+ * It is forked with its state made, waits for LOAD, runs the handler file's top level (the init
  * phase), then executes invocations one at a time until it is told to retire or its memory is
  * gone. It has no files, no sockets, no environment: all it knows came through the channel. */
 #ifndef RUNNER_RUNNER_H
@@ -10,9 +10,9 @@
 
 #include "proc/channel_runner.h"
 
-/* In the zygote, before it forks: makes once what every runner shares copy-on-write (the digests'
- * tables, the Lua modules compiled to bytecode). Takes no input; fatal() when the binary is
- * broken. */
+/* In the zygote, before it forks: makes what every runner starts with, a Lua state with all modules
+ * in it, and shares copy-on-write. No user's code has a part in it. Takes no input; fatal() when the
+ * binary is broken. */
 void runner_prepare(void);
 
 /* In the runner, after the jail is closed. */

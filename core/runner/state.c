@@ -122,10 +122,6 @@ static LJMP void call_library(lua_State *L, const char *library, const char *nam
 
 static LJMP void tune(lua_State *L)
 {
-    uint32_t seed;
-    random_bytes(&seed, sizeof seed); /* every runner draws its own numbers */
-    lua_pushnumber(L, seed);
-    call_library(L, "math", "randomseed", 1);
     lua_pushliteral(L, "maxtrace=2000"); /* code of hot loops, held beside the cap: ≤ 4 MiB */
     lua_pushliteral(L, "maxmcode=4096");
     call_library(L, "jit", "opt.start", 2);
@@ -325,6 +321,15 @@ void state_open(struct runner *r)
         fatal("no memory for a Lua state");
     if (lua_cpcall(r->L, build, NULL))
         fatal("lua modules: %s", lua_tostring(r->L, -1));
+}
+
+int state_own_seed(lua_State *L)
+{
+    uint32_t seed;
+    random_bytes(&seed, sizeof seed);
+    lua_pushnumber(L, seed);
+    call_library(L, "math", "randomseed", 1);
+    return 0;
 }
 
 void state_close(struct runner *r)

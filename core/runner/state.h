@@ -13,6 +13,8 @@
 void state_prepare(void);
 /* Fills r->L; fatal() when the binary's own modules do not load. */
 void state_open(struct runner *r);
+/* For lua_cpcall, before any user's code: every runner draws its own random numbers. */
+int state_own_seed(lua_State *L);
 /* For tests: runners end by _exit and close nothing. */
 void state_close(struct runner *r);
 
