@@ -5,6 +5,7 @@
 #include "api/gate_call.h"
 #include "auth/arn.h"
 #include "base/codec.h"
+#include "svc/bucket_policy.h"
 
 enum { FIELDS_MAX = 2000 };
 
@@ -85,18 +86,37 @@ static size_t condition_keys(struct call *c, const char *action, struct policy_k
     return n;
 }
 
+/* The policy of a bucket binds the root user too, but for taking that policy away. */
+static bool root_may(const char *action, enum policy_effect by_bucket)
+{
+    static const char *const always[] = {"s3:GetBucketPolicy", "s3:PutBucketPolicy",
+                                         "s3:DeleteBucketPolicy"};
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (strcmp(action, always[i]) == 0)
+            return true;
+    return by_bucket != POLICY_DENY;
+}
+
 int call_authorise(struct call *c, const char *action, struct str resource, struct err *err)
 {
     const struct identity *who = &c->who;
     struct policy_key keys[4];
-    if (who->root)
+    if (who->root && c->protocol != PROTO_S3)
         return 0;
     struct policy_query q = {.action = str_c(action),
                              .resource = resource,
                              .principal = who->arn,
                              .keys = keys,
                              .key_count = condition_keys(c, action, keys)};
+    enum policy_effect by_bucket;
+    int rc = bucket_policy_effect(c->svc->policies, &q, &by_bucket);
+    if (rc || (who->root && root_may(action, by_bucket)))
+        return rc;
     enum policy_effect effect = policy_eval_all(who->policies, who->policy_count, &q);
+    if (by_bucket == POLICY_DENY || (by_bucket == POLICY_ALLOW && effect == POLICY_NONE))
+        effect = by_bucket;
+    if (effect != POLICY_ALLOW && who->arn.n == 0)
+        return err_set(err, E_DENIED, "Access Denied");
     return effect == POLICY_ALLOW ? 0 : policy_denied(err, who->arn, q.action, resource, effect);
 }
 

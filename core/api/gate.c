@@ -108,10 +108,18 @@ static int check_payload_form(struct call *c, struct str given, struct err *err)
                    s3 ? "UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD or " : "");
 }
 
+/* Nobody signs: in S3 a stranger, who may do what a bucket's policy lets everybody do. */
 static int anonymous(struct call *c, struct err *err)
 {
-    return c->protocol == PROTO_S3 ? err_set(err, E_DENIED, "Access Denied")
-                                   : err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
+    struct call_private *v = c->private_;
+    struct str given = call_header(c, "x-amz-content-sha256");
+    if (c->protocol != PROTO_S3)
+        return err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
+    v->claim.service = STR("s3");
+    v->verified = true;
+    if (is_sha256(given))
+        c->expect_sha256 = given;
+    return route_find(c, err) ? err_set(err, E_DENIED, "Access Denied") : 0;
 }
 
 static int authenticate(struct call *c, struct err *err)
@@ -199,7 +207,8 @@ static int authorise(struct call *c, struct err *err)
     struct str resource = STR("*");
     if (!*c->op->action)
         return 0;
-    int rc = c->who.root ? 0 : resource_arn(c, &resource); /* nobody asks which one */
+    bool asked = !c->who.root || c->protocol == PROTO_S3; /* which one it is */
+    int rc = asked ? resource_arn(c, &resource) : 0;
     return rc ? rc : call_authorise(c, c->op->action, resource, err);
 }
 

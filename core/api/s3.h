@@ -30,7 +30,8 @@ int s3_acl_headers(struct call *c);
  * nothing. The other gives that header back. */
 int s3_encryption_headers(struct call *c, struct err *err);
 void s3_encryption_answer(struct call *c);
-/* call_authorise on the object that the path names. */
+/* call_authorise on the bucket, or the object, that the path names. */
+int s3_authorise_bucket(struct call *c, const char *action, struct err *err);
 int s3_authorise_object(struct call *c, const char *action, struct err *err);
 /* A known value of ObjectOwnership? */
 bool s3_ownership_known(struct str rule);

@@ -80,6 +80,12 @@ void s3_encryption_answer(struct call *c)
         call_set_header(c, "x-amz-server-side-encryption", STR("AES256"));
 }
 
+int s3_authorise_bucket(struct call *c, const char *action, struct err *err)
+{
+    struct str arn = arena_printf(c->arena, "arn:aws:s3:::%.*s", STR_FMT(c->param[0]));
+    return arn.p ? call_authorise(c, action, arn, err) : E_LIMIT;
+}
+
 int s3_authorise_object(struct call *c, const char *action, struct err *err)
 {
     struct str arn = arena_printf(c->arena, "arn:aws:s3:::%.*s/%.*s", STR_FMT(c->param[0]),

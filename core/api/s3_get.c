@@ -94,9 +94,24 @@ static bool override_is_clean(struct str s)
     return true;
 }
 
+/* Strangers would write headers into links that look like the owner's. */
+static int check_overrides(struct call *c, struct err *err)
+{
+    static const char *const names[] = {"content-type",        "cache-control",
+                                        "content-disposition", "content-encoding",
+                                        "content-language",    "expires"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && c->who.arn.n == 0; i++)
+        if (override_of(c, str_c(names[i])).p)
+            return err_set(err, E_BAD_REQUEST,
+                           "Request specific response headers cannot be used for anonymous GET "
+                           "requests.");
+    return 0;
+}
+
 static int set_override(struct call *c, const char *name, bool *replaced)
 {
-    struct str given = override_of(c, str_c(name));
+    struct str given =
+        str_starts(str_c(name), STR("x-amz-")) ? STR("") : override_of(c, str_c(name));
     *replaced = given.n > 0;
     if (!override_is_clean(given))
         return E_INVALID;
@@ -219,8 +234,12 @@ static int find(struct call *c, struct answer *a, struct err *err)
     struct object_meta m;
     struct store_txn *t = store_read(c->svc->store);
     int rc = object_get(t, c->param[0], c->param[1], &m), version = s3_version_check(c, err);
-    if (version && (rc == 0 || rc == E_NO_KEY))
+    if (rc == E_NO_KEY && s3_authorise_bucket(c, "s3:ListBucket", NULL))
+        rc = err_set(err, E_DENIED, "Access Denied"); /* who may not list learns nothing of keys */
+    else if (version && (rc == 0 || rc == E_NO_KEY))
         rc = version;
+    if (rc == 0)
+        rc = check_overrides(c, err);
     if (rc == 0 && m.inline_body.p && m.inline_body.n != m.size)
         rc = E_INTERNAL;
     if (rc == 0)

@@ -163,6 +163,8 @@ int bucket_policy_check(struct str json, struct str bucket, struct err *err)
     json_t *doc = json_parse(json, NULL);
     const json_t *statement;
     int rc = doc ? 0 : E_BAD_POLICY;
+    if (rc == 0 && !statement_at(doc, 0))
+        rc = err_set(err, E_BAD_POLICY, "Could not parse the policy: Statement is empty!");
     for (size_t i = 0; rc == 0 && (statement = statement_at(doc, i)); i++) {
         rc = check_resources(statement, bucket, err);
         if (rc == 0)

@@ -238,6 +238,29 @@ static void without_signature(void **state)
     assert_error(400, "AWS4-HMAC-SHA256");
 }
 
+static void policy_of_the_bucket(void **state)
+{
+    (void)state;
+    said_by_bucket = POLICY_ALLOW;
+    ASK("s3", "GET", "/b/k", .unsigned_ = true);
+    assert_int_equal(got.status, 200);
+    assert_string_equal(got.op, "GetObject");
+    ASK("s3", "GET", "/", .unsigned_ = true);
+    assert_error(403, "<Code>AccessDenied</Code>");
+    ASK("s3", "PATCH", "/b/k", .unsigned_ = true);
+    assert_error(403, "<Code>AccessDenied</Code>");
+    ASK("lambda", "GET", "/2015-03-31/functions", .unsigned_ = true);
+    assert_int_equal(got.status, 403);
+    said_by_bucket = POLICY_DENY; /* for the root user too */
+    ASK("s3", "GET", "/b/k");
+    assert_error(403, "<Code>AccessDenied</Code>");
+    ASK("lambda", "GET", "/2015-03-31/functions");
+    assert_int_equal(got.status, 200);
+    said_by_bucket = POLICY_NONE;
+    ASK("s3", "GET", "/b/k", .unsigned_ = true);
+    assert_int_equal(got.status, 403);
+}
+
 static void bad_credentials(void **state)
 {
     (void)state;
@@ -533,12 +556,19 @@ int main(void)
                             .root_access_key = STR(KEY),
                             .root_secret = STR(SECRET)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rest_json),       cmocka_unit_test(s3),
-        cmocka_unit_test(query),           cmocka_unit_test(json11),
-        cmocka_unit_test(open_paths),      cmocka_unit_test(without_signature),
-        cmocka_unit_test(bad_credentials), cmocka_unit_test(unknown_operations),
-        cmocka_unit_test(bodies),          cmocka_unit_test(payload_hashes),
-        cmocka_unit_test(authorise),       cmocka_unit_test(resources),
+        cmocka_unit_test(rest_json),
+        cmocka_unit_test(s3),
+        cmocka_unit_test(query),
+        cmocka_unit_test(json11),
+        cmocka_unit_test(open_paths),
+        cmocka_unit_test(without_signature),
+        cmocka_unit_test(policy_of_the_bucket),
+        cmocka_unit_test(bad_credentials),
+        cmocka_unit_test(unknown_operations),
+        cmocka_unit_test(bodies),
+        cmocka_unit_test(payload_hashes),
+        cmocka_unit_test(authorise),
+        cmocka_unit_test(resources),
         cmocka_unit_test(escapes),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
