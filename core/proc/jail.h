@@ -7,7 +7,7 @@
  *     landlock       no file can be opened or changed, no TCP port used, no process outside signalled
  *     descriptors    all closed but the bell
  *     capabilities   none effective, permitted, inheritable or ambient
- *     rlimits        no process, file, core dump, locked page; stack 64 MiB; address space
+ *     rlimits        no process, file, core dump, locked page; stack 96 MiB; address space
  *     dumpable       nobody of the same user may trace it or read its memory
  *     parent         dies with the zygote
  *     seccomp        an allow-list of system calls; anything else kills the process

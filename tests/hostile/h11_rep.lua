@@ -1,0 +1,5 @@
+-- H11: a string of a gigabyte
+-- expect: Runtime.OutOfMemory
+return function()
+  return #(("x"):rep(1e9))
+end

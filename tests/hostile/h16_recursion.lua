@@ -1,0 +1,8 @@
+-- H16: recursion without end
+-- expect: Runtime.LuaError Runtime.OutOfMemory
+return function()
+  local function f()
+    return 1 + f()
+  end
+  return f()
+end

@@ -1,0 +1,12 @@
+-- H23: garbage with the collector stopped
+-- expect: ok
+-- timeout: 5
+return function()
+  pcall(collectgarbage, "stop")
+  pcall(collectgarbage, "setpause", 1e9)
+  local s
+  for i = 1, 3e6 do
+    s = { i }
+  end
+  return s[1]
+end

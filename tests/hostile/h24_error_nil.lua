@@ -1,0 +1,5 @@
+-- H24: nil as error
+-- expect: *
+return function()
+  error(nil)
+end

@@ -1,0 +1,9 @@
+-- H26: an answer ten thousand tables deep
+-- expect: *
+return function()
+  local t = {}
+  for _ = 1, 10000 do
+    t = { t }
+  end
+  return t
+end
