@@ -14,6 +14,7 @@
 #include "store/objkey.h"
 #include "svc/bucket_conf.h"
 #include "svc/bucket_rows.h"
+#include "svc/object_rows.h"
 
 static const char *const own_routes[] = {"url", "healthz", "metrics", "perilune"};
 static const char *const reserved_prefixes[] = {"xn--", "sthree-", "amzn-s3-demo-"};
@@ -112,6 +113,7 @@ int bucket_row_get(struct store_txn *t, struct str name, struct bucket_row *out)
     out->created_ms = (int64_t)rec_u64(rec, BUCKET_CREATED_MS, 0);
     out->triggers = rec_u64(rec, BUCKET_TRIGGERS, 0);
     out->confs = rec_u64(rec, BUCKET_CONFS, 0);
+    out->uploads = rec_u64(rec, BUCKET_UPLOADS, 0);
     return out->id ? 0 : E_INTERNAL;
 }
 
@@ -127,6 +129,8 @@ int bucket_row_put(struct store_txn *t, struct str name, const struct bucket_row
     rec_put_u64(&rec, BUCKET_TRIGGERS, row->triggers);
     if (row->confs)
         rec_put_u64(&rec, BUCKET_CONFS, row->confs);
+    if (row->uploads)
+        rec_put_u64(&rec, BUCKET_UPLOADS, row->uploads);
     int rc = rec.rc ? E_INTERNAL : store_put(t, T_BUCKETS, key, buf_str(&rec));
     buf_deinit(&rec);
     return rc;
@@ -198,5 +202,7 @@ int bucket_delete(struct store_txn *t, struct str name)
     rc = bucket_rows_clear_triggers(t, row.id);
     if (rc == 0 && row.confs)
         rc = bucket_conf_clear(t, row.id);
+    if (rc == 0 && row.uploads)
+        rc = uploads_condemn(t, row.uploads);
     return rc ? rc : store_del(t, T_BUCKETS, key);
 }

@@ -17,7 +17,8 @@ enum {
     BUCKET_ID = 1 /* u64 */,
     BUCKET_CREATED_MS /* u64 */,
     BUCKET_TRIGGERS /* u64 count */,
-    BUCKET_CONFS /* u64 */
+    BUCKET_CONFS /* u64 */,
+    BUCKET_UPLOADS /* u64 node */
 };
 
 /* Calls each for every bucket in name order until it answers false. */
@@ -27,7 +28,8 @@ void bucket_list(struct store_txn *t, bool (*each)(void *ctx, struct str name, i
 int bucket_get(struct store_txn *t, struct str name, uint64_t *id, int64_t *created_ms);
 /* In a job: E_EXISTS/E_BUCKET_OWNED, E_BUCKET_NAME. */
 int bucket_create(struct store_txn *t, struct str name, uint64_t *id);
-/* E_NO_BUCKET, E_BUCKET_NOT_EMPTY. */
+/* E_NO_BUCKET, E_BUCKET_NOT_EMPTY. Uploads in progress go with it: objects_sweep after the commit.
+ */
 int bucket_delete(struct store_txn *t, struct str name);
 
 /* In a job: replaces all notifications of the bucket. Checks bad ARN, unknown function, missing

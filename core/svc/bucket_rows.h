@@ -12,6 +12,7 @@ struct bucket_row {
     int64_t created_ms;
     uint64_t triggers; /* number of rows in T_TRIGGERS */
     uint64_t confs;    /* bits: 1 << enum bucket_conf of the rows in T_BUCKET_CONF */
+    uint64_t uploads;  /* node of T_OBJECTS under which its uploads are listed; 0: none yet */
 };
 
 /* In any transaction: 0, or E_NO_BUCKET. */

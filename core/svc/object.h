@@ -20,6 +20,9 @@ enum {
 struct objects;
 struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, const char *region);
 void objects_close(struct objects *o);
+/* Removes, some at a time, what is left of uploads and bodies in parts that nobody owns any more.
+ */
+void objects_sweep(struct objects *o);
 
 struct object_meta { /* borrowed where read, copied where put */
     struct str key;

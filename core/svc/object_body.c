@@ -10,11 +10,13 @@
  * snapshot pinned it in the callback that read it.
  *
  * T_UPLOADS holds, for a list: 'U' the upload (upload_rows.h), 'R' its owners (u64), 'D' marked, 'T'
- * the parts to keep (runs) of an upload that was completed without some. */
+ * the parts to keep (runs) of an upload that was completed without some; and 'B' the node of a
+ * bucket that went while uploads were open in it. */
 #include "base/log.h"
 #include "base/rec.h"
 #include "store/key.h"
 #include "svc/object_rows.h"
+#include "svc/upload_rows.h"
 
 enum {
     SLICE_ROWS = 250,   /* removed by one job: each costs four writes */
@@ -65,6 +67,12 @@ int upload_condemn(struct objects *o, struct store_txn *t, uint64_t list)
         rc = store_put(t, T_UPLOADS, upload_key('D', list, space), STR(""));
     o->condemned = true;
     return rc;
+}
+
+int uploads_condemn(struct store_txn *t, uint64_t node)
+{
+    char space[UPLOAD_KEY];
+    return store_put(t, T_UPLOADS, upload_key('B', node, space), STR(""));
 }
 
 int object_body_ref(struct store_txn *t, const struct object_meta *m)
@@ -147,8 +155,8 @@ struct object_sweep {
     struct job job;
     struct objects *o;
     bool working, again;
-    uint64_t list;
-    bool whole;      /* 'D': everything; else 'T': what is not in `keep` */
+    uint64_t list;   /* that is being swept, 0: none */
+    char mark;       /* 'D': everything goes; 'T': what is not in `keep`; 'B': a bucket's uploads */
     struct buf keep; /* runs */
     uint32_t from;   /* the first number not looked at */
     /* of the slice, when it has been applied */
@@ -159,7 +167,7 @@ struct object_sweep {
 static bool is_kept(const struct object_sweep *w, uint32_t number)
 {
     struct extents e = {.count = EXTENTS_MAX, .runs = buf_str(&w->keep)};
-    return !w->whole && extents_holds(&e, number);
+    return w->mark == 'T' && extents_holds(&e, number);
 }
 
 /* Collects what is to go, from the sweep's position on. */
@@ -188,9 +196,8 @@ static size_t collect(struct object_sweep *w, struct store_txn *t,
     return n;
 }
 
-static int sweep_apply(struct job *job, struct store_txn *t)
+static int sweep_parts(struct object_sweep *w, struct store_txn *t)
 {
-    struct object_sweep *w = (struct object_sweep *)job;
     struct sweep_row rows[SLICE_ROWS];
     char space[EXTENT_KEY];
     int rc = 0;
@@ -201,10 +208,19 @@ static int sweep_apply(struct job *job, struct store_txn *t)
         if (rc == 0 && rows[i].blob)
             rc = blob_unref(t, rows[i].blob);
     }
-    if (rc == 0 && w->finished)
+    if (rc == 0 && w->finished && w->mark == 'D') /* they need not be kept any more either */
         rc = store_del(t, T_UPLOADS, upload_key('T', w->list, space));
-    if (rc == 0 && w->finished && w->whole)
-        rc = store_del(t, T_UPLOADS, upload_key('D', w->list, space));
+    return rc;
+}
+
+static int sweep_apply(struct job *job, struct store_txn *t)
+{
+    struct object_sweep *w = (struct object_sweep *)job;
+    char space[UPLOAD_KEY];
+    int rc = w->mark == 'B' ? uploads_clear(w->o, t, w->list, SLICE_ROWS, &w->finished)
+                            : sweep_parts(w, t);
+    if (rc == 0 && w->finished)
+        rc = store_del(t, T_UPLOADS, upload_key(w->mark, w->list, space));
     return rc == 0 || rc == E_NO_SPACE || rc == E_IO ? rc : E_INTERNAL;
 }
 
@@ -254,14 +270,14 @@ static bool find_marked(struct object_sweep *w, struct store_txn *t, char mark)
     for (; more && k.n == UPLOAD_KEY && k.p[0] == mark && !found; more = store_next(c, &k, &v)) {
         k = str_from(k, 1);
         key_take_u64(&k, &w->list);
-        found = mark == 'T' || !*pin_of(w->o, w->list);
+        found = mark != 'D' || !*pin_of(w->o, w->list);
         w->o->passed_over |= !found;
         buf_clear(&w->keep);
         if (found && mark == 'T')
             buf_add(&w->keep, v);
     }
     store_cursor_close(c);
-    w->whole = mark == 'D';
+    w->mark = mark;
     w->from = 0;
     return found;
 }
@@ -270,7 +286,7 @@ static void sweep_next(struct object_sweep *w)
 {
     if (!w->list) {
         struct store_txn *t = store_read(w->o->store);
-        if (!find_marked(w, t, 'D') && !find_marked(w, t, 'T'))
+        if (!find_marked(w, t, 'B') && !find_marked(w, t, 'D') && !find_marked(w, t, 'T'))
             w->list = 0;
         store_read_end(t);
     }

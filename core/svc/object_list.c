@@ -8,26 +8,18 @@
 #include "svc/object.h"
 #include "svc/object_rows.h"
 
-struct walk {
-    struct objkey_iter it;
-    const struct object_list *l;
-    struct str key, rec; /* current row */
-    bool more;
-    char space[OBJKEY_MAX + 1]; /* seek keys */
-};
-
 /* The group that a key belongs to: prefix up to and with the first delimiter after it; empty when
  * it is none. */
-static struct str group_of(const struct object_list *l, struct str key)
+static struct str group_of(const struct key_walk *w, struct str key)
 {
-    if (l->delimiter.n == 0 || !str_starts(key, l->prefix))
+    if (w->delimiter.n == 0 || !str_starts(key, w->prefix))
         return STR("");
-    ptrdiff_t i = str_find(str_from(key, l->prefix.n), l->delimiter);
-    return i < 0 ? STR("") : str_of(key.p, l->prefix.n + (size_t)i + l->delimiter.n);
+    ptrdiff_t i = str_find(str_from(key, w->prefix.n), w->delimiter);
+    return i < 0 ? STR("") : str_of(key.p, w->prefix.n + (size_t)i + w->delimiter.n);
 }
 
 /* Moves to the first key that does not begin with group. */
-static void seek_past(struct walk *w, struct str group)
+static void seek_past(struct key_walk *w, struct str group)
 {
     size_t n = group.n;
     memcpy(w->space, group.p, n);
@@ -41,24 +33,50 @@ static void seek_past(struct walk *w, struct str group)
     w->more = objkey_seek(&w->it, str_of(w->space, n), &w->key, &w->rec);
 }
 
-static void seek_first(struct walk *w)
+void key_walk_init(struct key_walk *w, struct store_txn *t, uint64_t node, struct str after,
+                   bool inclusive)
 {
-    const struct object_list *l = w->l;
-    struct str after = l->after;
+    size_t given = after.n;
+    objkey_iter_init(&w->it, t, node);
     if (after.n > OBJKEY_MAX)
         after.n = OBJKEY_MAX; /* no longer key exists: keys from here on are greater or equal */
-    if (after.n == 0 || str_cmp(after, l->prefix) < 0) {
-        w->more = objkey_seek(&w->it, l->prefix, &w->key, &w->rec);
+    if (after.n == 0 || str_cmp(after, w->prefix) < 0) {
+        w->more = objkey_seek(&w->it, w->prefix, &w->key, &w->rec);
         return;
     }
-    struct str group = group_of(l, after);
+    struct str group = group_of(w, after);
     if (group.n && group.n == after.n) {
         seek_past(w, group);
         return;
     }
     w->more = objkey_seek(&w->it, after, &w->key, &w->rec);
-    if (w->more && str_eq(w->key, after) && after.n == l->after.n)
+    if (!inclusive && w->more && str_eq(w->key, after) && after.n == given)
         w->more = objkey_next(&w->it, &w->key, &w->rec);
+}
+
+bool key_walk_at(struct key_walk *w)
+{
+    if (!w->more || !str_starts(w->key, w->prefix))
+        return false;
+    w->group = group_of(w, w->key);
+    return true;
+}
+
+void key_walk_next(struct key_walk *w)
+{
+    char group[OBJKEY_MAX];
+    struct str copy = str_of(group, w->group.n);
+    if (w->group.n == 0) {
+        w->more = objkey_next(&w->it, &w->key, &w->rec);
+        return;
+    }
+    memcpy(group, w->group.p, w->group.n); /* it lies in the iterator */
+    seek_past(w, copy);
+}
+
+void key_walk_deinit(struct key_walk *w)
+{
+    objkey_iter_deinit(&w->it);
 }
 
 int object_list(struct store_txn *t, const struct object_list *l,
@@ -67,37 +85,32 @@ int object_list(struct store_txn *t, const struct object_list *l,
                 struct buf *last)
 {
     struct bucket_row row;
-    struct walk w = {.l = l};
+    struct key_walk w = {.prefix = l->prefix, .delimiter = l->delimiter};
     size_t count = 0;
     *truncated = false;
     int rc = bucket_row_get(t, l->bucket, &row);
     if (rc || l->limit == 0 || l->prefix.n > OBJKEY_MAX)
         return rc;
-    objkey_iter_init(&w.it, t, row.id);
-    seek_first(&w);
-    while (w.more && str_starts(w.key, l->prefix)) {
+    key_walk_init(&w, t, row.id, l->after, false);
+    for (; rc == 0 && key_walk_at(&w); key_walk_next(&w)) {
         struct object_meta m;
         if (count++ == l->limit) {
             *truncated = true;
             break;
         }
-        struct str group = group_of(l, w.key);
         buf_clear(last);
-        if (group.n) {
-            buf_add(last, group);
-            common(ctx, group);
-            seek_past(&w, buf_str(last));
+        buf_add(last, w.group.n ? w.group : w.key);
+        if (w.group.n) {
+            common(ctx, w.group);
             continue;
         }
-        buf_add(last, w.key);
         if (!object_decode(w.rec, &m)) {
             rc = E_INTERNAL;
             break;
         }
         m.key = w.key;
         entry(ctx, &m);
-        w.more = objkey_next(&w.it, &w.key, &w.rec);
     }
-    objkey_iter_deinit(&w.it);
+    key_walk_deinit(&w);
     return rc ? rc : last->rc;
 }

@@ -26,6 +26,26 @@ void object_encode(struct buf *rec, const struct object_meta *m);
 /* Borrows from rec; the key is the caller's to set. False when it is none. */
 bool object_decode(struct str rec, struct object_meta *out);
 
+/* --- walking a tree of keys as a listing sees it (object_list.c) ---------------------------------
+ */
+
+struct key_walk {
+    struct str prefix, delimiter; /* the caller's, before key_walk_init */
+    struct str key, rec;          /* the row it is at, borrowed; when it begins with … */
+    struct str group; /* … a common prefix that ends in the delimiter, that; else "" */
+    bool more;
+    struct objkey_iter it;
+    char space[OBJKEY_MAX + 1]; /* seek keys */
+};
+/* To the first key above `after` (or, inclusive, at it) with the prefix; a group named by `after`
+ * is passed whole. */
+void key_walk_init(struct key_walk *w, struct store_txn *t, uint64_t node, struct str after,
+                   bool inclusive);
+/* Is it at a row? Sets the group. Then key_walk_next goes on: past the group when there is one. */
+bool key_walk_at(struct key_walk *w);
+void key_walk_next(struct key_walk *w);
+void key_walk_deinit(struct key_walk *w);
+
 /* --- bodies (object_body.c) ----------------------------------------------------------------------
  */
 
@@ -35,8 +55,6 @@ int object_body_ref(struct store_txn *t, const struct object_meta *m);
 int object_body_drop(struct objects *o, struct store_txn *t, const struct object_meta *m);
 /* Loop thread, after the commit of a job that dropped one. */
 void objects_dropped(struct objects *o);
-/* Removes what is left of bodies in parts that nobody owns any more. */
-void objects_sweep(struct objects *o);
 /* Loop thread: holds the parts of a list that a record of this callback's snapshot names. */
 void objects_pin(struct objects *o, uint64_t list);
 void objects_unpin(struct objects *o, uint64_t list);
@@ -47,5 +65,7 @@ struct str upload_key(char kind, uint64_t list, char space[static UPLOAD_KEY]);
 /* In a job: sets the number of owners; gives the list up, whatever it was. */
 int upload_owners_put(struct store_txn *t, uint64_t list, uint64_t n);
 int upload_condemn(struct objects *o, struct store_txn *t, uint64_t list);
+/* In a job: gives up all uploads under a bucket's node, later. */
+int uploads_condemn(struct store_txn *t, uint64_t node);
 
 #endif
