@@ -54,6 +54,7 @@ struct call {
     struct str body;     /* collected bodies */
     json_t *json; /* parsed body of JSON operations (an object; {} when empty); freed by the gate */
     const struct xml_node *xml;    /* parsed body of XML operations, in the arena */
+    bool promised;                 /* S3: a header promised a digest of the collected body */
     struct str expect_sha256;      /* streamed bodies: hex to compare with, p NULL when unsigned */
     void *user;                    /* the handler's */
     struct call_private *private_; /* the gate's */

@@ -255,6 +255,8 @@ static void examine(struct call *c)
         sha256_hex(c->body, v->sha256);
         rc = call_body_check(c, str_of(v->sha256, 64), v->json_err);
     }
+    if (rc == 0 && c->protocol == PROTO_S3)
+        rc = s3_digest_check(c, c->body, &c->promised, v->json_err);
     if (rc == 0 && c->op->body == BODY_JSON) {
         v->json = json_parse(c->body.n ? c->body : STR("{}"), v->json_err);
         if (!v->json)

@@ -61,6 +61,10 @@ const char *call_xmlns(const struct call *c);
 /* What stands in x-amz-id-2 and <HostId>: opaque to clients. */
 #define CALL_HOST_ID TRIGGER_HOST_ID
 
+/* s3_digest.c: compares body with Content-MD5 and x-amz-checksum-*; *promised: there was one.
+ * E_INVALID_DIGEST, E_BAD_REQUEST, E_BAD_DIGEST. Any thread. */
+int s3_digest_check(const struct call *c, struct str body, bool *promised, struct err *err);
+
 /* gate.c: checks the signature over that payload hash. E_BAD_ACCESS_KEY for an unknown key, else
  * sigv4_verify's. */
 int gate_verify(struct call *c, struct str payload_hash, struct err *err);

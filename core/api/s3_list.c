@@ -1,4 +1,4 @@
-/* s3_list: ListObjects, both versions, over svc/object's one walk.
+/* s3_list: ListObjects, both versions, and ListObjectVersions, over svc/object's one walk.
  *
  * A page is made in slices, one a turn of the loop, each from its own snapshot and on from the last
  * key of the one before, so that a thousand long keys neither hold up the loop nor lie in memory
@@ -9,21 +9,28 @@
  * A continuation token is the last key (or group) of the page before, as base64url: opaque to
  * clients, nothing to remember here, and still right when objects come and go in between. With
  * encoding-type=url a space is %20, which clients decode the same whether or not they think of '+'
- * as a space. */
+ * as a space.
+ *
+ * Tools that empty a bucket ask for its versions whatever its state: each object has one, "null",
+ * the latest. */
 #include "api/gate.h"
 #include "api/s3.h"
 #include "base/codec.h"
 
 enum { PAGE_MAX = 1000, SLICE = 64, DOCUMENT_MAX = 4 * 1024 * 1024 };
 
+enum shape { OBJECTS_V1, OBJECTS_V2, VERSIONS };
+
 struct listing {
     struct call *c;
+    enum shape shape;
     struct object_list l; /* what to walk next */
     uint64_t max_keys, left;
     size_t count;
-    bool v2, url_encoding, owner, truncated, streaming;
-    struct buf doc;  /* not yet sent */
-    struct buf last; /* last key or group; l.after after the first slice */
+    bool url_encoding, owner, truncated, streaming;
+    bool last_is_key; /* not a group */
+    struct buf doc;   /* not yet sent */
+    struct buf last;  /* last key or group; l.after after the first slice */
     struct buf after;
 };
 
@@ -44,24 +51,29 @@ static void add_object(void *ctx, const struct object_meta *m)
 {
     struct listing *s = ctx;
     s->count++;
-    buf_lit(&s->doc, "<Contents>");
+    s->last_is_key = true;
+    buf_add(&s->doc, s->shape == VERSIONS ? STR("<Version>") : STR("<Contents>"));
     add_text(s, "Key", m->key);
+    if (s->shape == VERSIONS)
+        buf_lit(&s->doc, "<VersionId>null</VersionId><IsLatest>true</IsLatest>");
     s3_xml_time(&s->doc, "LastModified", m->modified_ms);
     buf_printf(&s->doc, "<ETag>&quot;%s&quot;</ETag>", m->etag);
     if (m->checksum_alg.n) {
         xml_element(&s->doc, "ChecksumAlgorithm", m->checksum_alg);
-        buf_lit(&s->doc, "<ChecksumType>FULL_OBJECT</ChecksumType>");
+        xml_element(&s->doc, "ChecksumType", m->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
     }
     s3_xml_number(&s->doc, "Size", m->size);
     if (s->owner)
         s3_xml_owner(&s->doc, "Owner");
-    buf_lit(&s->doc, "<StorageClass>STANDARD</StorageClass></Contents>");
+    buf_lit(&s->doc, "<StorageClass>STANDARD</StorageClass>");
+    buf_add(&s->doc, s->shape == VERSIONS ? STR("</Version>") : STR("</Contents>"));
 }
 
 static void add_group(void *ctx, struct str prefix)
 {
     struct listing *s = ctx;
     s->count++;
+    s->last_is_key = false;
     buf_lit(&s->doc, "<CommonPrefixes>");
     add_text(s, "Prefix", prefix);
     buf_lit(&s->doc, "</CommonPrefixes>");
@@ -72,7 +84,7 @@ static void add_group(void *ctx, struct str prefix)
 static void begin_document(struct listing *s)
 {
     struct call *c = s->c;
-    s3_xml_begin(&s->doc, "ListBucketResult");
+    s3_xml_begin(&s->doc, s->shape == VERSIONS ? "ListVersionsResult" : "ListBucketResult");
     xml_element(&s->doc, "Name", s->l.bucket);
     add_text(s, "Prefix", s->l.prefix);
     if (s->l.delimiter.n)
@@ -80,8 +92,10 @@ static void begin_document(struct listing *s)
     s3_xml_number(&s->doc, "MaxKeys", s->max_keys);
     if (s->url_encoding)
         buf_lit(&s->doc, "<EncodingType>url</EncodingType>");
-    if (!s->v2) {
-        add_text(s, "Marker", s->l.after);
+    if (s->shape != OBJECTS_V2) {
+        add_text(s, s->shape == VERSIONS ? "KeyMarker" : "Marker", s->l.after);
+        if (s->shape == VERSIONS)
+            xml_element(&s->doc, "VersionIdMarker", call_query(c, "version-id-marker"));
         return;
     }
     struct str token = call_query(c, "continuation-token"), after = call_query(c, "start-after");
@@ -94,16 +108,21 @@ static void begin_document(struct listing *s)
 static void end_document(struct listing *s)
 {
     buf_printf(&s->doc, "<IsTruncated>%s</IsTruncated>", s->truncated ? "true" : "false");
-    if (s->v2)
+    if (s->shape == OBJECTS_V2)
         s3_xml_number(&s->doc, "KeyCount", s->count);
-    if (s->truncated && s->v2) {
+    if (s->truncated && s->shape == VERSIONS) {
+        add_text(s, "NextKeyMarker", buf_str(&s->last));
+        if (s->last_is_key)
+            buf_lit(&s->doc, "<NextVersionIdMarker>null</NextVersionIdMarker>");
+    } else if (s->truncated && s->shape == OBJECTS_V2) {
         buf_lit(&s->doc, "<NextContinuationToken>");
         base64url_encode(&s->doc, buf_str(&s->last));
         buf_lit(&s->doc, "</NextContinuationToken>");
     } else if (s->truncated && s->l.delimiter.n) {
         add_text(s, "NextMarker", buf_str(&s->last));
     }
-    buf_lit(&s->doc, "</ListBucketResult>");
+    buf_add(&s->doc,
+            s->shape == VERSIONS ? STR("</ListVersionsResult>") : STR("</ListBucketResult>"));
 }
 
 /* --- slices ------------------------------------------------------------------------------------- */
@@ -205,7 +224,22 @@ static int read_start(struct listing *s, struct err *err)
     return 0;
 }
 
-static void list(struct call *c, bool v2)
+/* Where a page of versions starts. The version named can only be the one there is. */
+static int read_markers(struct listing *s, struct err *err)
+{
+    struct str version = call_query(s->c, "version-id-marker");
+    s->l.after = call_query(s->c, "key-marker");
+    if (!version.p)
+        return 0;
+    if (version.n == 0)
+        return err_set(err, E_INVALID, "A version-id marker cannot be empty.");
+    if (s->l.after.n == 0)
+        return err_set(err, E_INVALID,
+                       "A version-id marker cannot be specified without a key marker.");
+    return str_is(version, "null") ? 0 : err_set(err, E_INVALID, "Invalid version id specified");
+}
+
+static void list(struct call *c, enum shape shape)
 {
     struct err err = {0};
     struct listing *s = arena_zalloc(c->arena, sizeof *s);
@@ -214,13 +248,15 @@ static void list(struct call *c, bool v2)
         return;
     }
     s->c = c;
-    s->v2 = v2;
-    s->owner = !v2 || str_is(call_query(c, "fetch-owner"), "true");
+    s->shape = shape;
+    s->owner = shape != OBJECTS_V2 || str_is(call_query(c, "fetch-owner"), "true");
     c->user = s;
     buf_init(&s->doc, DOCUMENT_MAX);
     int rc = read_common(s, &err);
-    if (rc == 0 && v2)
+    if (rc == 0 && shape == OBJECTS_V2)
         rc = read_start(s, &err);
+    else if (rc == 0 && shape == VERSIONS)
+        rc = read_markers(s, &err);
     else if (rc == 0)
         s->l.after = call_query(c, "marker");
     if (rc) {
@@ -234,10 +270,15 @@ static void list(struct call *c, bool v2)
 
 void s3_list_objects_v2(struct call *c)
 {
-    list(c, true);
+    list(c, OBJECTS_V2);
 }
 
 void s3_list_objects(struct call *c)
 {
-    list(c, false);
+    list(c, OBJECTS_V1);
+}
+
+void s3_list_object_versions(struct call *c)
+{
+    list(c, VERSIONS);
 }
