@@ -64,9 +64,45 @@ struct str call_query(struct call *c, const char *name)
     return (struct str){NULL, 0};
 }
 
+/* May a presigned link's query stand for this header? */
+static bool in_link(const struct call *c, struct str name)
+{
+    return c->private_->claim.presigned && name.n > 6 &&
+           str_ieq(str_of(name.p, 6), STR("x-amz-")) && checksum_of_header(name) == CHECKSUM_NONE &&
+           !str_ieq(name, STR("x-amz-sdk-checksum-algorithm")) &&
+           !str_ieq(name, STR("x-amz-trailer"));
+}
+
 struct str call_header(const struct call *c, const char *name)
 {
-    return http_header(c->req, name);
+    const struct call_private *v = c->private_;
+    struct str want = str_c(name), found = http_header(c->req, name);
+    if (found.p || !in_link(c, want))
+        return found;
+    for (size_t i = 0; i < v->param_count; i++)
+        if (str_ieq(v->params[i].name, want))
+            return v->params[i].value;
+    return found;
+}
+
+bool call_header_next(const struct call *c, size_t *at, struct str *name, struct str *value)
+{
+    const struct call_private *v = c->private_;
+    const struct http_req *req = c->req;
+    if (*at < req->header_count) {
+        *name = req->headers[*at].name;
+        *value = req->headers[(*at)++].value;
+        return true;
+    }
+    for (size_t i = *at - req->header_count; i < v->param_count; i++) {
+        (*at)++;
+        if (!in_link(c, v->params[i].name))
+            continue;
+        *name = v->params[i].name;
+        *value = v->params[i].value;
+        return true;
+    }
+    return false;
 }
 
 /* What a policy may ask about this call. */

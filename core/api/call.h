@@ -32,6 +32,15 @@ struct services {
 
 enum protocol { PROTO_REST_JSON, PROTO_S3, PROTO_QUERY, PROTO_JSON11, PROTO_PLAIN };
 
+/* The form of a body, as x-amz-content-sha256 names it (S3). */
+enum payload {
+    PAYLOAD_WHOLE,            /* its hash was signed, if not in the head then when it has come */
+    PAYLOAD_UNSIGNED,         /* UNSIGNED-PAYLOAD */
+    PAYLOAD_CHUNKS,           /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD: aws-chunked, each signed */
+    PAYLOAD_CHUNKS_TRAILER,   /* …-TRAILER: and a signed trailer */
+    PAYLOAD_UNSIGNED_TRAILER, /* STREAMING-UNSIGNED-PAYLOAD-TRAILER: aws-chunked */
+};
+
 struct op; /* a row of ops.def, see gate.h */
 
 struct identity {
@@ -53,8 +62,9 @@ struct call {
     struct str param[3]; /* path parameters, decoded: {f} {a} …; S3: bucket, key */
     struct str body;     /* collected bodies */
     json_t *json; /* parsed body of JSON operations (an object; {} when empty); freed by the gate */
-    const struct xml_node *xml;    /* parsed body of XML operations, in the arena */
-    bool promised;                 /* S3: a header promised a digest of the collected body */
+    const struct xml_node *xml; /* parsed body of XML operations, in the arena */
+    bool promised;              /* S3: a header promised a digest of the collected body */
+    enum payload payload;
     struct str expect_sha256;      /* streamed bodies: hex to compare with, p NULL when unsigned */
     void *user;                    /* the handler's */
     struct call_private *private_; /* the gate's */
@@ -63,8 +73,11 @@ struct call {
 /* Query parameter, decoded into the arena; p NULL when absent, "" when without value. For
  * PROTO_QUERY also the form's fields. */
 struct str call_query(struct call *c, const char *name);
-/* Request header; p NULL when absent. */
+/* Request header; p NULL when absent. Presigned links may bear x-amz-* headers in their query, which
+ * stand for the header where that is absent (all but checksums: AWS takes no notice of those). */
 struct str call_header(const struct call *c, const char *name);
+/* Walks the headers, then those that a presigned link bears: *at starts as 0; false at the end. */
+bool call_header_next(const struct call *c, size_t *at, struct str *name, struct str *value);
 
 /* Extra response header, before the reply. The value is copied; name is a literal or in the arena.
  */

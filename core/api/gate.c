@@ -93,19 +93,40 @@ static bool is_sha256(struct str s)
     return s.n == 64;
 }
 
-/* x-amz-content-sha256 as given: one of the forms this protocol knows? */
-static int check_payload_form(struct call *c, struct str given, struct err *err)
+/* x-amz-content-sha256 as given: which of the forms this protocol knows? */
+static int payload_form(struct call *c, struct str given, struct err *err)
 {
+    static const char *const s3_forms[] = {
+        [PAYLOAD_UNSIGNED] = "UNSIGNED-PAYLOAD",
+        [PAYLOAD_CHUNKS] = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        [PAYLOAD_CHUNKS_TRAILER] = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        [PAYLOAD_UNSIGNED_TRAILER] = "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    };
     bool s3 = c->protocol == PROTO_S3;
     if (!given.p)
         return s3 ? err_set(err, E_BAD_REQUEST,
                             "Missing required header for this request: x-amz-content-sha256")
                   : 0;
-    if (is_sha256(given) ||
-        (s3 && (str_is(given, "UNSIGNED-PAYLOAD") || str_starts(given, STR("STREAMING-")))))
+    if (is_sha256(given))
         return 0;
-    return err_set(err, E_BAD_REQUEST, "x-amz-content-sha256 must be %sa valid sha256 value.",
-                   s3 ? "UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD or " : "");
+    for (int i = PAYLOAD_UNSIGNED; s3 && i <= PAYLOAD_UNSIGNED_TRAILER; i++) {
+        if (str_is(given, s3_forms[i])) {
+            c->payload = (enum payload)i;
+            return 0;
+        }
+    }
+    return err_set(err, s3 ? E_INVALID : E_BAD_REQUEST,
+                   "x-amz-content-sha256 must be %sa valid sha256 value.",
+                   s3 ? "UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+                        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
+                        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or "
+                      : "");
+}
+
+/* Chunks are for rows whose handler takes its body as it comes. */
+static bool in_chunks(const struct call *c)
+{
+    return c->payload >= PAYLOAD_CHUNKS;
 }
 
 /* Nobody signs: in S3 a stranger, who may do what a bucket's policy lets everybody do. */
@@ -117,9 +138,13 @@ static int anonymous(struct call *c, struct err *err)
         return err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
     v->claim.service = STR("s3");
     v->verified = true;
+    c->payload = PAYLOAD_UNSIGNED;
+    if (given.p && payload_form(c, given, err))
+        return E_INVALID;
     if (is_sha256(given))
         c->expect_sha256 = given;
-    return route_find(c, err) ? err_set(err, E_DENIED, "Access Denied") : 0;
+    bool needs_key = c->payload == PAYLOAD_CHUNKS || c->payload == PAYLOAD_CHUNKS_TRAILER;
+    return needs_key || route_find(c, err) ? err_set(err, E_DENIED, "Access Denied") : 0;
 }
 
 static int authenticate(struct call *c, struct err *err)
@@ -132,7 +157,7 @@ static int authenticate(struct call *c, struct err *err)
     if (rc)
         return rc;
     route_protocol(claim->service, &c->protocol);
-    rc = check_payload_form(c, claim->content_sha256, err);
+    rc = payload_form(c, claim->content_sha256, err);
     if (rc)
         return rc;
     /* No session has been given out, so no token can be good. */
@@ -149,11 +174,6 @@ static int authenticate(struct call *c, struct err *err)
         return 0; /* once the body is hashed */
     }
     v->verified = rc == 0;
-    if (rc == 0 && str_starts(claim->content_sha256, STR("STREAMING-")))
-        return err_set(err, E_NOT_IMPLEMENTED,
-                       "Bodies in signed or trailing chunks are not implemented: %.*s",
-                       (int)(claim->content_sha256.n < 80 ? claim->content_sha256.n : 80),
-                       claim->content_sha256.p);
     return rc;
 }
 
@@ -228,7 +248,11 @@ static int limit(struct call *c, struct err *err)
     struct call_private *v = c->private_;
     uint64_t max = body_limit(c->op);
     int64_t announced = c->req->content_length;
-    if (max && announced > 0 && (uint64_t)announced > max)
+    if (in_chunks(c) && c->op->body != BODY_STREAM)
+        return err_set(err, E_NOT_IMPLEMENTED,
+                       "Transferring payloads in multiple chunks using aws-chunked is not "
+                       "supported by this operation.");
+    if (max && announced > 0 && (uint64_t)announced > max && !in_chunks(c)) /* framing counts */
         return too_large(c->op, err);
     if (c->op->body == BODY_STREAM || announced == 0)
         return 0;

@@ -1,5 +1,6 @@
 /* gate_call: what the gate keeps about a call besides what handlers see, and the steps that lie in
- * files of their own. Included by gate.c, route.c, resource.c, call.c and the reply files only. */
+ * files of their own. Included by gate.c, route.c, resource.c, call.c, s3_body.c and the reply files
+ * only. */
 #ifndef API_GATE_CALL_H
 #define API_GATE_CALL_H
 
@@ -27,7 +28,8 @@ struct call_private {
     size_t header_count;
     uint64_t budget; /* bytes of the gate's budget for bodies that this call holds */
     uint64_t began_ns;
-    int stream_status; /* of a reply that is under way */
+    int stream_status;    /* of a reply that is under way */
+    struct s3_body *body; /* taken by s3_body.c */
     /* set on the pool or in place: see gate.c */
     uv_work_t work;
     char sha256[65];

@@ -37,6 +37,18 @@ int s3_authorise_object(struct call *c, const char *action, struct err *err);
 bool s3_ownership_known(struct str rule);
 /* Reads x-amz-tagging into pairs: 0 (absent: nothing), E_BAD_TAG, E_INVALID (s3_tagging.c). */
 int s3_tags_header(struct call *c, struct buf *pairs, struct err *err);
+/* What the head of an upload, a multipart upload or a copy says to keep (s3_meta.c). Zeroed before,
+ * freed after, whatever s3_meta_read said. */
+struct s3_meta {
+    struct str content_type;             /* p NULL: none given */
+    struct buf headers, user_meta, tags; /* pairs */
+};
+/* 0; E_NOT_IMPLEMENTED, E_META_LIMIT, E_INVALID, E_NO_ACL, E_BAD_TAG, E_DENIED (tags). */
+int s3_meta_read(struct call *c, struct s3_meta *m, struct err *err);
+void s3_meta_free(struct s3_meta *m);
+/* x-amz-checksum-… and x-amz-checksum-type of the answer, where the object has one. */
+void s3_checksum_answer(struct call *c, const struct object_meta *m);
+
 /* The request's principal as events name it. */
 const char *s3_principal(struct call *c);
 

@@ -137,6 +137,15 @@ const char *s3_principal(struct call *c)
     return copy.p ? copy.p : "";
 }
 
+void s3_checksum_answer(struct call *c, const struct object_meta *m)
+{
+    enum checksum_alg alg = checksum_of_name(m->checksum_alg);
+    if (alg == CHECKSUM_NONE)
+        return;
+    call_set_header(c, checksum_header(alg), m->checksum);
+    call_set_header(c, "x-amz-checksum-type", m->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
+}
+
 /* --- conditions ---------------------------------------------------------------------------------
  */
 

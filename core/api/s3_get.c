@@ -161,11 +161,8 @@ static void set_identity(struct call *c, const struct object_meta *m, bool whole
     call_set_header(c, "ETag", etag);
     call_set_header(c, "Last-Modified", str_c(when));
     call_set_header(c, "Accept-Ranges", STR("bytes"));
-    if (whole && m->checksum_alg.n &&
-        str_ieq(call_header(c, "x-amz-checksum-mode"), STR("ENABLED"))) {
-        call_set_header(c, "x-amz-checksum-crc32", m->checksum);
-        call_set_header(c, "x-amz-checksum-type", STR("FULL_OBJECT"));
-    }
+    if (whole && str_ieq(call_header(c, "x-amz-checksum-mode"), STR("ENABLED")))
+        s3_checksum_answer(c, m);
 }
 
 static int read_range(struct call *c, const struct object_meta *m, struct answer *a,

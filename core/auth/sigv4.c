@@ -92,11 +92,21 @@ static void cache_keep(struct signing_key *k)
     pthread_mutex_unlock(&cache_lock);
 }
 
+void sigv4_key(const struct sigv4_claim *c, struct str secret, unsigned char key[32])
+{
+    struct signing_key k = {.used = 0};
+    if (cache_names(c, secret, &k) && cache_find(&k, false))
+        memcpy(key, k.key, sizeof k.key);
+    else
+        derive(secret, c->date, c->region, c->service, key);
+    OPENSSL_cleanse(&k, sizeof k);
+}
+
 /* --- checking ---------------------------------------------------------------------------------
  */
 
 /* "20261123T113204Z" of the claim's time. */
-static void stamp_of(int64_t ms, char out[static 32])
+void sigv4_stamp(int64_t ms, char out[static 32])
 {
     struct clock_parts t;
     clock_split(ms, &t);
@@ -193,7 +203,7 @@ int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, str
     bool named = cache_names(c, secret, &k), cached = named && cache_find(&k, unknown);
     if (!cached)
         derive(secret, c->date, c->region, c->service, k.key);
-    stamp_of(c->time_ms, stamp);
+    sigv4_stamp(c->time_ms, stamp);
     sign_text(k.key, buf_str(&text), stamp, k.scope, want);
     bool equal = str_eq_secret(str_of(want, 64), c->signature);
     if (!ok || !named || unknown || !equal || !lower_hex(c->signature, 64))

@@ -55,4 +55,21 @@ void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str
                 struct str region, struct str service, struct str amz_date /* 20261123T113204Z */,
                 struct str payload_hash, struct buf *authorization);
 
+/* The signatures of an upload's chunks, each made over the one before; the first follows the head's.
+ * Holds a key: sigv4_chain_wipe when done. */
+struct sigv4_chain {
+    unsigned char key[32];
+    char scope[192], stamp[32];
+    char previous[64]; /* hex */
+};
+/* The claim has been verified with that secret. */
+void sigv4_chain_init(struct sigv4_chain *ch, const struct sigv4_claim *c, struct str secret);
+/* Is this (64 hex digits) the signature of the next chunk, or of the trailer's lines, with that
+ * SHA-256? True: the chain has moved on. Any thread. */
+bool sigv4_chain_chunk(struct sigv4_chain *ch, const unsigned char sha256[32],
+                       struct str signature);
+bool sigv4_chain_trailer(struct sigv4_chain *ch, const unsigned char sha256[32],
+                         struct str signature);
+void sigv4_chain_wipe(struct sigv4_chain *ch);
+
 #endif

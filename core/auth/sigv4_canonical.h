@@ -14,4 +14,9 @@ size_t sigv4_signed_names(struct str s, struct str *names);
 bool sigv4_canonical(struct buf *out, const struct sigv4_request *r, const struct str *names,
                      size_t count, struct str service, struct str payload_hash);
 
+/* sigv4.c: the signing key of the claim's scope, from the cache when it is there. */
+void sigv4_key(const struct sigv4_claim *c, struct str secret, unsigned char key[32]);
+/* "20261123T113204Z" */
+void sigv4_stamp(int64_t ms, char out[static 32]);
+
 #endif

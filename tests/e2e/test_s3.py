@@ -295,7 +295,7 @@ def test_promises_about_the_body(server, s3, bucket, size):
         (400, b"InvalidRequest", put(x_amz_checksum_crc32="xyz")),
         (400, b"InvalidRequest", put(x_amz_sdk_checksum_algorithm="CRC32")),
         (400, b"XAmzContentSHA256Mismatch", put(sha256=hashlib.sha256(body + b"!").hexdigest())),
-        (501, b"NotImplemented", put(x_amz_checksum_sha1="a" * 27 + "=")),
+        (400, b"InvalidRequest", put(x_amz_checksum_sha1="a" * 27 + "=")),  # bits behind the last byte
     ]:
         assert answer[0] == status and b"<Code>" + code + b"</Code>" in answer[2], answer
         with refused("404", 404):
@@ -405,7 +405,7 @@ def test_what_is_not_there_says_so(server, bucket, method, path):
 
 @pytest.mark.http
 @pytest.mark.parametrize("header", [("x-amz-copy-source", "/b/k"), ("x-amz-server-side-encryption", "aws:kms"),
-                                    ("x-amz-object-lock-mode", "GOVERNANCE"), ("Content-Encoding", "aws-chunked")], ids=lambda h: h[0])
+                                    ("x-amz-object-lock-mode", "GOVERNANCE")], ids=lambda h: h[0])
 def test_asked_for_what_is_not_there(server, s3, bucket, header):
     status, _, body = server.signed("PUT", f"/{bucket}/k", b"x", headers=dict([header]))
     assert status == 501 and b"<Code>NotImplemented</Code>" in body

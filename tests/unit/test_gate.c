@@ -420,7 +420,12 @@ static void payload_hashes(void **state)
     ASK("s3", "PUT", "/b", "notification", .body = "<x/>", .break_body = "<y/>");
     assert_error(400, "XAmzContentSHA256Mismatch");
     ASK("s3", "PUT", "/b/k", .body = "x", .sha = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    assert_int_equal(got.status, 200);
+    ASK("s3", "PUT", "/b", "notification", .body = "x",
+        .sha = "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
     assert_error(501, "<Code>NotImplemented</Code>");
+    ASK("s3", "PUT", "/b/k", .body = "x", .sha = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILE");
+    assert_error(400, "<Code>InvalidArgument</Code>");
     ASK("s3", "PUT", "/b/k", .body = "x", .sha = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
         .secret = "wrong");
     assert_error(403, "SignatureDoesNotMatch");
