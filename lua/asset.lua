@@ -1,7 +1,7 @@
 -- asset: files of the package, as bytes.
 local core, env = ...
 
-local call, check, n = core.call, core.check, core.numbers
+local call, check, n = core.block, core.check, core.numbers -- require is not to be left half way
 local READ, NAME = n["package.read"], n.name
 local file, new_error = core.file, core.new_error
 local find, sub = string.find, string.sub

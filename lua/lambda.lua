@@ -47,15 +47,22 @@ function lambda.invoke(name, payload, opts)
   return value
 end
 
+-- Checked arguments of an asynchronous invocation: name, payload as text, options, delay in ms.
+function core.async_args(fn, name, payload, opts)
+  name = check.need(fn, 1, name, "string")
+  opts = check.options(fn, 3, opts, { qualifier = "string", delay = "number" })
+  if opts.delay and not (opts.delay >= 0 and opts.delay <= 1e9) then
+    check.fail(fn, 3, "delay must be a number of seconds")
+  end
+  return name, payload_text(payload), opts, opts.delay and ceil(opts.delay * 1000)
+end
+
 -- The request id, once the event is stored.
 function lambda.invoke_async(name, payload, opts)
-  name = check.need("lambda.invoke_async", 1, name, "string")
-  opts = check.options("lambda.invoke_async", 3, opts, { qualifier = "string", delay = "number" })
-  if opts.delay and not (opts.delay >= 0 and opts.delay <= 1e9) then
-    check.fail("lambda.invoke_async", 3, "delay must be a number of seconds")
-  end
+  local text, delay_ms
+  name, text, opts, delay_ms = core.async_args("lambda.invoke_async", name, payload, opts)
   local result, err = call(INVOKE_ASYNC, FUNCTION, name, QUALIFIER, opts.qualifier,
-    PAYLOAD, payload_text(payload), DELAY_MS, opts.delay and ceil(opts.delay * 1000))
+    PAYLOAD, text, DELAY_MS, delay_ms)
   if not result then
     return nil, err
   end

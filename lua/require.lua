@@ -18,7 +18,7 @@ local builtin = {
   ["cjson.safe"] = core.cjson_safe,
 }
 for _, name in next, { "json", "log", "s3", "kv", "lambda", "events", "crypto", "base64", "hex",
-  "time", "asset" } do
+  "time", "asset", "task", "cache", "secrets" } do
   builtin[name] = env[name]
   builtin["perilune." .. name] = env[name]
 end

@@ -1,5 +1,8 @@
 /* call: the table of fields says how each argument and result travels; the rest is one exchange.
  *
+ * Results come in any order. Whoever waits for one puts the others aside: only their first frames
+ * can come, since the rest of a payload waits for our credit, which is granted to one at a time.
+ *
  * Everything read from Lua goes into the runner's own buffer before the frame is sent, and a result
  * is copied out of the ring before a Lua value is made of it, so that an error thrown on the way
  * leaves the channel in order. */
@@ -48,10 +51,14 @@ static const struct {
     [HC_DELAY_MS] = {"delay_ms", INT},
     [HC_REQUEST_ID] = {"request_id", BYTES},
     [HC_EXISTS] = {"exists", FLAG},
+    [HC_OP] = {"op", ROWS},
+    [HC_KIND] = {"kind", INT},
+    [HC_KEEP_TTL] = {"keep_ttl", FLAG},
 };
 enum {
     FIELDS = sizeof fields / sizeof *fields,
     ARGS_MAX = 7 * 1024 * 1024,
+    EXIT_PROTOCOL = 70,
     MAP_NAME = 1,
     MAP_VALUE
 };
@@ -84,6 +91,38 @@ static LJMP void put_map(lua_State *L, struct buf *out, uint16_t tag, int idx)
     }
 }
 
+static LJMP void put_argument(lua_State *L, struct buf *out, uint16_t tag, int idx);
+
+static LJMP uint16_t check_tag(lua_State *L, int idx)
+{
+    int tag = (int)luaL_checkinteger(L, idx);
+    if (tag <= 0 || tag >= FIELDS || !fields[tag].kind)
+        luaL_error(L, "not a tag");
+    return (uint16_t)tag;
+}
+
+/* A list of lists {TAG, value, …}. */
+static LJMP void put_rows(lua_State *L, struct buf *out, uint16_t tag, int idx)
+{
+    luaL_checktype(L, idx, LUA_TTABLE);
+    luaL_checkstack(L, 4, "rows");
+    int count = (int)lua_objlen(L, idx);
+    for (int i = 1; i <= count; i++) {
+        size_t mark = rec_begin(out, tag);
+        lua_rawgeti(L, idx, i);
+        luaL_checktype(L, -1, LUA_TTABLE);
+        int row = lua_gettop(L), n = (int)lua_objlen(L, row);
+        for (int k = 1; k < n; k += 2) {
+            lua_rawgeti(L, row, k);
+            lua_rawgeti(L, row, k + 1);
+            put_argument(L, out, check_tag(L, -2), row + 2);
+            lua_settop(L, row);
+        }
+        lua_pop(L, 1);
+        rec_end(out, mark);
+    }
+}
+
 static LJMP void put_argument(lua_State *L, struct buf *out, uint16_t tag, int idx)
 {
     switch (fields[tag].kind) {
@@ -100,6 +139,9 @@ static LJMP void put_argument(lua_State *L, struct buf *out, uint16_t tag, int i
     case MAP:
         put_map(L, out, tag, idx);
         break;
+    case ROWS:
+        put_rows(L, out, tag, idx);
+        break;
     default:
         luaL_error(L, "%s is no argument", fields[tag].name);
     }
@@ -113,10 +155,9 @@ static LJMP bool put_arguments(lua_State *L, struct runner *r)
     buf_clear(&r->out);
     r->out.limit = room < ARGS_MAX ? (room ? room : 1) : ARGS_MAX;
     for (int i = 2; i < top; i += 2) {
-        int tag = (int)luaL_checkinteger(L, i);
-        luaL_argcheck(L, tag > 0 && tag < FIELDS && fields[tag].kind, i, "not a tag");
+        uint16_t tag = check_tag(L, i);
         if (!lua_isnil(L, i + 1))
-            put_argument(L, &r->out, (uint16_t)tag, i + 1);
+            put_argument(L, &r->out, tag, i + 1);
     }
     if (r->out.rc && room < ARGS_MAX)
         runner_no_memory(L);
@@ -136,45 +177,108 @@ static void send_call(struct runner *r, int number)
         memory_drop(&r->memory, r->out.cap);
 }
 
-/* Waits for the next frame of `data` that belongs to this call; all others are stale. */
-static void next_frame(struct runner *r, uint16_t type, struct runner_frame *f)
+/* --- what comes back --- */
+
+void call_forget(struct runner *r)
+{
+    r->calls_past = r->calls;
+    r->begun = 0;
+    for (uint32_t i = 0; i < r->early_count; i++)
+        buf_deinit(&r->early[i].frame);
+    r->early_count = 0;
+}
+
+/* Puts a result aside, in place of nothing: there are at most CALLS_MAX calls without a taken one.
+ */
+static void put_aside(struct runner *r, const struct runner_frame *f)
+{
+    if (r->early_count == CALLS_MAX)
+        channel_runner_exit(EXIT_PROTOCOL);
+    struct early *e = &r->early[r->early_count++];
+    *e = (struct early){.id = f->id};
+    buf_add(&e->frame, f->body);
+    if (e->frame.rc)
+        channel_runner_exit(EXIT_PROTOCOL);
+}
+
+/* The next frame of `data` that is of a call of this invocation. */
+static void next_frame(struct runner *r, struct runner_frame *f)
 {
     for (;;) {
         channel_runner_next(r->ch, false, f);
         if (f->type == FRAME_RETIRE)
             channel_runner_exit(0);
-        if (f->type == type && f->id == r->calls &&
-            (type == FRAME_RESULT || f->flags & FRAME_F_CALL))
+        bool ours = f->id > r->calls_past && f->id <= r->calls;
+        if (ours &&
+            (f->type == FRAME_RESULT || (f->type == FRAME_CHUNK && f->flags & FRAME_F_CALL)))
             return;
         channel_runner_pop(r->ch);
     }
 }
 
-/* Takes the result into r->inbox; false when there is no memory for it. */
-static LJMP bool receive(lua_State *L, struct runner *r, int *rc, struct str *result)
+/* The first frame of the result of call *id, or of any when that is 0; into `frame`, so that the
+ * ring is free. */
+static void next_result(struct runner *r, uint32_t *id, struct buf *frame)
 {
     struct runner_frame f;
+    for (uint32_t i = 0; i < r->early_count; i++) {
+        if (*id && r->early[i].id != *id)
+            continue;
+        *id = r->early[i].id;
+        buf_deinit(frame);
+        *frame = r->early[i].frame;
+        memmove(&r->early[i], &r->early[i + 1], (--r->early_count - i) * sizeof *r->early);
+        return;
+    }
+    for (bool found = false; !found;) {
+        next_frame(r, &f);
+        found = f.type == FRAME_RESULT && (!*id || f.id == *id);
+        if (found) {
+            *id = f.id;
+            buf_clear(frame);
+            buf_add(frame, f.body);
+        } else if (f.type == FRAME_RESULT) {
+            put_aside(r, &f);
+        }
+        channel_runner_pop(r->ch);
+    }
+}
+
+/* Takes the chunks of a payload whose credit has been granted. */
+static void take_chunks(struct runner *r, uint32_t id, struct runner_inbox *in)
+{
+    struct runner_frame f;
+    for (bool whole = false; !whole;) {
+        next_frame(r, &f);
+        if (f.type == FRAME_CHUNK && f.id == id)
+            whole = channel_runner_inbox_add(in, f.body);
+        else if (f.type == FRAME_RESULT)
+            put_aside(r, &f);
+        channel_runner_pop(r->ch);
+    }
+}
+
+/* Takes the result of call *id (0: any) into r->inbox; false when there is no memory for it. */
+static LJMP bool receive(lua_State *L, struct runner *r, uint32_t *id, int *rc, struct str *result)
+{
     struct frame_result head;
     struct runner_inbox in;
-    next_frame(r, FRAME_RESULT, &f);
-    memcpy(&head, f.body.p, sizeof head);
+    next_result(r, id, &r->first);
+    struct str body = buf_str(&r->first);
+    if (body.n < sizeof head)
+        channel_runner_exit(EXIT_PROTOCOL);
+    memcpy(&head, body.p, sizeof head);
+    r->begun--;
     buf_clear(&r->inbox);
     r->inbox.limit = head.size;
     bool room = head.size <= r->inbox.cap;
     if (!room && runner_hold(L, head.size))
         room = buf_reserve(&r->inbox, head.size) != NULL;
-    if (!room && head.size) {
-        channel_runner_pop(r->ch);
+    if (!room && head.size)
         return false;
-    }
-    bool whole = channel_runner_inbox_open(r->ch, &in, r->inbox.p, head.size,
-                                           str_from(f.body, sizeof head), FRAME_F_CALL, f.id);
-    channel_runner_pop(r->ch);
-    while (!whole) {
-        next_frame(r, FRAME_CHUNK, &f);
-        whole = channel_runner_inbox_add(&in, f.body);
-        channel_runner_pop(r->ch);
-    }
+    if (!channel_runner_inbox_open(r->ch, &in, r->inbox.p, head.size, str_from(body, sizeof head),
+                                   FRAME_F_CALL, *id))
+        take_chunks(r, *id, &in);
     *result = str_of(r->inbox.p, head.size);
     *rc = head.rc;
     return true;
@@ -302,11 +406,9 @@ static LJMP int give_error(lua_State *L, struct str code, struct str message)
     return 2;
 }
 
-/* call(number, TAG, value, …) */
-static int call(lua_State *L)
+/* Sends a call: the number of values pushed, 0 when all is well. */
+static LJMP int send(lua_State *L, struct runner *r)
 {
-    struct runner *r = runner_of(L);
-    struct str result;
     int number = (int)luaL_checkinteger(L, 1);
     luaL_argcheck(L, number > 0 && number < HC_CALL_COUNT, 1, "not a host call");
     if (r->sealed)
@@ -315,8 +417,16 @@ static int call(lua_State *L)
         return give_error(L, STR("TooLarge"), STR("the arguments of one call may be 7 MiB"));
     lua_settop(L, 0);
     send_call(r, number);
+    r->begun++;
+    return 0;
+}
+
+/* Waits for the result of call *id (0: any) and pushes it. */
+static LJMP int give_result(lua_State *L, struct runner *r, uint32_t *id)
+{
+    struct str result;
     int rc, pushed = 1;
-    if (!receive(L, r, &rc, &result))
+    if (!receive(L, r, id, &rc, &result))
         runner_no_memory(L);
     if (rc == 0) {
         push_fields(L, result);
@@ -329,9 +439,46 @@ static int call(lua_State *L)
     return pushed;
 }
 
-LJMP void call_push(lua_State *L)
+static int call(lua_State *L)
 {
-    lua_pushcfunction(L, call);
+    struct runner *r = runner_of(L);
+    int pushed = send(L, r);
+    uint32_t id = r->calls;
+    return pushed ? pushed : give_result(L, r, &id);
+}
+
+static int begin(lua_State *L)
+{
+    struct runner *r = runner_of(L);
+    if (r->begun >= CALLS_MAX - 1) /* one is for `call` */
+        return 0;
+    int pushed = send(L, r);
+    if (pushed)
+        return pushed;
+    lua_pushnumber(L, r->calls);
+    runner_trim(r);
+    return 1;
+}
+
+static int take(lua_State *L)
+{
+    struct runner *r = runner_of(L);
+    uint32_t id = 0;
+    if (r->begun == 0)
+        return luaL_error(L, "no host call is open");
+    lua_settop(L, 0);
+    lua_pushnil(L);
+    int pushed = give_result(L, r, &id);
+    lua_pushnumber(L, id);
+    lua_replace(L, 1);
+    return 1 + pushed;
+}
+
+LJMP void call_register(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"call", call}, {"begin", begin}, {"take", take}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
 }
 
 LJMP void call_push_numbers(lua_State *L)

@@ -1,5 +1,5 @@
-/* module_log: emit(level, message, fields) and write(stream, text): what print, log and io.stdout
- * come down to. Fields follow the message as one JSON object, written leniently: logging never
+/* module_log: emit(level, message, fields), write(stream, text) and mask(text): what print, log,
+ * io.stdout and secrets come down to. Fields follow the message as one JSON object, written leniently: logging never
  * fails because of what is logged. */
 #include "runner/module.h"
 
@@ -52,8 +52,17 @@ static int write_stream(lua_State *L)
     return 0;
 }
 
+static int mask(lua_State *L)
+{
+    struct str text;
+    text.p = luaL_checklstring(L, 1, &text.n);
+    output_mask(runner_of(L), text);
+    return 0;
+}
+
 LJMP void module_log(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"emit", emit}, {"write", write_stream}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"emit", emit}, {"write", write_stream}, {"mask", mask}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

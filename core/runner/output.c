@@ -2,10 +2,11 @@
  * that is UTF-8 already is sent from where it lies. */
 #include "runner/output.h"
 
+#include "base/json.h"
 #include "runner/text.h"
 #include "svc/logs.h"
 
-enum { LINE_MAX_BYTES = FRAME_BODY_MAX - 1, PART_MAX = 8 * 1024 };
+enum { LINE_MAX_BYTES = FRAME_BODY_MAX - 1, PART_MAX = 8 * 1024, MASK_MIN = 4, MASK_LINE_MIN = 8 };
 
 void output_begin(struct runner *r)
 {
@@ -39,9 +40,70 @@ void output_notice(struct runner *r, int level, struct str text)
         buf_deinit(line);
 }
 
+/* --- masks --- */
+
+static void add_mask(struct output *o, struct str text)
+{
+    if (text.n < MASK_MIN || o->mask_count == MASKS_MAX)
+        return;
+    for (uint32_t i = 0; i < o->mask_count; i++)
+        if (str_eq(o->masks[i], text))
+            return;
+    char *copy = malloc(text.n);
+    if (!copy)
+        return;
+    memcpy(copy, text.p, text.n);
+    o->masks[o->mask_count++] = str_of(copy, text.n);
+}
+
+void output_mask(struct runner *r, struct str text)
+{
+    struct output *o = &r->output;
+    struct buf quoted = BUF_INIT;
+    add_mask(o, text);
+    json_quote(&quoted, text);
+    if (quoted.n > 2)
+        add_mask(o, str_of(quoted.p + 1, quoted.n - 2));
+    buf_deinit(&quoted);
+    while (text.n) {
+        struct str line = str_cut(&text, '\n');
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+        if (line.n >= MASK_LINE_MIN)
+            add_mask(o, line);
+    }
+}
+
+static void replace(struct buf *out, struct str text, struct str mask)
+{
+    ptrdiff_t at;
+    buf_clear(out);
+    while ((at = str_find(text, mask)) >= 0) {
+        buf_add(out, str_of(text.p, (size_t)at));
+        buf_lit(out, "****");
+        text = str_from(text, (size_t)at + mask.n);
+    }
+    buf_add(out, text);
+}
+
+/* The text without what must not be seen: itself, or in one of the buffers. */
+static struct str masked(struct output *o, struct str text)
+{
+    int side = 0;
+    for (uint32_t i = 0; i < o->mask_count; i++) {
+        if (str_find(text, o->masks[i]) < 0)
+            continue;
+        replace(&o->masked[side], text, o->masks[i]);
+        text = buf_str(&o->masked[side]);
+        side = !side;
+    }
+    return text;
+}
+
 void output_line(struct runner *r, int level, struct str text)
 {
     struct output *o = &r->output;
+    text = masked(o, text);
     uint64_t room = o->sent < LOG_LINES_MAX ? LOG_LINES_MAX - o->sent : 0;
     if (o->cut || text.n > room) {
         if (o->cut == 0) {
@@ -104,4 +166,6 @@ void output_end(struct runner *r)
         buf_deinit(&o->part[0]);
     if (o->part[1].cap > FRAME_MAX)
         buf_deinit(&o->part[1]);
+    buf_deinit(&o->masked[0]);
+    buf_deinit(&o->masked[1]);
 }

@@ -17,7 +17,11 @@ void output_end(struct runner *r);
 void output_line(struct runner *r, int level, struct str text);
 /* Text of io.stdout (stream 0) or io.stderr (1), sent line by line. */
 void output_write(struct runner *r, int stream, struct str text);
-/* The same for a line that the runtime itself writes: it is not counted. */
+/* No line of this runner shows that text any more, nor as it stands inside a JSON string: "****"
+ * comes in its place. Of a text of several lines each one is masked too. Texts of fewer than 4
+ * bytes are not: half of every line would match. */
+void output_mask(struct runner *r, struct str text);
+/* output_line for a line that the runtime itself writes: it is neither counted nor masked. */
 void output_notice(struct runner *r, int level, struct str text);
 
 #endif

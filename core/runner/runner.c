@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/rec.h"
 #include "runner/answer.h"
+#include "runner/call.h"
 #include "runner/collect.h"
 #include "runner/event.h"
 #include "runner/failure.h"
@@ -361,6 +362,7 @@ static void invoke(struct runner *r, struct runner_frame *f)
     r->deadline_ns = start + r->timeout_ms * 1000000ull;
     r->failure.code = 0;
     r->note_type = NULL;
+    call_forget(r);
     if (r->hooked) { /* left by an invocation that ended just in time */
         lua_sethook(r->L, NULL, 0, 0);
         r->hooked = 0;

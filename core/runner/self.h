@@ -36,11 +36,21 @@ enum slot {
 
 enum { LOG_LINES_MAX = 1024 * 1024 }; /* bytes of log of one invocation */
 
-struct output {         /* output.c */
-    uint64_t sent;      /* bytes of this invocation */
-    uint64_t cut;       /* bytes that were not sent */
-    struct buf line;    /* being put together */
-    struct buf part[2]; /* begun lines of io.stdout, io.stderr */
+enum { CALLS_MAX = FRAME_CALLS_MAX, MASKS_MAX = 256 };
+
+struct early { /* call.c */
+    uint32_t id;
+    struct buf frame; /* the whole body of the RESULT; its CHUNKs wait for credit */
+};
+
+struct output {                  /* output.c */
+    uint64_t sent;               /* bytes of this invocation */
+    uint64_t cut;                /* bytes that were not sent */
+    struct buf line;             /* being put together */
+    struct buf part[2];          /* begun lines of io.stdout, io.stderr */
+    struct str masks[MASKS_MAX]; /* texts that no line may show; malloc'd, for the runner's life */
+    uint32_t mask_count;
+    struct buf masked[2]; /* a line without them */
 };
 
 struct failure {               /* failure.c */
@@ -57,6 +67,7 @@ struct runner {
     struct buf out;     /* answer or arguments being written */
     struct buf scratch; /* strings being unescaped, texts being mended */
     struct buf inbox;   /* payload that arrives in parts */
+    struct buf first;   /* the first frame of a result */
     size_t held;        /* bytes of the above counted in memory */
     uint64_t live;      /* bytes in use when the last collection ended */
     uint64_t rest;      /* the same of the last one between invocations */
@@ -70,6 +81,10 @@ struct runner {
 
     uint32_t invocation; /* id; 0 in the init phase */
     uint32_t calls;      /* id of the last host call */
+    uint32_t calls_past; /* id of the last one of earlier invocations: their results are stale */
+    uint32_t begun;      /* calls whose result Lua has not taken yet */
+    struct early early[CALLS_MAX]; /* results that came while another one was waited for … */
+    uint32_t early_count;          /* … oldest first */
     char request_id[37];
     uint64_t deadline_ns;
     volatile sig_atomic_t hooked; /* the deadline's signal has armed a hook */

@@ -35,9 +35,10 @@ static const struct allowed {
 
 /* The order matters: later ones use what earlier ones put into core. */
 static const char *const sources[] = {
-    "lua/base.lua",   "lua/check.lua", "lua/buffer.lua", "lua/log.lua",
-    "lua/time.lua",   "lua/s3.lua",    "lua/kv.lua",     "lua/lambda.lua",
-    "lua/events.lua", "lua/asset.lua", "lua/cjson.lua",  "lua/require.lua",
+    "lua/base.lua",    "lua/check.lua",  "lua/buffer.lua",      "lua/log.lua",
+    "lua/task.lua",    "lua/time.lua",   "lua/s3.lua",          "lua/kv.lua",
+    "lua/lambda.lua",  "lua/events.lua", "lua/transaction.lua", "lua/cache.lua",
+    "lua/secrets.lua", "lua/asset.lua",  "lua/cjson.lua",       "lua/require.lua",
 };
 enum { SOURCES = sizeof sources / sizeof *sources };
 
@@ -234,8 +235,9 @@ static LJMP void fill_core(lua_State *L, int core)
 {
     add_preloads(L, core);
     narrow_buffers(L, core);
-    call_push(L);
-    lua_setfield(L, core, "call");
+    lua_pushvalue(L, core);
+    call_register(L);
+    lua_pop(L, 1);
     call_push_numbers(L);
     lua_setfield(L, core, "numbers");
     lua_pushcfunction(L, failure_traceback);

@@ -13,10 +13,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "svc/cache.h"
 #include "svc/hostcall_tags.h"
 #include "svc/kv.h"
+#include "svc/secret.h"
 
-enum resource { NONE, OBJECT, BUCKET, KV, FUNCTION };
 enum { ARN_MAX = 1400 };
 
 static const struct hostcall_row rows[] = {
@@ -25,8 +26,8 @@ static const struct hostcall_row rows[] = {
 #undef X
 };
 
-static const enum resource resources[] = {
-#define X(number, name, action, resource) [number] = resource,
+static const enum hostcall_resource resources[] = {
+#define X(number, name, action, resource) [number] = HOSTCALL_##resource,
 #include "svc/hostcall.def"
 #undef X
 };
@@ -47,6 +48,11 @@ static hostcall_handler *const handlers[HC_CALL_COUNT] = {
     [HC_KV_DELETE] = hostcall_kv_delete,
     [HC_LAMBDA_INVOKE] = hostcall_lambda_invoke,
     [HC_LAMBDA_INVOKE_ASYNC] = hostcall_lambda_invoke_async,
+    [HC_KV_LIST] = hostcall_kv_list,
+    [HC_KV_COMMIT] = hostcall_kv_commit,
+    [HC_SECRET_GET] = hostcall_secret_get,
+    [HC_CACHE_GET] = hostcall_cache_get,
+    [HC_CACHE_SET] = hostcall_cache_set,
 };
 
 const struct hostcall_row *hostcall_row(int number)
@@ -63,6 +69,7 @@ struct hostcalls *hostcalls_open(const struct hostcalls_opts *o)
         ASSERT(handlers[i]);
     h->o = *o;
     h->newest = &h->waiting;
+    h->cache = cache_open();
     return h;
 }
 
@@ -74,6 +81,7 @@ void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queu
 
 void hostcalls_close(struct hostcalls *h)
 {
+    cache_close(h->cache);
     free(h);
 }
 
@@ -89,10 +97,10 @@ void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struc
 
 /* --- may it? --------------------------------------------------------------------------------- */
 
-int hostcall_function_name(struct hostcalls *h, struct hostcall *call, struct str *name,
+int hostcall_function_name(struct hostcalls *h, struct str args, struct str *name,
                            struct str *qualifier, struct err *err)
 {
-    struct str given = rec_str(call->args, HC_FUNCTION), q = rec_str(call->args, HC_QUALIFIER);
+    struct str given = rec_str(args, HC_FUNCTION), q = rec_str(args, HC_QUALIFIER);
     int rc = arn_function(given, str_c(h->o.region), name, qualifier);
     if (rc == E_NOT_FOUND)
         return err_set(err, rc, "Function not found: %.*s", STR_FMT(given));
@@ -117,31 +125,39 @@ int hostcall_function_name(struct hostcalls *h, struct hostcall *call, struct st
 }
 
 /* The ARN of what the call wants to touch. */
-static int build_arn(struct hostcalls *h, struct hostcall *call, char *arn, struct err *err)
+static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resource kind, char *arn,
+                     struct err *err)
 {
-    struct str bucket = rec_str(call->args, HC_BUCKET), key = rec_str(call->args, HC_KEY);
-    struct str ns = rec_str(call->args, HC_NAMESPACE), name, qualifier;
-    enum resource kind = resources[call->number];
+    struct str bucket = rec_str(args, HC_BUCKET), key = rec_str(args, HC_KEY);
+    struct str ns = rec_str(args, HC_NAMESPACE), name, qualifier;
     int n = 0, rc = 0;
-    if (kind == OBJECT || kind == BUCKET) {
+    if (kind == HOSTCALL_OBJECT || kind == HOSTCALL_BUCKET) {
+        bool object = kind == HOSTCALL_OBJECT;
         rc = bucket_name_check(bucket);
         if (rc)
             return err_set(err, rc, "'%.*s' is no name of a bucket", STR_FMT(bucket));
-        if (kind == OBJECT && (key.n == 0 || key.n > OBJKEY_MAX))
+        if (object && (key.n == 0 || key.n > OBJKEY_MAX))
             return err_set(err, E_INVALID, "A key has 1 to %d bytes", OBJKEY_MAX);
-        n = snprintf(arn, ARN_MAX, "arn:aws:s3:::%.*s%s%.*s", STR_FMT(bucket),
-                     kind == OBJECT ? "/" : "", kind == OBJECT ? (int)key.n : 0, key.p);
-    } else if (kind == KV) {
+        n = snprintf(arn, ARN_MAX, "arn:aws:s3:::%.*s%s%.*s", STR_FMT(bucket), object ? "/" : "",
+                     object ? (int)key.n : 0, key.p);
+    } else if (kind == HOSTCALL_KV) {
         if (kv_namespace_check(ns) != 0)
             return err_set(err, E_INVALID, "'%.*s' is no name of a kv namespace", STR_FMT(ns));
         n = snprintf(arn, ARN_MAX, "arn:aws:perilune:%s:" ACCOUNT_ID ":kv/%.*s", h->o.region,
                      STR_FMT(ns));
-    } else if (kind == FUNCTION) {
-        rc = hostcall_function_name(h, call, &name, &qualifier, err);
+    } else if (kind == HOSTCALL_FUNCTION) {
+        rc = hostcall_function_name(h, args, &name, &qualifier, err);
         if (rc)
             return rc;
         n = snprintf(arn, ARN_MAX, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
                      h->o.region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+    } else if (kind == HOSTCALL_SECRET) {
+        name = rec_str(args, HC_NAME);
+        if (secret_name_check(name) != 0)
+            return err_set(err, E_INVALID, "'%.*s' is no name of a secret",
+                           (int)(name.n < 200 ? name.n : 200), name.p);
+        n = snprintf(arn, ARN_MAX, "arn:aws:perilune:%s:" ACCOUNT_ID ":secret/%.*s", h->o.region,
+                     STR_FMT(name));
     }
     return n < 0 || n >= ARN_MAX ? err_set(err, E_INVALID, "The name is too long") : 0;
 }
@@ -174,29 +190,38 @@ static int deny(struct hostcall *call, const char *action, struct str arn, bool 
                    STR_FMT(role));
 }
 
-static int authorise(struct hostcalls *h, struct hostcall *call, struct err *err)
+int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, const char *action,
+                   enum hostcall_resource kind, struct err *err)
 {
-    const struct hostcall_row *row = &rows[call->number];
     char space[ARN_MAX];
     bool explicit_deny = false;
-    if (resources[call->number] == NONE)
-        return 0;
-    int rc = build_arn(h, call, space, err);
+    int rc = build_arn(h, args, kind, space, err);
     if (rc)
         return rc;
-    struct str arn = str_c(space), prefix = rec_str(call->args, HC_PREFIX);
+    struct str arn = str_c(space), prefix = rec_str(args, HC_PREFIX);
     struct policy_key keys[] = {{STR("s3:prefix"), prefix.p ? prefix : STR("")}};
     struct policy_query q = {
-        .action = str_c(row->action),
+        .action = str_c(action),
         .resource = arn,
         .principal = call->fn->role,
         .keys = keys,
         .key_count = call->number == HC_S3_LIST ? 1 : 0,
     };
+    rc = role_check(h->o.roles, call->fn->role, &q, &explicit_deny, err);
+    return rc == E_DENIED ? deny(call, action, arn, explicit_deny, err) : rc;
+}
+
+static int authorise(struct hostcalls *h, struct hostcall *call, struct err *err)
+{
+    const struct hostcall_row *row = &rows[call->number];
+    enum hostcall_resource kind = resources[call->number];
+    if (kind == HOSTCALL_NONE)
+        return 0;
     if (call->fn->sealed)
         return err_set(err, E_DENIED, "%s cannot be called here", row->name);
-    rc = role_check(h->o.roles, call->fn->role, &q, &explicit_deny, err);
-    return rc == E_DENIED ? deny(call, row->action, arn, explicit_deny, err) : rc;
+    if (kind == HOSTCALL_EACH)
+        return 0;
+    return hostcall_allow(h, call, call->args, row->action, kind, err);
 }
 
 void hostcall_dispatch(void *ctx, struct hostcall *call)

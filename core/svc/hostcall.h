@@ -52,6 +52,7 @@ struct hostcalls {
     struct hostcalls_opts o;
     struct objects *objects;
     struct queue *queue;
+    struct cache *cache;                    /* what functions keep in this node's memory */
     size_t memory;                          /* object bytes held by open calls */
     struct hostcall_get *waiting, **newest; /* for memory, oldest first */
 };
@@ -60,12 +61,29 @@ struct hostcalls {
 typedef void hostcall_handler(struct hostcalls *h, struct hostcall *call);
 hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3_delete,
     hostcall_s3_list, hostcall_kv_get, hostcall_kv_set, hostcall_kv_incr, hostcall_kv_delete,
-    hostcall_lambda_invoke, hostcall_lambda_invoke_async;
+    hostcall_kv_list, hostcall_kv_commit, hostcall_lambda_invoke, hostcall_lambda_invoke_async,
+    hostcall_secret_get, hostcall_cache_get, hostcall_cache_set;
 
 /* Ends the call with what `result` holds (0) and frees it, or with rc and err. */
 void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struct err *err);
-/* The function a lambda.* call names, qualifier "" when none. E_INVALID, E_NOT_FOUND. */
-int hostcall_function_name(struct hostcalls *h, struct hostcall *call, struct str *name,
+/* The function that a rec of arguments names, qualifier "" when none. E_INVALID, E_NOT_FOUND. */
+int hostcall_function_name(struct hostcalls *h, struct str args, struct str *name,
                            struct str *qualifier, struct err *err);
+/* 0 when the role allows the action on what the arguments name; else E_DENIED, told to the log too.
+ * For handlers of rows whose resource is EACH. kind: of hostcall.def. */
+enum hostcall_resource {
+    HOSTCALL_NONE,
+    HOSTCALL_OBJECT,
+    HOSTCALL_BUCKET,
+    HOSTCALL_KV,
+    HOSTCALL_FUNCTION,
+    HOSTCALL_SECRET,
+    HOSTCALL_EACH,
+};
+int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, const char *action,
+                   enum hostcall_resource kind, struct err *err);
+/* What lambda.invoke_async may ask for, its payload apart. */
+enum { HOSTCALL_ASYNC_MAX = 1024 * 1024 };
+#define HOSTCALL_DELAY_MAX_MS (365 * 86400000ull)
 
 #endif

@@ -1,4 +1,5 @@
-/* hostcall_kv: kv.get, kv.set, kv.incr and kv.delete for functions.
+/* hostcall_kv: kv.get, kv.list, kv.set, kv.incr and kv.delete for functions; transactions are in
+ * hostcall_commit.c.
  *
  * A read is answered at once from a snapshot; a write is one job and is answered after its commit,
  * so that what a function was told is stored is stored. */
@@ -8,6 +9,8 @@
 #include "base/rec.h"
 #include "svc/hostcall.h"
 #include "svc/hostcall_tags.h"
+
+enum { LIST_BYTES_MAX = 512 * 1024 };
 
 struct write {
     struct job job;
@@ -44,6 +47,40 @@ void hostcall_kv_get(struct hostcalls *h, struct hostcall *call)
         }
         store_read_end(t);
     }
+    hostcall_end(call, rc, &result, &err);
+}
+
+static void list_entry(void *ctx, struct str key, const struct kv_item *item)
+{
+    struct buf *result = ctx;
+    size_t mark = rec_begin(result, HC_ENTRY);
+    rec_put_str(result, HC_KEY, key);
+    rec_put_str(result, HC_VALUE, item->value);
+    rec_put_u64(result, HC_VERSION, item->version);
+    rec_end(result, mark);
+}
+
+void hostcall_kv_list(struct hostcalls *h, struct hostcall *call)
+{
+    struct buf result = BUF_INIT, last = BUF_INIT;
+    uint64_t limit = rec_u64(call->args, HC_LIMIT, KV_LIST_MAX);
+    struct kv_list l = {
+        .ns = rec_str(call->args, HC_NAMESPACE),
+        .prefix = rec_str(call->args, HC_PREFIX),
+        .after = rec_str(call->args, HC_CURSOR),
+        .limit = limit == 0 || limit > KV_LIST_MAX ? KV_LIST_MAX : (size_t)limit,
+        .max_bytes = LIST_BYTES_MAX,
+    };
+    bool truncated = false;
+    struct err err = {0};
+    struct store_txn *t = store_read(h->o.store);
+    int rc = kv_list(t, &l, list_entry, &result, &truncated, &last);
+    store_read_end(t);
+    if (rc == E_INVALID)
+        err_set(&err, rc, "A prefix has at most %d bytes", KV_KEY_MAX);
+    if (rc == 0 && truncated)
+        rec_put_str(&result, HC_CURSOR, buf_str(&last));
+    buf_deinit(&last);
     hostcall_end(call, rc, &result, &err);
 }
 

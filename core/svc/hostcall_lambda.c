@@ -14,8 +14,7 @@
 #include "svc/invoke.h"
 #include "svc/queue.h"
 
-enum { SCAN_ON_LOOP = 64 * 1024, ASYNC_MAX = 1024 * 1024 };
-#define DELAY_MAX_MS (365 * 86400000ull)
+enum { SCAN_ON_LOOP = 64 * 1024 };
 
 struct calling {
     uv_work_t work;
@@ -140,11 +139,11 @@ static void start(struct hostcalls *h, struct hostcall *call, size_t payload_max
     struct str name, qualifier, payload = rec_str(call->args, HC_PAYLOAD);
     struct fn *fn = NULL;
     uint64_t delay_ms = rec_u64(call->args, HC_DELAY_MS, 0);
-    int rc = hostcall_function_name(h, call, &name, &qualifier, &err);
+    int rc = hostcall_function_name(h, call->args, &name, &qualifier, &err);
     if (rc == 0 && payload.n > payload_max)
         rc = err_set(&err, E_LIMIT, "A payload of %zu bytes is more than the %zu that are allowed",
                      payload.n, payload_max);
-    if (rc == 0 && delay_ms > DELAY_MAX_MS)
+    if (rc == 0 && delay_ms > HOSTCALL_DELAY_MAX_MS)
         rc = err_set(&err, E_INVALID, "A delay lasts at most 365 days");
     if (rc == 0)
         rc = function_get(h->o.functions, name, qualifier, &fn, &err);
@@ -181,5 +180,5 @@ void hostcall_lambda_invoke(struct hostcalls *h, struct hostcall *call)
 
 void hostcall_lambda_invoke_async(struct hostcalls *h, struct hostcall *call)
 {
-    start(h, call, ASYNC_MAX);
+    start(h, call, HOSTCALL_ASYNC_MAX);
 }

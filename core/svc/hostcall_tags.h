@@ -48,6 +48,18 @@ enum hostcall_tag {
     HC_DELAY_MS,       /* lambda.invoke_async: u64 */
     HC_REQUEST_ID,
     HC_EXISTS, /* u64 1: kv.get found it */
+    /* kv.list: prefix, cursor and limit as s3.list; HC_ENTRY: {HC_KEY, HC_VALUE, HC_VERSION} */
+    HC_OP,       /* kv.commit, repeated: rec {HC_KIND, …} */
+    HC_KIND,     /* u64 OP_* */
+    HC_KEEP_TTL, /* u64 1: the write leaves the expiry as it is */
+};
+
+/* Parts of a kv.commit. */
+enum hostcall_op {
+    OP_CHECK = 1, /* HC_NAMESPACE, HC_KEY bears HC_VERSION (0: is absent) */
+    OP_SET,       /* HC_NAMESPACE, HC_KEY, HC_VALUE, HC_TTL_MS or HC_KEEP_TTL */
+    OP_DELETE,    /* HC_NAMESPACE, HC_KEY */
+    OP_INVOKE,    /* HC_FUNCTION, HC_QUALIFIER, HC_PAYLOAD, HC_DELAY_MS */
 };
 
 #endif

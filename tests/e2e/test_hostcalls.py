@@ -22,6 +22,9 @@ CALLS = {
     "kv.set": ("local ok, err = kv.open(e.n):set('k', 'v') return ok and true or nil, err", True),
     "kv.incr": ("return kv.open(e.n):incr('count')", None),
     "kv.delete": ("local ok, err = kv.open(e.n):delete('k') if err then return nil, err end return true", True),
+    "kv.list": ("local l, err = kv.open(e.n):list() return l and true, err", True),
+    "kv.commit": ("return kv.transaction(function(tx) tx:open(e.n):set('k2', 'v') end)", True),
+    "secrets.get": ("return secrets.get(e.secret)", "hunter22"),
     "lambda.invoke": ("local r, err = lambda.invoke(e.f, { x = 2 }) return r and r.x, err", 2),
     "lambda.invoke_async": ("local id, err = lambda.invoke_async(e.f, { x = 2 }) return id and #id, err", 36),
 }
@@ -45,6 +48,8 @@ def resource(kind, world):
         "BUCKET": f"arn:aws:s3:::{world['b']}",
         "KV": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/{world['n']}",
         "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{world['f']}",
+        "EACH": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/{world['n']}",
+        "SECRET": f"arn:aws:perilune:{REGION}:{ACCOUNT}:secret/{world['secret']}",
     }[kind]
 
 
@@ -54,6 +59,8 @@ def other(kind):
         "BUCKET": "arn:aws:s3:::another-bucket",
         "KV": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/another",
         "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:another",
+        "EACH": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/another",
+        "SECRET": f"arn:aws:perilune:{REGION}:{ACCOUNT}:secret/another",
     }[kind]
 
 
@@ -64,13 +71,15 @@ def world(server):
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="there", Body=b"body of there")
     echo = server.make_function("return { main = function(e) return e end }")
-    return {"b": bucket, "f": echo, "n": unique("ns")}
+    secret = unique("secret")
+    server.signed("PUT", f"/perilune/v1/secrets/{secret}", b"hunter22", service="perilune")
+    return {"b": bucket, "f": echo, "n": unique("ns"), "secret": secret}
 
 
 def test_every_row_has_a_case():
     assert {name for _, name, _, _ in GUARDED} == set(CALLS)
     free = {name for _, name, action, _ in TABLE if not action}
-    assert free == {"package.read", "time.sleep"}, "calls that need no permission are few and known"
+    assert free == {"package.read", "time.sleep", "cache.get", "cache.set"}, "calls that need no permission are few and known"
 
 
 @pytest.mark.parametrize("verdict", ["granted", "absent", "other", "deny"])
