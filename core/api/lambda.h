@@ -9,6 +9,8 @@
  * E_VALIDATION, E_INVALID (they disagree), E_NOT_FOUND (another region or account), with AWS's
  * texts. */
 int lambda_target(struct call *c, struct str *name, struct str *qualifier, struct err *err);
+/* For what belongs to a function as a whole: E_INVALID for a version or an alias. */
+int lambda_whole_target(struct call *c, struct str *name, struct err *err);
 /* The same from any text that names a function. */
 int lambda_name(struct call *c, struct str text, struct str *name, struct str *qualifier,
                 struct err *err);
@@ -17,9 +19,28 @@ struct str lambda_arn(struct call *c, struct str name, struct str qualifier);
 
 /* A FunctionConfiguration of a T_FUNCTIONS record; qualifier "" for an unqualified ARN. */
 json_t *lambda_configuration(struct call *c, struct str rec, struct str qualifier);
+/* Answers with that, as it is stored now, with the row's status. */
+void lambda_reply_configuration(struct call *c, struct str name, struct str qualifier);
 /* Members of CreateFunction and UpdateFunctionConfiguration into *out, borrowed from c->json and
  * the arena. E_BAD_JSON, E_VALIDATION, E_INVALID. */
 int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err);
+
+/* A page of a list, by ?Marker= and ?MaxItems=. Zeroed and filled by lambda_page_begin (E_VALIDATION
+ * with AWS's text); lambda_page_add takes an item and the marker that stands for it, and is false
+ * when the page is full; lambda_page_end answers with the member NAME and NextMarker, or with the
+ * error. */
+struct lambda_page {
+    struct call *c;
+    struct str marker;
+    size_t limit;
+    json_t *items;
+    struct str last; /* marker of the last item, in the arena */
+    bool more;
+};
+enum { LAMBDA_PAGE = 50 };
+int lambda_page_begin(struct lambda_page *p, struct call *c, struct err *err);
+bool lambda_page_add(struct lambda_page *p, struct str marker, json_t *item /* taken */);
+void lambda_page_end(struct lambda_page *p, const char *member, int rc, const struct err *err);
 
 /* One write job of a handler: apply in the store's thread, then either the call's error or `reply`
  * (after the cache has been told that NAME changed). Lies in the arena; embed it first. */

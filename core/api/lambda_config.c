@@ -61,6 +61,18 @@ int lambda_target(struct call *c, struct str *name, struct str *qualifier, struc
     return 0;
 }
 
+int lambda_whole_target(struct call *c, struct str *name, struct err *err)
+{
+    struct str qualifier;
+    int rc = lambda_target(c, name, &qualifier, err);
+    if (rc || !qualifier.n || str_is(qualifier, "$LATEST"))
+        return rc;
+    return err_set(err, E_INVALID,
+                   "This operation is permitted on Lambda functions only. Aliases and versions do "
+                   "not support this operation. Please specify either a function name or an "
+                   "unqualified function ARN.");
+}
+
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier)
 {
     return arena_printf(c->arena, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
@@ -199,17 +211,15 @@ static int refuse_unknown(struct call *c, struct err *err)
         "Layers",      "FileSystemConfigs", "VpcConfig",           "DeadLetterConfig",
         "ImageConfig", "KMSKeyArn",         "CodeSigningConfigArn"};
     struct str type = {NULL, 0};
-    bool publish = false;
     int rc;
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (asks(json_object_get(c->json, members[i])))
             return err_set(err, E_INVALID, "%s is not supported", members[i]);
-    if ((rc = json_member_str(c->json, "PackageType", &type, err)) ||
-        (rc = json_member_bool(c->json, "Publish", &publish, err)))
+    if ((rc = json_member_str(c->json, "PackageType", &type, err)))
         return rc;
     if (type.n && !str_is(type, "Zip"))
         return err_set(err, E_INVALID, "PackageType %.*s is not supported: use Zip", STR_FMT(type));
-    return publish ? err_set(err, E_NOT_IMPLEMENTED, "Publish: versions are not implemented") : 0;
+    return 0;
 }
 
 int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err)
@@ -228,6 +238,48 @@ int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err)
         (rc = read_environment(c, out, err)))
         return rc;
     return logging ? json_member_str(logging, "LogFormat", &out->log_format, err) : 0;
+}
+
+/* --- pages ------------------------------------------------------------------------------------- */
+
+int lambda_page_begin(struct lambda_page *p, struct call *c, struct err *err)
+{
+    struct str items = call_query(c, "MaxItems"), marker = call_query(c, "Marker");
+    uint64_t n = LAMBDA_PAGE;
+    if (items.n && (!str_u64(items, &n) || n < 1))
+        return err_set(err, E_VALIDATION,
+                       "1 validation error detected: Value '%.*s' at 'maxItems' failed to satisfy "
+                       "constraint: Member must have value greater than or equal to 1",
+                       items.n > 40 ? 40 : (int)items.n, items.p);
+    *p = (struct lambda_page){
+        .c = c, .marker = marker.p ? marker : STR(""), .limit = n < LAMBDA_PAGE ? n : LAMBDA_PAGE};
+    p->items = json_array();
+    return 0;
+}
+
+bool lambda_page_add(struct lambda_page *p, struct str marker, json_t *item)
+{
+    if (json_array_size(p->items) == p->limit) {
+        p->more = true;
+        json_decref(item);
+        return false;
+    }
+    json_array_append_new(p->items, item);
+    p->last = arena_dup(p->c->arena, marker);
+    return true;
+}
+
+void lambda_page_end(struct lambda_page *p, const char *member, int rc, const struct err *err)
+{
+    if (rc) {
+        json_decref(p->items);
+        call_error(p->c, rc, err);
+        return;
+    }
+    json_t *o = json_pack("{s:o}", member, p->items);
+    if (p->more)
+        json_object_set_new(o, "NextMarker", json_text(p->last));
+    call_json(p->c, p->c->op->status, o);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------ */

@@ -7,13 +7,12 @@
 #include "api/lambda.h"
 #include "base/json.h"
 #include "base/rec.h"
-
-enum { PAGE = 50, ITEMS_MAX = 10000 };
+#include "svc/function_version.h"
 
 /* --- reading --------------------------------------------------------------------------------- */
 
 /* Answers with the configuration as it is stored now. */
-static void reply_configuration(struct call *c, int status, struct str name, struct str qualifier)
+static void reply(struct call *c, int status, struct str name, struct str qualifier)
 {
     struct store_txn *t = store_read(c->svc->store);
     struct err err = {0};
@@ -29,6 +28,11 @@ static void reply_configuration(struct call *c, int status, struct str name, str
         call_json(c, status, o);
 }
 
+void lambda_reply_configuration(struct call *c, struct str name, struct str qualifier)
+{
+    reply(c, c->op->status, name, qualifier);
+}
+
 void lambda_get_function_configuration(struct call *c)
 {
     struct str name, qualifier;
@@ -37,7 +41,7 @@ void lambda_get_function_configuration(struct call *c)
     if (rc)
         call_error(c, rc, &err);
     else
-        reply_configuration(c, c->op->status, name, qualifier);
+        reply(c, c->op->status, name, qualifier);
 }
 
 void lambda_get_function(struct call *c)
@@ -60,51 +64,60 @@ void lambda_get_function(struct call *c)
         call_json(c, c->op->status, o);
 }
 
-struct listing {
-    struct call *c;
-    json_t *functions;
-    size_t limit;
-    struct str last; /* name of the last one listed, in the arena */
-    bool more;
+static bool list_latest(void *ctx, struct str name, struct str rec)
+{
+    struct lambda_page *p = ctx;
+    return lambda_page_add(p, name, lambda_configuration(p->c, rec, STR("")));
+}
+
+static bool list_version(void *ctx, struct str version, struct str rec)
+{
+    struct lambda_page *p = ctx;
+    struct str name = rec_str(rec, FN_NAME);
+    struct str marker = arena_printf(p->c->arena, "%.*s:%.*s", STR_FMT(name), STR_FMT(version));
+    return lambda_page_add(p, marker, lambda_configuration(p->c, rec, version));
+}
+
+struct every {
+    struct lambda_page *page;
+    struct store_txn *t;
 };
 
-static bool list_one(void *ctx, struct str name, struct str rec)
+static bool list_versions(void *ctx, struct str name, struct str rec)
 {
-    struct listing *l = ctx;
-    if (json_array_size(l->functions) == l->limit) {
-        l->more = true;
-        return false;
-    }
-    json_array_append_new(l->functions, lambda_configuration(l->c, rec, STR("")));
-    l->last = arena_dup(l->c->arena, name);
-    return true;
+    struct every *e = ctx;
+    (void)rec;
+    function_versions(e->t, name, STR(""), list_version, e->page);
+    return !e->page->more;
+}
+
+/* All versions of all functions; a marker is NAME:VERSION. */
+static void list_all(struct store_txn *t, struct lambda_page *p)
+{
+    struct str version = p->marker, name = str_cut(&version, ':');
+    struct every e = {p, t};
+    if (name.n)
+        function_versions(t, name, version.p ? version : STR(""), list_version, p);
+    if (!p->more)
+        function_each(t, name, list_versions, &e);
 }
 
 void lambda_list_functions(struct call *c)
 {
-    struct str marker = call_query(c, "Marker"), items = call_query(c, "MaxItems");
-    struct listing l = {.c = c, .limit = PAGE};
-    uint64_t n = PAGE;
+    struct lambda_page p;
     struct err err = {0};
-    if (items.n && (!str_u64(items, &n) || n < 1 || n > ITEMS_MAX)) {
-        int rc =
-            err_set(&err, E_VALIDATION,
-                    "1 validation error detected: Value '%.*s' at 'maxItems' failed to satisfy "
-                    "constraint: Member must have value between 1 and %d",
-                    items.n > 40 ? 40 : (int)items.n, items.p, ITEMS_MAX);
+    int rc = lambda_page_begin(&p, c, &err);
+    if (rc) {
         call_error(c, rc, &err);
         return;
     }
-    if (n < PAGE)
-        l.limit = (size_t)n;
-    l.functions = json_array();
     struct store_txn *t = store_read(c->svc->store);
-    function_each(t, marker, list_one, &l);
+    if (str_is(call_query(c, "FunctionVersion"), "ALL"))
+        list_all(t, &p);
+    else
+        function_each(t, p.marker, list_latest, &p);
     store_read_end(t);
-    json_t *o = json_pack("{s:o}", "Functions", l.functions);
-    if (l.more)
-        json_object_set_new(o, "NextMarker", json_text(l.last));
-    call_json(c, c->op->status, o);
+    lambda_page_end(&p, "Functions", 0, NULL);
 }
 
 /* --- code: create and update ----------------------------------------------------------------- */
@@ -113,15 +126,20 @@ struct coding {
     struct lambda_job j;
     struct fn_spec spec;
     struct package *package;
-    bool create, dry_run;
+    bool create, dry_run, publish;
+    char version[24]; /* published */
 };
 
 static int apply_code(struct job *job, struct store_txn *t)
 {
     struct coding *k = (struct coding *)job;
+    const struct fn_publish publish = {.deployed = false};
     const char *region = k->j.c->svc->region;
-    return k->create ? function_create(t, region, &k->spec, &k->j.err)
-                     : function_update(t, region, &k->spec, &k->j.err);
+    int rc = k->create ? function_create(t, region, &k->spec, &k->j.err)
+                       : function_update(t, region, &k->spec, &k->j.err);
+    if (rc || !k->publish)
+        return rc;
+    return function_publish(t, region, k->spec.name, &publish, k->version, &k->j.err);
 }
 
 static void free_package(struct lambda_job *j)
@@ -129,9 +147,14 @@ static void free_package(struct lambda_job *j)
     package_free(((struct coding *)j)->package);
 }
 
+static void reply_latest(struct lambda_job *j)
+{
+    lambda_reply_configuration(j->c, j->name, STR(""));
+}
+
 static void reply_code(struct lambda_job *j)
 {
-    reply_configuration(j->c, j->c->op->status, j->name, STR(""));
+    lambda_reply_configuration(j->c, j->name, str_c(((struct coding *)j)->version));
 }
 
 /* What the update would answer, with nothing changed. */
@@ -143,8 +166,8 @@ static void reply_dry_run(struct coding *k)
     json_t *o = NULL;
     struct store_txn *t = store_read(c->svc->store);
     int rc = function_record(t, c->svc->region, k->spec.name, STR(""), &rec, &err);
-    if (rc == 0 && k->spec.revision_id.n && !str_eq(k->spec.revision_id, rec_str(rec, FN_REVISION)))
-        rc = E_PRECONDITION;
+    if (rc == 0)
+        rc = function_check_revision(k->spec.revision_id, rec, &err);
     if (rc == 0) {
         struct buf shown = BUF_INIT;
         struct str v;
@@ -182,6 +205,7 @@ static void packaged(void *ctx, int rc, struct package *package, const struct er
         return;
     }
     k->j.clean = free_package;
+    k->j.job.undo = k->publish; /* when its second half is refused */
     lambda_submit(&k->j, k->j.c, k->spec.name, apply_code, reply_code);
 }
 
@@ -248,6 +272,8 @@ static int create_spec(struct call *c, struct coding *k, struct err *err)
     if (rc == 0)
         rc = lambda_read_spec(c, &k->spec, err);
     if (rc == 0)
+        rc = json_member_bool(c->json, "Publish", &k->publish, err);
+    if (rc == 0)
         rc = fn_spec_check(&k->spec, true, err);
     return rc ? rc : call_authorise(c, "iam:PassRole", k->spec.role, err);
 }
@@ -284,19 +310,15 @@ void lambda_create_function(struct call *c)
 
 static int update_spec(struct call *c, struct coding *k, struct err *err)
 {
-    struct str qualifier;
-    bool publish = false;
+    struct str rec;
     int rc;
-    if ((rc = lambda_target(c, &k->spec.name, &qualifier, err)) ||
+    if ((rc = lambda_whole_target(c, &k->spec.name, err)) ||
         (rc = json_member_bool(c->json, "DryRun", &k->dry_run, err)) ||
-        (rc = json_member_bool(c->json, "Publish", &publish, err)) ||
+        (rc = json_member_bool(c->json, "Publish", &k->publish, err)) ||
         (rc = json_member_str(c->json, "RevisionId", &k->spec.revision_id, err)))
         return rc;
-    if (publish)
-        return err_set(err, E_NOT_IMPLEMENTED, "Publish: versions are not implemented");
-    struct str rec;
     struct store_txn *t = store_read(c->svc->store);
-    rc = function_record(t, c->svc->region, k->spec.name, qualifier, &rec, err);
+    rc = function_record(t, c->svc->region, k->spec.name, STR(""), &rec, err);
     store_read_end(t);
     return rc;
 }
@@ -345,8 +367,7 @@ void lambda_update_function_configuration(struct call *c)
 {
     struct configuring *k = arena_zalloc(c->arena, sizeof *k);
     struct err err = {0};
-    struct str qualifier;
-    int rc = k ? lambda_target(c, &k->spec.name, &qualifier, &err) : E_LIMIT;
+    int rc = k ? lambda_whole_target(c, &k->spec.name, &err) : E_LIMIT;
     if (rc == 0)
         rc = lambda_read_spec(c, &k->spec, &err);
     if (rc == 0)
@@ -356,15 +377,23 @@ void lambda_update_function_configuration(struct call *c)
     if (rc)
         call_error(c, rc, &err);
     else
-        lambda_submit(&k->j, c, k->spec.name, apply_configuration, reply_code);
+        lambda_submit(&k->j, c, k->spec.name, apply_configuration, reply_latest);
 }
+
+struct deleting {
+    struct lambda_job j;
+    struct str version; /* "": the function */
+};
 
 static int apply_delete(struct job *job, struct store_txn *t)
 {
-    struct lambda_job *j = (struct lambda_job *)job;
+    struct deleting *k = (struct deleting *)job;
+    const char *region = k->j.c->svc->region;
     struct str rec;
-    int rc = function_record(t, j->c->svc->region, j->name, STR(""), &rec, &j->err);
-    return rc ? rc : function_delete(t, j->name, &j->err);
+    if (k->version.n)
+        return function_version_delete(t, region, k->j.name, k->version, &k->j.err);
+    int rc = function_record(t, region, k->j.name, STR(""), &rec, &k->j.err);
+    return rc ? rc : function_delete(t, k->j.name, &k->j.err);
 }
 
 static void reply_empty(struct lambda_job *j)
@@ -374,22 +403,14 @@ static void reply_empty(struct lambda_job *j)
 
 void lambda_delete_function(struct call *c)
 {
-    struct lambda_job *j = arena_zalloc(c->arena, sizeof *j);
+    struct deleting *k = arena_zalloc(c->arena, sizeof *k);
     struct err err = {0};
-    struct str name, qualifier, rec;
-    int rc = j ? lambda_target(c, &name, &qualifier, &err) : E_LIMIT;
-    if (rc == 0 && qualifier.n) {
-        struct store_txn *t = store_read(c->svc->store);
-        rc = function_record(t, c->svc->region, name, qualifier, &rec, &err);
-        store_read_end(t);
-        if (rc == 0)
-            rc = err_set(&err, E_INVALID,
-                         "$LATEST version cannot be deleted without deleting the function.");
-    }
+    struct str name;
+    int rc = k ? lambda_target(c, &name, &k->version, &err) : E_LIMIT;
     if (rc) {
         call_error(c, rc, &err);
         return;
     }
-    j->job.frees_space = true;
-    lambda_submit(j, c, name, apply_delete, reply_empty);
+    k->j.job.frees_space = true;
+    lambda_submit(&k->j, c, name, apply_delete, reply_empty);
 }

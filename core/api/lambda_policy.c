@@ -11,7 +11,7 @@ enum { SID_MAX = 100 };
 
 struct permission {
     struct lambda_job j;
-    struct str sid, statement, revision;
+    struct str qualifier, sid, statement, revision;
 };
 
 /* --- the statement -----------------------------------------------------------------------------
@@ -154,24 +154,21 @@ static int build(struct call *c, struct permission *p, struct str arn, struct er
 /* --- the handlers ------------------------------------------------------------------------------
  */
 
-/* The function is there, and its policy is the one that the caller has seen. */
+/* What the policy belongs to is there, and as the caller has seen it. */
 static int check_revision(struct permission *p, struct store_txn *t)
 {
     struct lambda_job *j = &p->j;
     struct str rec;
-    int rc = function_record(t, j->c->svc->region, j->name, STR(""), &rec, &j->err);
-    if (rc || !p->revision.n || str_eq(p->revision, rec_str(rec, FN_POLICY_REVISION)))
-        return rc;
-    return err_set(&j->err, E_PRECONDITION,
-                   "The Revision Id provided does not match the latest Revision Id. Call the "
-                   "GetPolicy API to retrieve the latest Revision Id");
+    int rc = function_row(t, j->c->svc->region, j->name, p->qualifier, &rec, &j->err);
+    return rc ? rc : function_check_revision(p->revision, rec, &j->err);
 }
 
 static int apply_add(struct job *job, struct store_txn *t)
 {
     struct permission *p = (struct permission *)job;
     int rc = check_revision(p, t);
-    return rc ? rc : function_policy_add(t, p->j.name, p->sid, p->statement, &p->j.err);
+    return rc ? rc
+              : function_policy_add(t, p->j.name, p->qualifier, p->sid, p->statement, &p->j.err);
 }
 
 static void reply_statement(struct lambda_job *j)
@@ -180,27 +177,16 @@ static void reply_statement(struct lambda_job *j)
     call_json(j->c, j->c->op->status, json_pack("{s:o}", "Statement", json_text(p->statement)));
 }
 
-/* Target and existence; a qualifier must be one that is there. */
-static int find(struct call *c, struct str *name, struct str *qualifier, struct err *err)
-{
-    struct str rec;
-    int rc = lambda_target(c, name, qualifier, err);
-    if (rc)
-        return rc;
-    struct store_txn *t = store_read(c->svc->store);
-    rc = function_record(t, c->svc->region, *name, *qualifier, &rec, err);
-    store_read_end(t);
-    return rc;
-}
-
 void lambda_add_permission(struct call *c)
 {
     struct permission *p = arena_zalloc(c->arena, sizeof *p);
-    struct str name, qualifier;
+    struct str name;
     struct err err = {0};
-    int rc = p ? find(c, &name, &qualifier, &err) : E_LIMIT;
+    int rc = p ? lambda_target(c, &name, &p->qualifier, &err) : E_LIMIT;
+    if (rc == 0 && str_is(p->qualifier, "$LATEST"))
+        rc = err_set(&err, E_INVALID, "We currently do not support adding policies for $LATEST.");
     if (rc == 0)
-        rc = build(c, p, lambda_arn(c, name, qualifier), &err);
+        rc = build(c, p, lambda_arn(c, name, p->qualifier), &err);
     if (rc)
         call_error(c, rc, &err);
     else
@@ -215,13 +201,13 @@ void lambda_get_policy(struct call *c)
     int rc = lambda_target(c, &name, &qualifier, &err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        rc = function_record(t, c->svc->region, name, qualifier, &rec, &err);
+        rc = function_row(t, c->svc->region, name, qualifier, &rec, &err);
         struct str policy = rc ? (struct str){NULL, 0} : rec_str(rec, FN_POLICY_JSON);
         if (rc == 0 && !policy.n)
             rc = err_set(&err, E_NOT_FOUND, "The resource you requested does not exist.");
         if (rc == 0)
             o = json_pack("{s:o,s:o}", "Policy", json_text(policy), "RevisionId",
-                          json_text(rec_str(rec, FN_POLICY_REVISION)));
+                          json_text(rec_str(rec, FN_REVISION)));
         store_read_end(t);
     }
     if (rc)
@@ -234,7 +220,7 @@ static int apply_remove(struct job *job, struct store_txn *t)
 {
     struct permission *p = (struct permission *)job;
     int rc = check_revision(p, t);
-    return rc ? rc : function_policy_remove(t, p->j.name, p->sid, &p->j.err);
+    return rc ? rc : function_policy_remove(t, p->j.name, p->qualifier, p->sid, &p->j.err);
 }
 
 static void reply_empty(struct lambda_job *j)
@@ -245,9 +231,9 @@ static void reply_empty(struct lambda_job *j)
 void lambda_remove_permission(struct call *c)
 {
     struct permission *p = arena_zalloc(c->arena, sizeof *p);
-    struct str name, qualifier;
+    struct str name;
     struct err err = {0};
-    int rc = p ? find(c, &name, &qualifier, &err) : E_LIMIT;
+    int rc = p ? lambda_target(c, &name, &p->qualifier, &err) : E_LIMIT;
     if (rc == 0)
         rc = check_sid(c->param[1], &err);
     if (rc) {

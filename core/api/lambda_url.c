@@ -1,80 +1,124 @@
-/* lambda_url: a function's URL configuration: create, get, delete. Calls of the URL itself are
- * url.c's. */
+/* lambda_url: URL configurations of functions and aliases: create, get, update, delete, list. Calls
+ * of the URL itself are url.c's. */
 #include "api/lambda.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rec.h"
+#include "svc/alias.h"
+#include "svc/function_conf.h"
 
 struct configuring {
     struct lambda_job j;
-    struct str auth; /* p NULL: remove */
+    struct str qualifier;
+    struct fn_url url;
+    enum { CREATE, UPDATE, REMOVE } what;
 };
 
-static json_t *configuration(struct call *c, struct str rec, bool with_modified)
+static void set_text(json_t *o, const char *member, struct str text)
 {
-    struct str name = rec_str(rec, FN_NAME);
-    char created[25], modified[25];
-    clock_iso8601((int64_t)rec_u64(rec, FN_URL_CREATED, 0), created);
-    clock_iso8601((int64_t)rec_u64(rec, FN_URL_MODIFIED, 0), modified);
-    struct str url =
-        arena_printf(c->arena, "http://%.*s/url/%.*s/", STR_FMT(c->req->host), STR_FMT(name));
-    json_t *o = json_pack("{s:o,s:o,s:o,s:s}", "FunctionUrl", json_text(url), "FunctionArn",
-                          json_text(lambda_arn(c, name, STR(""))), "AuthType",
-                          json_text(rec_str(rec, FN_URL_AUTH)), "CreationTime", created);
-    if (with_modified)
-        json_object_set_new(o, "LastModifiedTime", json_string(modified));
-    json_object_set_new(o, "InvokeMode", json_string("BUFFERED"));
+    json_object_set_new(o, member, json_text(text));
+}
+
+/* /url/NAME/ or /url/NAME:ALIAS/ on the host that the caller knows. */
+static struct str address(struct call *c, struct str name, struct str qualifier)
+{
+    return arena_printf(c->arena, "http://%.*s/url/%.*s%s%.*s/", STR_FMT(c->req->host),
+                        STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+}
+
+static json_t *configuration(struct call *c, struct str rec, bool created)
+{
+    struct str name = rec_str(rec, FN_NAME), alias = rec_str(rec, FN_ALIAS);
+    struct str cors = rec_str(rec, FN_URL_CORS), mode = rec_str(rec, FN_URL_MODE);
+    char time[25];
+    json_t *o = json_object();
+    set_text(o, "FunctionUrl", address(c, name, alias));
+    set_text(o, "FunctionArn", lambda_arn(c, name, alias.p ? alias : STR("")));
+    set_text(o, "AuthType", rec_str(rec, FN_URL_AUTH));
+    if (cors.n)
+        json_object_set_new(o, "Cors", json_parse(cors, NULL));
+    clock_iso8601((int64_t)rec_u64(rec, FN_URL_CREATED, 0), time);
+    set_text(o, "CreationTime", str_c(time));
+    clock_iso8601((int64_t)rec_u64(rec, FN_URL_MODIFIED, 0), time);
+    if (!created)
+        set_text(o, "LastModifiedTime", str_c(time));
+    set_text(o, "InvokeMode", mode.n ? mode : STR("BUFFERED"));
     return o;
 }
+
+/* --- writing ----------------------------------------------------------------------------------- */
 
 static int apply(struct job *job, struct store_txn *t)
 {
     struct configuring *k = (struct configuring *)job;
     struct lambda_job *j = &k->j;
     struct str rec;
-    int rc = function_record(t, j->c->svc->region, j->name, STR(""), &rec, &j->err);
+    int rc = function_row(t, j->c->svc->region, j->name, k->qualifier, &rec, &j->err);
     if (rc)
         return rc;
     bool there = rec_str(rec, FN_URL_AUTH).n > 0;
-    if (there && k->auth.p)
+    if (there && k->what == CREATE)
         return err_set(&j->err, E_EXISTS,
                        "Failed to create function url config for [functionArn = %.*s]. Error "
                        "message:  FunctionUrlConfig exists for this Lambda function",
-                       STR_FMT(lambda_arn(j->c, j->name, STR(""))));
-    if (!there && !k->auth.p)
+                       STR_FMT(lambda_arn(j->c, j->name, k->qualifier)));
+    if (!there && k->what != CREATE)
         return err_set(&j->err, E_NOT_FOUND, "The resource you requested does not exist.");
-    return function_url_set(t, j->name, k->auth, &j->err);
+    return function_url_set(t, j->name, k->qualifier, k->what == REMOVE ? NULL : &k->url, &j->err);
 }
 
-/* The target, which must be unqualified: only $LATEST has a URL. */
-static int target(struct call *c, struct str *name, struct err *err)
+/* What a URL leads to: the function, or an alias. */
+static int target(struct call *c, struct str *name, struct str *qualifier, struct err *err)
 {
-    struct str qualifier, rec;
-    int rc = lambda_target(c, name, &qualifier, err);
-    if (rc || !qualifier.n)
+    int rc = lambda_target(c, name, qualifier, err);
+    if (rc || !qualifier->n)
         return rc;
-    if (str_is(qualifier, "$LATEST"))
-        return err_set(err, E_VALIDATION,
-                       "1 validation error detected: Value '$LATEST' at 'qualifier' failed to "
-                       "satisfy constraint: Member must satisfy regular expression pattern: "
-                       "((?!^\\d+$)^[0-9a-zA-Z-_]+$)");
-    struct store_txn *t = store_read(c->svc->store);
-    rc = function_record(t, c->svc->region, *name, qualifier, &rec, err);
-    store_read_end(t);
-    return rc;
+    bool digits = true;
+    for (size_t i = 0; i < qualifier->n; i++)
+        digits = digits && qualifier->p[i] >= '0' && qualifier->p[i] <= '9';
+    if (!digits && !str_is(*qualifier, "$LATEST"))
+        return 0;
+    return err_set(err, E_VALIDATION,
+                   "1 validation error detected: Value '%.*s' at 'qualifier' failed to satisfy "
+                   "constraint: Member must satisfy regular expression pattern: "
+                   "((?!^\\d+$)^[0-9a-zA-Z-_]+$)",
+                   STR_FMT(*qualifier));
 }
 
-static void show(struct call *c, struct str name, bool with_modified)
+/* As text that the row keeps; its members have been checked by the table of constraints. */
+static int read_cors(struct call *c, struct fn_url *url, struct err *err)
+{
+    json_t *cors = NULL;
+    struct buf text = BUF_INIT;
+    int rc = json_member_object(c->json, "Cors", &cors, err);
+    if (rc || !cors)
+        return rc;
+    json_write(&text, cors);
+    url->cors = arena_dup(c->arena, buf_str(&text));
+    buf_deinit(&text);
+    return url->cors.p ? 0 : E_LIMIT;
+}
+
+static int read_request(struct call *c, struct fn_url *url, struct err *err)
+{
+    int rc;
+    if ((rc = json_member_str(c->json, "AuthType", &url->auth, err)) ||
+        (rc = json_member_str(c->json, "InvokeMode", &url->mode, err)))
+        return rc;
+    return read_cors(c, url, err);
+}
+
+static void show(struct call *c, struct str name, struct str qualifier, bool created)
 {
     struct err err = {0};
     struct str rec;
     json_t *o = NULL;
     struct store_txn *t = store_read(c->svc->store);
-    int rc = function_record(t, c->svc->region, name, STR(""), &rec, &err);
+    int rc = function_row(t, c->svc->region, name, qualifier, &rec, &err);
     if (rc == 0 && !rec_str(rec, FN_URL_AUTH).n)
         rc = err_set(&err, E_NOT_FOUND, "The resource you requested does not exist.");
     if (rc == 0)
-        o = configuration(c, rec, with_modified);
+        o = configuration(c, rec, created);
     store_read_end(t);
     if (rc)
         call_error(c, rc, &err);
@@ -82,75 +126,87 @@ static void show(struct call *c, struct str name, bool with_modified)
         call_json(c, c->op->status, o);
 }
 
-static void reply_created(struct lambda_job *j)
+static void reply(struct lambda_job *j)
 {
-    show(j->c, j->name, false);
+    struct configuring *k = (struct configuring *)j;
+    if (k->what == REMOVE)
+        call_empty(j->c, j->c->op->status);
+    else
+        show(j->c, j->name, k->qualifier, k->what == CREATE);
 }
 
-static int read_request(struct call *c, struct configuring *k, struct err *err)
-{
-    struct str mode = {NULL, 0};
-    json_t *cors = NULL;
-    int rc;
-    if ((rc = json_member_str(c->json, "AuthType", &k->auth, err)) ||
-        (rc = json_member_str(c->json, "InvokeMode", &mode, err)) ||
-        (rc = json_member_object(c->json, "Cors", &cors, err)))
-        return rc;
-    if (str_is(k->auth, "AWS_IAM"))
-        return err_set(err, E_NOT_IMPLEMENTED, "AuthType AWS_IAM is not implemented: use NONE");
-    if (!str_is(k->auth, "NONE"))
-        return err_set(err, E_VALIDATION,
-                       "1 validation error detected: Value '%.*s' at 'authType' failed to satisfy "
-                       "constraint: Member must satisfy enum value set: [NONE, AWS_IAM]",
-                       k->auth.n > 80 ? 80 : (int)k->auth.n, k->auth.p ? k->auth.p : "");
-    if (mode.n && !str_is(mode, "BUFFERED"))
-        return err_set(err, E_NOT_IMPLEMENTED, "InvokeMode %.*s is not implemented: use BUFFERED",
-                       mode.n > 80 ? 80 : (int)mode.n, mode.p);
-    return json_object_size(cors)
-               ? err_set(err, E_NOT_IMPLEMENTED, "Cors is not implemented for function URLs")
-               : 0;
-}
-
-void lambda_create_function_url_config(struct call *c)
+static void configure(struct call *c, int what)
 {
     struct configuring *k = arena_zalloc(c->arena, sizeof *k);
     struct err err = {0};
     struct str name;
-    int rc = k ? target(c, &name, &err) : E_LIMIT;
-    if (rc == 0)
-        rc = read_request(c, k, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
-        lambda_submit(&k->j, c, name, apply, reply_created);
-}
-
-void lambda_get_function_url_config(struct call *c)
-{
-    struct err err = {0};
-    struct str name;
-    int rc = target(c, &name, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
-        show(c, name, true);
-}
-
-static void reply_empty(struct lambda_job *j)
-{
-    call_empty(j->c, j->c->op->status);
-}
-
-void lambda_delete_function_url_config(struct call *c)
-{
-    struct configuring *k = arena_zalloc(c->arena, sizeof *k);
-    struct err err = {0};
-    struct str name;
-    int rc = k ? target(c, &name, &err) : E_LIMIT;
+    int rc = k ? target(c, &name, &k->qualifier, &err) : E_LIMIT;
+    if (rc == 0 && what != REMOVE)
+        rc = read_request(c, &k->url, &err);
     if (rc) {
         call_error(c, rc, &err);
         return;
     }
-    k->j.job.frees_space = true;
-    lambda_submit(&k->j, c, name, apply, reply_empty);
+    k->what = what;
+    k->j.job.frees_space = what == REMOVE;
+    lambda_submit(&k->j, c, name, apply, reply);
+}
+
+void lambda_create_function_url_config(struct call *c)
+{
+    configure(c, CREATE);
+}
+
+void lambda_update_function_url_config(struct call *c)
+{
+    configure(c, UPDATE);
+}
+
+void lambda_delete_function_url_config(struct call *c)
+{
+    configure(c, REMOVE);
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+void lambda_get_function_url_config(struct call *c)
+{
+    struct err err = {0};
+    struct str name, qualifier;
+    int rc = target(c, &name, &qualifier, &err);
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        show(c, name, qualifier, false);
+}
+
+static bool list_one(void *ctx, struct str alias, struct str rec)
+{
+    struct lambda_page *p = ctx;
+    return !rec_str(rec, FN_URL_AUTH).n ||
+           lambda_page_add(p, alias, configuration(p->c, rec, false));
+}
+
+/* The function's own URL comes first, then those of its aliases; "$LATEST" is its marker. */
+void lambda_list_function_url_configs(struct call *c)
+{
+    struct lambda_page p;
+    struct str name, rec;
+    struct err err = {0};
+    int rc = lambda_whole_target(c, &name, &err);
+    if (rc == 0)
+        rc = lambda_page_begin(&p, c, &err);
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    bool own = str_is(p.marker, "$LATEST");
+    struct store_txn *t = store_read(c->svc->store);
+    rc = function_row(t, c->svc->region, name, STR(""), &rec, &err);
+    if (rc == 0 && !p.marker.n)
+        list_one(&p, STR("$LATEST"), rec);
+    if (rc == 0)
+        alias_each(t, name, own ? STR("") : p.marker, list_one, &p);
+    store_read_end(t);
+    lambda_page_end(&p, "FunctionUrlConfigs", rc, &err);
 }

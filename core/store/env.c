@@ -44,6 +44,7 @@ static const char *const names[T_COUNT] = {
     [T_SECRETS] = "secrets",
     [T_UPLOADS] = "uploads",
     [T_PARTS] = "parts",
+    [T_ALIASES] = "aliases",
 };
 
 static int make_folders(struct store *s, struct err *err);

@@ -15,7 +15,7 @@
 
 enum table {
     T_META,        /* text -> small values: format number, boot number, store time, id counters */
-    T_FUNCTIONS,   /* NAME\0QUALIFIER\0 -> rec of FN_* (svc/function) */
+    T_FUNCTIONS,   /* NAME\0VERSION\0 -> rec of FN_* (svc/function) */
     T_PACKAGES,    /* sha256 (32) -> rec: zip and unpacked form, inline or blob ids, references */
     T_TRIGGERS,    /* bucket id (u64) + number -> rec */
     T_ROLES,       /* NAME\0 -> rec */
@@ -34,6 +34,7 @@ enum table {
     T_SECRETS,     /* NAME\0 -> rec, value sealed */
     T_UPLOADS,     /* kind + upload id (u64) -> rec (svc/object_body) */
     T_PARTS,       /* upload id (u64) + part number (u32) -> rec (svc/extents) */
+    T_ALIASES,     /* NAME\0ALIAS\0 -> rec of FN_* (svc/function) */
     T_COUNT
 };
 

@@ -13,6 +13,8 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "svc/function_conf.h"
+#include "svc/function_version.h"
 #include "svc/kv.h"
 
 /* Fields of a T_LINKS record. */
@@ -124,7 +126,8 @@ static int make_role(struct deployment *d, struct store_txn *t, bool write)
 static int make_function(struct deployment *d, struct store_txn *t, bool write)
 {
     const struct manifest *m = d->req.manifest;
-    char role_arn[128];
+    const struct fn_publish publish = {.deployed = true};
+    char role_arn[128], version[24];
     snprintf(role_arn, sizeof role_arn, "arn:aws:iam::%s:role/%s", ACCOUNT_ID, d->role);
     struct fn_spec spec = {
         .name = m->name,
@@ -146,8 +149,13 @@ static int make_function(struct deployment *d, struct store_txn *t, bool write)
     int rc = fn_spec_check(&spec, true, &d->err);
     if (rc || !write)
         return rc;
-    return exists ? function_update(t, d->env->region, &spec, &d->err)
-                  : function_create(t, d->env->region, &spec, &d->err);
+    rc = exists ? function_update(t, d->env->region, &spec, &d->err)
+                : function_create(t, d->env->region, &spec, &d->err);
+    if (rc == 0)
+        rc = function_publish(t, d->env->region, m->name, &publish, version, &d->err);
+    if (rc == 0)
+        json_object_set_new(d->report, "version", json_string(version));
+    return rc;
 }
 
 static int make_bucket(struct deployment *d, struct store_txn *t, bool write, struct str bucket,
@@ -181,9 +189,10 @@ static int permit_bucket(struct deployment *d, struct store_txn *t, const struct
         "{\"AWS:SourceArn\":\"arn:aws:s3:::%.*s\"},\"StringEquals\":{\"AWS:SourceAccount\":\"%s\"}}"
         "}",
         STR_FMT(buf_str(&sid)), STR_FMT(b->trigger.function_arn), STR_FMT(b->bucket), ACCOUNT_ID);
-    int rc = function_policy_remove(t, d->req.manifest->name, buf_str(&sid), NULL);
+    struct str name = d->req.manifest->name;
+    int rc = function_policy_remove(t, name, STR(""), buf_str(&sid), NULL);
     if (rc == 0 || rc == E_NOT_FOUND)
-        rc = function_policy_add(t, d->req.manifest->name, buf_str(&sid), buf_str(&s), &d->err);
+        rc = function_policy_add(t, name, STR(""), buf_str(&sid), buf_str(&s), &d->err);
     buf_deinit(&sid);
     buf_deinit(&s);
     return rc;
@@ -215,10 +224,9 @@ static int make_url(struct deployment *d, struct store_txn *t, bool write, struc
     const struct manifest *m = d->req.manifest;
     int rc = 0;
     if (write) /* the previous deployment's, if any */
-        function_policy_remove(t, m->name, STR("url-public"), NULL);
+        function_policy_remove(t, m->name, STR(""), STR("url-public"), NULL);
     if (!m->url)
-        return write ? function_url_set(t, m->name, (struct str){NULL, 0}, NULL) == E_IO ? E_IO : 0
-                     : 0;
+        return write ? function_url_set(t, m->name, STR(""), NULL, NULL) == E_IO ? E_IO : 0 : 0;
     report_add(d->report, "created", "url", m->name);
     rec_put_u64(link, LINK_URL, 1);
     if (!write)
@@ -229,9 +237,10 @@ static int make_url(struct deployment *d, struct store_txn *t, bool write, struc
                "\"lambda:InvokeFunctionUrl\",\"Resource\":\"arn:aws:lambda:%s:%s:function:%.*s\","
                "\"Condition\":{\"StringEquals\":{\"lambda:FunctionUrlAuthType\":\"NONE\"}}}",
                d->env->region, ACCOUNT_ID, STR_FMT(m->name));
-    rc = function_url_set(t, m->name, STR("NONE"), &d->err);
+    const struct fn_url url = {.auth = STR("NONE")};
+    rc = function_url_set(t, m->name, STR(""), &url, &d->err);
     if (rc == 0)
-        rc = function_policy_add(t, m->name, STR("url-public"), buf_str(&s), &d->err);
+        rc = function_policy_add(t, m->name, STR(""), STR("url-public"), buf_str(&s), &d->err);
     buf_deinit(&s);
     return rc;
 }

@@ -26,8 +26,8 @@ struct deploy_req {
     bool dry_run;                    /* look only */
     bool update;                     /* an existing function may be replaced; else E_EXISTS */
     /* report:
-     * {"name","arn","created":[{type,name}],"updated":[…],"unchanged":[…],"granted":[text]};
-     * borrowed */
+     * {"name","arn","version","created":[{type,name}],"updated":[…],"unchanged":[…],
+     * "granted":[text]}; version, the one published, not on a dry run; borrowed */
     void (*done)(void *ctx, int rc, json_t *report, const struct err *err);
     void *ctx;
 };

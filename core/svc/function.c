@@ -1,6 +1,6 @@
 /* function: the functions of the store as the running core sees them.
  *
- * The cache is a hash table of struct fn by name and version, in the order of last use. It holds a
+ * The cache is a hash table of struct fn by name and qualifier, in the order of last use. It holds a
  * reference of its own; what nobody else holds may go when there are more than CACHE_MAX entries or
  * CACHE_BYTES. A write job never touches it: the job's done tells function_changed, and the next
  * caller reads the new record.
@@ -13,6 +13,7 @@
 
 #include "auth/arn.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/rec.h"
 #include "store/blob.h"
@@ -27,6 +28,7 @@ struct functions {
     struct fn *buckets[BUCKETS];
     struct fn *newest, *oldest;
     size_t count, bytes;
+    uint64_t random; /* never 0 */
     void (*changed)(void *ctx, struct str name);
     void *changed_ctx;
 };
@@ -38,6 +40,8 @@ struct functions *functions_open(struct store *s, const char *region)
         fatal("out of memory");
     f->store = s;
     f->region = region;
+    random_bytes(&f->random, sizeof f->random);
+    f->random |= 1;
     return f;
 }
 
@@ -121,10 +125,10 @@ static void insert(struct functions *f, struct fn *fn)
     evict(f);
 }
 
-static struct fn *find(struct functions *f, struct str name, struct str version)
+static struct fn *find(struct functions *f, struct str name, struct str qualifier)
 {
     struct fn *fn = *bucket_of(f, name);
-    while (fn && !(str_eq(fn->name, name) && str_eq(fn->version, version)))
+    while (fn && !(str_eq(fn->name, name) && str_eq(fn->qualifier, qualifier)))
         fn = fn->next_;
     return fn;
 }
@@ -183,6 +187,10 @@ void fn_unref(struct fn *fn)
         unpin(fn);
     if (fn->refs > 0)
         return;
+    if (fn->other_) {
+        fn->other_->cached_ = false;
+        fn_unref(fn->other_);
+    }
     policy_free(fn->policy);
     arena_free(fn->arena);
 }
@@ -247,21 +255,40 @@ static bool policy_opens_url(const struct fn *fn)
     return fn->policy && policy_eval(fn->policy, &q) == POLICY_ALLOW;
 }
 
-static void load_policy(struct fn *fn, struct str rec)
+/* What was set on the row that the qualifier names, and on the function. */
+static void load_conf(struct fn *fn, struct str row, struct str latest)
 {
-    fn->policy_json = arena_dup(fn->arena, rec_str(rec, FN_POLICY_JSON));
+    struct arena *a = fn->arena;
+    struct str async = rec_str(row, FN_ASYNC);
+    fn->policy_json = arena_dup(a, rec_str(row, FN_POLICY_JSON));
     if (fn->policy_json.n)
         fn->policy = policy_parse(fn->policy_json, POLICY_RESOURCE, NULL);
-    fn->url_auth = arena_dup(fn->arena, rec_str(rec, FN_URL_AUTH));
+    fn->url_auth = arena_dup(a, rec_str(row, FN_URL_AUTH));
+    fn->url_cors = arena_dup(a, rec_str(row, FN_URL_CORS));
     fn->url = fn->url_auth.n > 0;
     fn->url_open = str_is(fn->url_auth, "NONE") && policy_opens_url(fn);
+    fn->limited = rec_str(latest, FN_RESERVED).p != NULL;
+    fn->reserved = (uint32_t)rec_u64(latest, FN_RESERVED, 0);
+    fn->retries_set = rec_str(async, FN_ASYNC_RETRIES).p != NULL;
+    fn->retries = (uint32_t)rec_u64(async, FN_ASYNC_RETRIES, 0);
+    fn->max_age_ms = (int64_t)rec_u64(async, FN_ASYNC_MAX_AGE_S, 0) * 1000;
+    fn->on_success = arena_dup(a, rec_str(async, FN_ASYNC_ON_SUCCESS));
+    fn->on_failure = arena_dup(a, rec_str(async, FN_ASYNC_ON_FAILURE));
 }
 
-static struct fn *load(struct functions *f, struct str rec, struct str row)
+/* The rows that a struct fn is made of; borrowed. */
+struct rows {
+    struct str version, package;
+    struct str named;  /* the row that the qualifier names: the version's, or an alias's */
+    struct str latest; /* $LATEST's */
+};
+
+static struct fn *load(struct functions *f, const struct rows *rows, struct str qualifier)
 {
     struct arena *a = arena_new(FN_ARENA_MAX);
     struct fn *fn = arena_zalloc(a, sizeof *fn);
-    struct str package = rec_str(rec, FN_PACKAGE), name = arena_dup(a, rec_str(rec, FN_NAME));
+    struct str rec = rows->version, package = rec_str(rec, FN_PACKAGE);
+    struct str name = arena_dup(a, rec_str(rec, FN_NAME)), group = rec_str(rec, FN_LOG_GROUP);
     struct buf sha = BUF_INIT;
     base64_encode(&sha, package);
     *fn = (struct fn){
@@ -270,6 +297,7 @@ static struct fn *load(struct functions *f, struct str rec, struct str row)
         .generation = rec_u64(rec, FN_GENERATION, 0),
         .name = name,
         .version = arena_dup(a, rec_str(rec, FN_VERSION)),
+        .qualifier = arena_dup(a, qualifier),
         .arn = arena_printf(a, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s", f->region,
                             STR_FMT(name)),
         .runtime = arena_dup(a, rec_str(rec, FN_RUNTIME)),
@@ -282,43 +310,85 @@ static struct fn *load(struct functions *f, struct str rec, struct str row)
         .code_size = rec_u64(rec, FN_CODE_SIZE, 0),
         .modified_ms = (int64_t)rec_u64(rec, FN_MODIFIED_MS, 0),
         .revision_id = arena_dup(a, rec_str(rec, FN_REVISION)),
-        .log_group = arena_printf(a, "/aws/lambda/%.*s", STR_FMT(name)),
+        .log_group =
+            group.n ? arena_dup(a, group) : arena_printf(a, "/aws/lambda/%.*s", STR_FMT(name)),
+        .dead_letter = arena_dup(a, rec_str(rec, FN_DEAD_LETTER)),
     };
     buf_deinit(&sha);
     if (package.n == sizeof fn->package)
         memcpy(fn->package, package.p, package.n);
     load_env(fn, rec);
-    load_policy(fn, rec);
-    if (load_package(fn, row))
+    load_conf(fn, rows->named, rows->latest);
+    if (load_package(fn, rows->package))
         return fn;
     policy_free(fn->policy);
     arena_free(a);
     return NULL;
 }
 
+/* The struct of one version, its policy and so on from rows->named. */
+static int load_version(struct functions *f, struct store_txn *t, struct rows *rows,
+                        struct str version, struct str qualifier, struct fn **out, struct err *err)
+{
+    struct str name = rec_str(rows->latest, FN_NAME);
+    int rc = function_record(t, f->region, name, version, &rows->version, err);
+    if (rc)
+        return rc;
+    rc = store_get(t, T_PACKAGES, rec_str(rows->version, FN_PACKAGE), &rows->package);
+    *out = rc ? NULL : load(f, rows, qualifier);
+    return *out ? 0 : rc == E_IO ? E_IO : E_INTERNAL;
+}
+
+/* The second version of an alias hangs on the first, which holds it as the cache would. */
+static int load_other(struct functions *f, struct store_txn *t, struct rows *rows, struct fn *fn)
+{
+    struct str weight = rec_str(rows->named, FN_WEIGHT), version = rec_str(weight, 1);
+    struct fn *other = NULL;
+    int rc = version.n ? load_version(f, t, rows, version, fn->qualifier, &other, NULL) : 0;
+    if (other) {
+        other->refs = 1;
+        other->cached_ = true;
+        other->home_ = f;
+        fn->other_ = other;
+        fn->weight_ = (uint32_t)rec_u64(weight, 2, 0);
+    }
+    return rc;
+}
+
 static int load_stored(struct functions *f, struct str name, struct str qualifier, struct fn **out,
                        struct err *err)
 {
     struct store_txn *t = store_read(f->store);
-    struct str rec, row;
+    struct rows rows = {0};
+    struct str q = qualifier.n ? qualifier : STR("$LATEST");
     *out = NULL;
-    int rc = function_record(t, f->region, name, qualifier, &rec, err);
-    if (rc == 0) {
-        rc = store_get(t, T_PACKAGES, rec_str(rec, FN_PACKAGE), &row);
-        if (rc == 0)
-            *out = load(f, rec, row);
-        if (!*out)
-            rc = rc == E_IO ? E_IO : E_INTERNAL;
+    int rc = function_row(t, f->region, name, qualifier, &rows.named, err);
+    if (rc == 0)
+        rc = function_row(t, f->region, name, STR(""), &rows.latest, err);
+    if (rc == 0)
+        rc = load_version(f, t, &rows, rec_str(rows.named, FN_VERSION), q, out, err);
+    if (rc == 0 && (rc = load_other(f, t, &rows, *out)) != 0) {
+        (*out)->refs = 1;
+        fn_unref(*out);
+        *out = NULL;
     }
     store_read_end(t);
     return rc;
 }
 
+/* Which of an alias's two versions takes this call. */
+static struct fn *choose(struct functions *f, struct fn *fn)
+{
+    f->random ^= f->random << 13; /* xorshift */
+    f->random ^= f->random >> 7;
+    f->random ^= f->random << 17;
+    return f->random % FUNCTION_WEIGHT_ALL < fn->weight_ ? fn->other_ : fn;
+}
+
 int function_get(struct functions *f, struct str name, struct str qualifier, struct fn **out,
                  struct err *err)
 {
-    struct str version = qualifier.n ? qualifier : STR("$LATEST");
-    struct fn *fn = find(f, name, version);
+    struct fn *fn = find(f, name, qualifier.n ? qualifier : STR("$LATEST")), *other;
     if (fn && pin(f, fn) != 0) { /* replaced, and function_changed has yet to say so */
         drop(f, fn);
         fn = NULL;
@@ -338,7 +408,24 @@ int function_get(struct functions *f, struct str name, struct str qualifier, str
         }
     }
     *out = fn;
+    if (fn->other_ && (other = choose(f, fn)) != fn) {
+        fn_ref(other);
+        pin(f, other);
+        fn_unref(fn);
+        *out = other;
+    }
     return 0;
+}
+
+bool function_current(struct functions *f, const struct fn *fn)
+{
+    struct store_txn *t = store_read(f->store);
+    struct str rec;
+    bool same = function_row(t, f->region, fn->name, fn->version, &rec, NULL) == 0 &&
+                rec_u64(rec, FN_ID, 0) == fn->id &&
+                rec_u64(rec, FN_GENERATION, 0) == fn->generation;
+    store_read_end(t);
+    return same;
 }
 
 /* --- files ----------------------------------------------------------------------------------- */

@@ -2,24 +2,52 @@
  *
  * Each writer first finds every reason to refuse and only then writes, so that a refusal leaves the
  * transaction as it was. A row holds everything of one version: configuration, the package it uses
- * (counted there), resource policy and URL. An update copies what it does not change. */
+ * (counted there), resource policy and URL. An update copies what it does not change. A version's
+ * number lies in its key with leading zeros, so that versions follow $LATEST in their order. */
 #include "auth/arn.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/hash.h"
-#include "base/rec.h"
-#include "svc/function.h"
+#include "svc/function_inside.h"
 #include "svc/package.h"
 #include "svc/role.h"
 
-enum { KEY_MAX = 256 };
+enum { NUMBER_DIGITS = 10 };
 
-/* NAME NUL QUALIFIER NUL; p NULL when it is too long to be a name. */
-static struct str key_of(struct str name, struct str qualifier, char key[static KEY_MAX])
+/* --- rows -------------------------------------------------------------------------------------- */
+
+bool fn_number(struct str qualifier, uint64_t *n)
 {
-    struct str q = qualifier.n ? qualifier : STR("$LATEST");
-    if (name.n == 0 || name.n + q.n + 2 > KEY_MAX || memchr(name.p, 0, name.n))
-        return (struct str){NULL, 0};
+    return qualifier.n && qualifier.n <= NUMBER_DIGITS && *qualifier.p != '0' &&
+           str_u64(qualifier, n);
+}
+
+static bool all_digits(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.n > 0;
+}
+
+struct str fn_key(struct str name, struct str qualifier, char key[static FN_KEY_MAX],
+                  enum table *table)
+{
+    struct str none = {NULL, 0}, q = qualifier.n ? qualifier : STR("$LATEST");
+    uint64_t n;
+    char padded[NUMBER_DIGITS + 1];
+    *table = T_FUNCTIONS;
+    if (fn_number(q, &n)) {
+        snprintf(padded, sizeof padded, "%0*llu", NUMBER_DIGITS, (unsigned long long)n);
+        q = str_of(padded, NUMBER_DIGITS);
+    } else if (all_digits(q)) {
+        return none;
+    } else if (!str_is(q, "$LATEST")) {
+        *table = T_ALIASES;
+    }
+    if (name.n == 0 || name.n + q.n + 2 > FN_KEY_MAX || memchr(name.p, 0, name.n) ||
+        memchr(q.p, 0, q.n))
+        return none;
     memcpy(key, name.p, name.n);
     key[name.n] = 0;
     memcpy(key + name.n + 1, q.p, q.n);
@@ -27,7 +55,49 @@ static struct str key_of(struct str name, struct str qualifier, char key[static 
     return str_of(key, name.n + q.n + 2);
 }
 
-static void put_uuid(struct buf *out, uint16_t tag)
+int fn_row(struct store_txn *t, struct str name, struct str qualifier, struct str *rec)
+{
+    char k[FN_KEY_MAX];
+    enum table table;
+    struct str key = fn_key(name, qualifier, k, &table);
+    return key.p ? store_get(t, table, key, rec) : E_NOT_FOUND;
+}
+
+int fn_row_copy(struct store_txn *t, struct str name, struct str qualifier, struct buf *copy)
+{
+    struct str rec;
+    int rc = fn_row(t, name, qualifier, &rec);
+    if (rc)
+        return rc;
+    buf_add(copy, rec);
+    return copy->rc;
+}
+
+int fn_row_put(struct store_txn *t, struct str name, struct str qualifier, struct buf *rec)
+{
+    char k[FN_KEY_MAX];
+    enum table table;
+    struct str key = fn_key(name, qualifier, k, &table);
+    int rc = rec->rc || !key.p ? E_INTERNAL : store_put(t, table, key, buf_str(rec));
+    buf_deinit(rec);
+    return rc;
+}
+
+void fn_row_without(struct str rec, const uint16_t *tags, struct buf *out)
+{
+    struct str v;
+    uint16_t tag;
+    while (rec_next(&rec, &tag, &v)) {
+        const uint16_t *drop = tags;
+        while (*drop && *drop != tag)
+            drop++;
+        if (!*drop && tag != FN_REVISION)
+            rec_put_str(out, tag, v);
+    }
+    fn_put_revision(out);
+}
+
+void fn_put_revision(struct buf *out)
 {
     unsigned char r[16];
     char hex[33], uuid[37];
@@ -37,44 +107,99 @@ static void put_uuid(struct buf *out, uint16_t tag)
     hex_encode(r, sizeof r, hex);
     snprintf(uuid, sizeof uuid, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
              hex + 20);
-    rec_put_str(out, tag, str_c(uuid));
+    rec_put_str(out, FN_REVISION, str_c(uuid));
 }
 
-static int put_row(struct store_txn *t, struct str name, struct buf *rec)
+int function_check_revision(struct str given, struct str rec, struct err *err)
 {
-    char key[KEY_MAX];
-    int rc =
-        rec->rc ? E_INTERNAL : store_put(t, T_FUNCTIONS, key_of(name, STR(""), key), buf_str(rec));
-    buf_deinit(rec);
-    return rc;
+    if (!given.n || str_eq(given, rec_str(rec, FN_REVISION)))
+        return 0;
+    return err_set(err, E_PRECONDITION,
+                   "The Revision Id provided does not match the latest Revision Id. Call the "
+                   "GetFunction/GetAlias API to retrieve the latest Revision Id");
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- content ----------------------------------------------------------------------------------- */
+
+bool fn_is_content(uint16_t tag)
+{
+    switch (tag) {
+    case FN_RUNTIME:
+    case FN_ROLE:
+    case FN_HANDLER:
+    case FN_DESCRIPTION:
+    case FN_TIMEOUT_S:
+    case FN_MEMORY_MB:
+    case FN_ENV:
+    case FN_LOG_FORMAT:
+    case FN_PACKAGE:
+    case FN_CODE_SIZE:
+    case FN_DEAD_LETTER:
+    case FN_TRACING:
+    case FN_EPHEMERAL_MB:
+    case FN_LOG_GROUP:
+    case FN_LOG_APP_LEVEL:
+    case FN_LOG_SYSTEM_LEVEL:
+        return true;
+    }
+    return false;
+}
+
+/* The digests of all fields, added up: their order does not matter, and none comes twice. */
+void fn_content(struct str rec, unsigned char out[static 32])
+{
+    struct str v;
+    uint16_t tag;
+    memset(out, 0, 32);
+    while (rec_next(&rec, &tag, &v)) {
+        struct buf field = BUF_INIT;
+        unsigned char digest[32];
+        if (!fn_is_content(tag) || !v.n)
+            continue;
+        rec_put_str(&field, tag, v);
+        hash_once(HASH_SHA256, buf_str(&field), digest);
+        for (size_t i = 0; i < sizeof digest; i++)
+            out[i] ^= digest[i];
+        buf_deinit(&field);
+    }
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+int fn_not_found(struct err *err, const char *region, struct str name, struct str qualifier)
+{
+    return err_set(err, E_NOT_FOUND,
+                   "Function not found: arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
+                   region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+}
+
+int function_row(struct store_txn *t, const char *region, struct str name, struct str qualifier,
+                 struct str *rec, struct err *err)
+{
+    int rc = fn_row(t, name, qualifier, rec);
+    return rc == E_NOT_FOUND ? fn_not_found(err, region, name, qualifier) : rc;
+}
 
 int function_record(struct store_txn *t, const char *region, struct str name, struct str qualifier,
                     struct str *rec, struct err *err)
 {
-    char k[KEY_MAX];
-    struct str key = key_of(name, qualifier, k);
-    int rc = key.p ? store_get(t, T_FUNCTIONS, key, rec) : E_NOT_FOUND;
-    if (rc == E_NOT_FOUND)
-        return err_set(err, rc,
-                       "Function not found: arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
-                       region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
-    return rc;
+    int rc = fn_row(t, name, qualifier, rec);
+    if (rc == 0 && rec_str(*rec, FN_ALIAS).p)
+        rc = fn_row(t, name, rec_str(*rec, FN_VERSION), rec);
+    return rc == E_NOT_FOUND ? fn_not_found(err, region, name, qualifier) : rc;
 }
 
 bool function_exists(struct store_txn *t, struct str name)
 {
     struct str rec;
-    return function_record(t, "", name, STR(""), &rec, NULL) == 0;
+    return fn_row(t, name, STR(""), &rec) == 0;
 }
 
 int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
                   struct str *policy_json)
 {
     struct str rec;
-    int rc = function_record(t, "", name, qualifier, &rec, NULL);
+    int rc = fn_row(t, name, qualifier, &rec);
     if (rc)
         return rc;
     *id = rec_u64(rec, FN_ID, 0);
@@ -83,21 +208,29 @@ int function_find(struct store_txn *t, struct str name, struct str qualifier, ui
     return 0;
 }
 
+/* NAME and a byte that sorts behind all rows of NAME and before every longer name (names hold no
+ * byte below 2). */
+static struct str key_behind(struct str name, char key[static FN_KEY_MAX])
+{
+    if (!name.n || name.n >= FN_KEY_MAX - 1)
+        return STR("");
+    memcpy(key, name.p, name.n);
+    key[name.n] = 1;
+    return str_of(key, name.n + 1);
+}
+
 void function_each(struct store_txn *t, struct str after,
                    bool (*each)(void *ctx, struct str name, struct str rec), void *ctx)
 {
     struct store_cursor *c = store_cursor(t, T_FUNCTIONS);
-    char from[KEY_MAX];
-    struct str key = STR(""), k, rec;
-    if (after.n && after.n < KEY_MAX - 1) { /* names hold no byte below 2 */
-        memcpy(from, after.p, after.n);
-        from[after.n] = 1;
-        key = str_of(from, after.n + 1);
-    }
-    for (bool more = store_seek(c, key, &k, &rec); more; more = store_next(c, &k, &rec)) {
+    char from[FN_KEY_MAX];
+    struct str k, rec;
+    bool more = store_seek(c, key_behind(after, from), &k, &rec);
+    while (more) {
         struct str name = str_cut(&k, 0);
         if (str_is(str_cut(&k, 0), "$LATEST") && !each(ctx, name, rec))
             break;
+        more = store_seek(c, key_behind(name, from), &k, &rec);
     }
     store_cursor_close(c);
 }
@@ -136,6 +269,21 @@ static void put_env(struct buf *out, const struct fn_spec *s, struct str old)
             rec_put_str(out, tag, v);
 }
 
+/* A text that is left out where it is empty. */
+static void put_pick(struct buf *out, uint16_t tag, struct str given, struct str old)
+{
+    struct str v = pick(given, rec_str(old, tag), STR(""));
+    if (v.n)
+        rec_put_str(out, tag, v);
+}
+
+static void put_package(struct buf *out, const struct package *p, struct str old)
+{
+    rec_put_str(out, FN_PACKAGE,
+                p ? str_of((const char *)p->sha256, 32) : rec_str(old, FN_PACKAGE));
+    rec_put_u64(out, FN_CODE_SIZE, p ? p->zip_size : rec_u64(old, FN_CODE_SIZE, 0));
+}
+
 /* The row that spec makes of old (empty on create). */
 static void write_row(struct buf *out, const struct fn_spec *s, struct str old, uint64_t id,
                       uint64_t generation)
@@ -154,17 +302,25 @@ static void write_row(struct buf *out, const struct fn_spec *s, struct str old, 
     rec_put_u64(out, FN_MEMORY_MB, s->memory_mb ? s->memory_mb : rec_u64(old, FN_MEMORY_MB, 128));
     put_env(out, s, old);
     rec_put_str(out, FN_LOG_FORMAT, pick(s->log_format, rec_str(old, FN_LOG_FORMAT), STR("Text")));
-    if (s->package) {
-        rec_put_str(out, FN_PACKAGE, str_of((const char *)s->package->sha256, 32));
-        rec_put_u64(out, FN_CODE_SIZE, s->package->zip_size);
-    } else {
-        rec_put_str(out, FN_PACKAGE, rec_str(old, FN_PACKAGE));
-        rec_put_u64(out, FN_CODE_SIZE, rec_u64(old, FN_CODE_SIZE, 0));
-    }
+    put_package(out, s->package, old);
+    put_pick(out, FN_DEAD_LETTER, s->dead_letter, old);
+    put_pick(out, FN_TRACING, s->tracing, old);
+    put_pick(out, FN_LOG_GROUP, s->log_group, old);
+    put_pick(out, FN_LOG_APP_LEVEL, s->app_log_level, old);
+    put_pick(out, FN_LOG_SYSTEM_LEVEL, s->system_log_level, old);
+    uint64_t ephemeral = s->ephemeral_mb ? s->ephemeral_mb : rec_u64(old, FN_EPHEMERAL_MB, 0);
+    if (ephemeral)
+        rec_put_u64(out, FN_EPHEMERAL_MB, ephemeral);
     rec_put_u64(out, FN_MODIFIED_MS, (uint64_t)clock_store_ms());
-    put_uuid(out, FN_REVISION);
+    fn_put_revision(out);
+    for (size_t i = 0; i < s->tag_count; i++) {
+        size_t mark = rec_begin(out, FN_TAG);
+        rec_put_str(out, 1, s->tags[i].name);
+        rec_put_str(out, 2, s->tags[i].value);
+        rec_end(out, mark);
+    }
     while (rec_next(&rest, &tag, &v))
-        if (tag >= FN_POLICY)
+        if (tag >= FN_POLICY && !fn_is_content(tag))
             rec_put_str(out, tag, v);
 }
 
@@ -193,17 +349,7 @@ int function_create(struct store_txn *t, const char *region, const struct fn_spe
     if (rc)
         return rc;
     write_row(&rec, spec, STR(""), id, generation);
-    return put_row(t, spec->name, &rec);
-}
-
-/* Was it the revision that the caller has seen? */
-static int check_revision(struct str given, struct str current, struct err *err)
-{
-    if (!given.n || str_eq(given, current))
-        return 0;
-    return err_set(err, E_PRECONDITION,
-                   "The Revision Id provided does not match the latest Revision Id. Call the "
-                   "GetFunction/GetAlias API to retrieve the latest Revision Id");
+    return fn_row_put(t, spec->name, STR(""), &rec);
 }
 
 static bool stored_bootstrap(struct store_txn *t, struct str sha)
@@ -227,7 +373,7 @@ int function_update(struct store_txn *t, const char *region, const struct fn_spe
     row = buf_str(&old);
     struct str sha = rec_str(row, FN_PACKAGE);
     struct str runtime = spec->runtime.p ? spec->runtime : rec_str(row, FN_RUNTIME);
-    rc = check_revision(spec->revision_id, rec_str(row, FN_REVISION), err);
+    rc = function_check_revision(spec->revision_id, row, err);
     if (rc == 0)
         rc = check_bootstrap(
             runtime, spec->package ? spec->package->has_bootstrap : stored_bootstrap(t, sha), err);
@@ -241,153 +387,57 @@ int function_update(struct store_txn *t, const char *region, const struct fn_spe
         rc = package_unref(t, (const unsigned char *)sha.p);
     if (rc == 0) {
         write_row(&rec, spec, row, rec_u64(row, FN_ID, 0), generation);
-        rc = put_row(t, spec->name, &rec);
+        rc = fn_row_put(t, spec->name, STR(""), &rec);
     }
     buf_deinit(&old);
     return rc;
 }
 
+/* --- delete ------------------------------------------------------------------------------------ */
+
+/* All keys of a table that begin with NAME NUL, one behind the other with their lengths, and the
+ * packages that their rows use. */
+static void collect(struct store_txn *t, enum table table, struct str name, struct buf *keys,
+                    struct buf *packages)
+{
+    struct store_cursor *c = store_cursor(t, table);
+    char from[FN_KEY_MAX];
+    struct str k, rec, prefix = str_of(from, name.n + 1);
+    memcpy(from, name.p, name.n);
+    from[name.n] = 0;
+    for (bool more = store_seek(c, prefix, &k, &rec); more && str_starts(k, prefix);
+         more = store_next(c, &k, &rec)) {
+        struct str sha = rec_str(rec, FN_PACKAGE);
+        rec_put_str(keys, 1, k);
+        if (sha.n == 32)
+            buf_add(packages, sha);
+    }
+    store_cursor_close(c);
+}
+
+static int delete_rows(struct store_txn *t, enum table table, struct str name)
+{
+    struct buf keys = BUF_INIT, packages = BUF_INIT;
+    struct str rest, key;
+    uint16_t tag;
+    collect(t, table, name, &keys, &packages);
+    rest = buf_str(&keys);
+    int rc = keys.rc || packages.rc ? E_INTERNAL : 0;
+    while (rc == 0 && rec_next(&rest, &tag, &key))
+        rc = store_del(t, table, key);
+    for (size_t i = 0; rc == 0 && i < packages.n; i += 32)
+        rc = package_unref(t, (const unsigned char *)packages.p + i);
+    buf_deinit(&keys);
+    buf_deinit(&packages);
+    return rc;
+}
+
 int function_delete(struct store_txn *t, struct str name, struct err *err)
 {
+    struct str rec;
     (void)err;
-    char key[KEY_MAX];
-    struct str rec;
-    unsigned char sha[32];
-    int rc = function_record(t, "", name, STR(""), &rec, NULL);
-    if (rc)
-        return rc;
-    struct str package = rec_str(rec, FN_PACKAGE);
-    bool has = package.n == sizeof sha;
-    if (has)
-        memcpy(sha, package.p, sizeof sha);
-    rc = store_del(t, T_FUNCTIONS, key_of(name, STR(""), key));
-    return rc == 0 && has ? package_unref(t, sha) : rc;
-}
-
-/* --- policy and URL -------------------------------------------------------------------------- */
-
-/* The row without its policy, and the statements joined with commas (without `sid`; *found). */
-static void split_policy(struct str rec, struct str sid, struct buf *rest, struct buf *rows,
-                         struct buf *joined, bool *found)
-{
-    struct str v;
-    uint16_t tag;
-    *found = false;
-    while (rec_next(&rec, &tag, &v)) {
-        if (tag != FN_POLICY && tag != FN_POLICY_JSON && tag != FN_POLICY_REVISION) {
-            rec_put_str(rest, tag, v);
-        } else if (tag == FN_POLICY && str_eq(rec_str(v, 1), sid)) {
-            *found = true;
-        } else if (tag == FN_POLICY) {
-            rec_put_str(rows, tag, v);
-            if (joined->n)
-                buf_addc(joined, ',');
-            buf_add(joined, rec_str(v, 2));
-        }
-    }
-}
-
-static void add_statement(struct buf *rows, struct buf *joined, struct str sid, struct str text)
-{
-    size_t mark = rec_begin(rows, FN_POLICY);
-    rec_put_str(rows, 1, sid);
-    rec_put_str(rows, 2, text);
-    rec_end(rows, mark);
-    if (joined->n)
-        buf_addc(joined, ',');
-    buf_add(joined, text);
-}
-
-/* Writes the row with these statements. */
-static int put_policy(struct store_txn *t, struct str name, struct buf *rest, struct buf *rows,
-                      struct buf *joined, struct err *err)
-{
-    struct buf doc = BUF_INIT;
-    int rc = 0;
-    if (joined->n)
-        buf_printf(&doc, "{\"Version\":\"2012-10-17\",\"Id\":\"default\",\"Statement\":[%.*s]}",
-                   STR_FMT(buf_str(joined)));
-    if (doc.n > FUNCTION_POLICY_MAX)
-        rc = err_set(err, E_POLICY_LENGTH,
-                     "The final policy size (%zu) is bigger than the limit (%d).", doc.n,
-                     FUNCTION_POLICY_MAX);
-    struct policy *p = NULL;
-    if (rc == 0 && doc.n && !(p = policy_parse(buf_str(&doc), POLICY_RESOURCE, err)))
-        rc = E_BAD_POLICY;
-    policy_free(p);
-    if (rc == 0) {
-        buf_add(rest, buf_str(rows));
-        if (doc.n) {
-            rec_put_str(rest, FN_POLICY_JSON, buf_str(&doc));
-            put_uuid(rest, FN_POLICY_REVISION);
-        }
-        rc = put_row(t, name, rest);
-    }
-    buf_deinit(&doc);
-    return rc;
-}
-
-int function_policy_add(struct store_txn *t, struct str name, struct str sid, struct str statement,
-                        struct err *err)
-{
-    struct buf rest = BUF_INIT, rows = BUF_INIT, joined = BUF_INIT;
-    struct str rec;
-    bool found;
-    int rc = function_record(t, "", name, STR(""), &rec, NULL);
-    if (rc)
-        return rc;
-    split_policy(rec, sid, &rest, &rows, &joined, &found);
-    if (found) {
-        rc = err_set(err, E_EXISTS,
-                     "The statement id (%.*s) provided already exists. Please provide a new "
-                     "statement id, or remove the existing statement.",
-                     STR_FMT(sid));
-    } else {
-        add_statement(&rows, &joined, sid, statement);
-        rc = put_policy(t, name, &rest, &rows, &joined, err);
-    }
-    buf_deinit(&rest);
-    buf_deinit(&rows);
-    buf_deinit(&joined);
-    return rc;
-}
-
-int function_policy_remove(struct store_txn *t, struct str name, struct str sid, struct err *err)
-{
-    struct buf rest = BUF_INIT, rows = BUF_INIT, joined = BUF_INIT;
-    struct str rec;
-    bool found;
-    int rc = function_record(t, "", name, STR(""), &rec, NULL);
-    if (rc)
-        return rc;
-    split_policy(rec, sid, &rest, &rows, &joined, &found);
-    rc = found ? put_policy(t, name, &rest, &rows, &joined, err)
-               : err_set(err, E_NOT_FOUND, "Statement %.*s is not found in resource policy.",
-                         STR_FMT(sid));
-    buf_deinit(&rest);
-    buf_deinit(&rows);
-    buf_deinit(&joined);
-    return rc;
-}
-
-int function_url_set(struct store_txn *t, struct str name, struct str auth, struct err *err)
-{
-    (void)err;
-    struct buf rec = BUF_INIT;
-    struct str row, v;
-    uint16_t tag;
-    uint64_t now = (uint64_t)clock_store_ms();
-    int rc = function_record(t, "", name, STR(""), &row, NULL);
-    if (rc)
-        return rc;
-    uint64_t created = rec_u64(row, FN_URL_CREATED, now);
-    while (rec_next(&row, &tag, &v))
-        if (tag != FN_URL_AUTH && tag != FN_URL_CREATED && tag != FN_URL_MODIFIED)
-            rec_put_str(&rec, tag, v);
-    if (auth.p) {
-        rec_put_str(&rec, FN_URL_AUTH, auth);
-        rec_put_u64(&rec, FN_URL_CREATED, created);
-        rec_put_u64(&rec, FN_URL_MODIFIED, now);
-    }
-    return put_row(t, name, &rec);
+    int rc = name.n && name.n < FN_KEY_MAX - 1 ? fn_row(t, name, STR(""), &rec) : E_NOT_FOUND;
+    if (rc == 0)
+        rc = delete_rows(t, T_FUNCTIONS, name);
+    return rc ? rc : delete_rows(t, T_ALIASES, name);
 }

@@ -513,6 +513,15 @@ int package_ref(struct store_txn *t, const struct package *p)
     return rc;
 }
 
+int package_hold(struct store_txn *t, const unsigned char sha256[static 32])
+{
+    struct str row;
+    int rc = store_get(t, T_PACKAGES, key_of(sha256), &row);
+    if (rc)
+        return rc == E_NOT_FOUND ? E_INTERNAL : rc;
+    return put_refs(t, row, rec_u64(row, PACKAGE_REFS, 0) + 1);
+}
+
 int package_unref(struct store_txn *t, const unsigned char sha256[static 32])
 {
     struct str row;

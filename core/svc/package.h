@@ -65,6 +65,8 @@ void package_free(struct package *p);
 
 /* In a job: counts one reference, writing the record when it is the first. */
 int package_ref(struct store_txn *t, const struct package *p);
+/* One more for a package that some row uses already. */
+int package_hold(struct store_txn *t, const unsigned char sha256[static 32]);
 int package_unref(struct store_txn *t, const unsigned char sha256[static 32]);
 
 #endif

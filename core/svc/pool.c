@@ -57,13 +57,15 @@ void version_unref(struct pool *p, struct version *v)
     free(v);
 }
 
-/* The idle runners of a changed function go now, the busy ones after their run. */
+/* What has changed was a version's code or configuration, or only what is said about it. In the
+ * first case its idle runners go now, the busy ones after their run. */
 static void changed(void *ctx, struct str name)
 {
     struct pool *p = ctx;
     for (size_t i = 0; i < POOL_BUCKETS; i++)
         for (struct version *v = p->table[i]; v; v = v->chain) {
-            if (!str_eq(v->fn->name, name))
+            if (!str_eq(v->fn->name, name) || v->fn->sealed ||
+                function_current(p->opts.functions, v->fn))
                 continue;
             v->stale = true;
             while (v->idle)

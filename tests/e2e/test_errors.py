@@ -245,9 +245,8 @@ def test_unknown_lambda_path(server, method, path):
 @boto
 def test_operations_of_later(server, lam):
     """Real operations that this server does not have yet: an error of their protocol, at once."""
-    fn = server.make_function(ECHO)
-    for call in (lambda: lam.list_aliases(FunctionName=fn), lambda: lam.publish_layer_version(LayerName="l", Content={"ZipFile": b"x"}),
-                 lambda: lam.list_event_source_mappings(), lambda: server.client("iam").list_users(), lambda: server.client("sts").get_session_token(),
+    for call in (lambda: lam.list_code_signing_configs(), lambda: lam.publish_layer_version(LayerName="l", Content={"ZipFile": b"x"}),
+                 lambda: lam.get_event_source_mapping(UUID="0"), lambda: server.client("iam").list_users(), lambda: server.client("sts").get_session_token(),
                  lambda: server.client("logs").put_metric_filter(logGroupName="g", filterName="f", filterPattern="", metricTransformations=[
                      {"metricName": "m", "metricNamespace": "n", "metricValue": "1"}])):
         with pytest.raises(ClientError) as e:

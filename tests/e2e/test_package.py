@@ -123,7 +123,7 @@ def test_other_refusals_leave_nothing(own, lam, role):
     """A good zip with something else wrong, found early and late."""
     code, files, name = stored_zip({"handler.lua": CODE, "data": os.urandom(MIB)}), blobs(own), unique("good")
     given = dict(FunctionName=name, Role=role, Runtime="lua", Handler="handler.main", Code={"ZipFile": code})
-    for change in ({"Runtime": "python3.12"}, {"Handler": "x"}, {"Role": role + "-not"}, {"Timeout": 901}, {"Layers": ["l"]}, {"Publish": True}):
+    for change in ({"Runtime": "python3.12"}, {"Handler": "x"}, {"Role": role + "-not"}, {"Timeout": 901}, {"Layers": ["l"]}, {"PackageType": "Image"}):
         with pytest.raises(ClientError):
             lam.create_function(**{**given, **change})
     lam.create_function(**given)

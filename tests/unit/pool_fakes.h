@@ -25,6 +25,14 @@ void functions_on_change(struct functions *f, void (*changed)(void *ctx, struct 
     fake_changed_ctx = ctx;
 }
 
+static bool fake_current; /* is a version what the store has? */
+
+bool function_current(struct functions *f, const struct fn *fn)
+{
+    (void)f, (void)fn;
+    return fake_current;
+}
+
 void fn_ref(struct fn *fn)
 {
     fn->refs++;

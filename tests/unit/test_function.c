@@ -1,6 +1,6 @@
 /* test_function: records and cache in a real store: what is refused writes nothing, an update
  * leaves runs in flight their old code, policies decide who may call a URL. */
-#include "svc/function.h"
+#include "svc/function_conf.h"
 
 #include "base/rec.h"
 #include "store_help.h"
@@ -111,19 +111,20 @@ static int do_delete(struct store_txn *t, void *ctx)
 static int do_policy_add(struct store_txn *t, void *ctx)
 {
     struct op *o = ctx;
-    return function_policy_add(t, o->name, o->sid, o->text, &o->err);
+    return function_policy_add(t, o->name, STR(""), o->sid, o->text, &o->err);
 }
 
 static int do_policy_remove(struct store_txn *t, void *ctx)
 {
     struct op *o = ctx;
-    return function_policy_remove(t, o->name, o->sid, &o->err);
+    return function_policy_remove(t, o->name, STR(""), o->sid, &o->err);
 }
 
 static int do_url(struct store_txn *t, void *ctx)
 {
     struct op *o = ctx;
-    return function_url_set(t, o->name, o->text, &o->err);
+    const struct fn_url url = {.auth = o->text};
+    return function_url_set(t, o->name, STR(""), o->text.p ? &url : NULL, &o->err);
 }
 
 static struct fn_spec spec(const char *name, const struct package *pkg)
