@@ -131,6 +131,13 @@ int s3_object_check(struct call *c, struct err *err)
     return version && (rc == 0 || rc == E_NO_KEY) ? version : rc;
 }
 
+int s3_key_check(struct str key)
+{
+    if (key.n > OBJKEY_MAX)
+        return E_KEY_TOO_LONG;
+    return str_utf8(key) ? 0 : E_BAD_URI;
+}
+
 const char *s3_principal(struct call *c)
 {
     struct str copy = arena_dup(c->arena, c->who.user_id);
@@ -148,6 +155,19 @@ void s3_checksum_answer(struct call *c, const struct object_meta *m)
 
 /* --- conditions ---------------------------------------------------------------------------------
  */
+
+int s3_write_conditions(struct call *c, bool *none, struct str *match, struct err *err)
+{
+    struct str n = call_header(c, "if-none-match"), m = call_header(c, "if-match");
+    if ((n.p && !str_is(n, "*")) || (m.p && (m.n == 0 || str_is(m, "*"))))
+        return err_set(err, E_NOT_IMPLEMENTED,
+                       "A header you provided implies functionality that is not implemented");
+    *none = n.p != NULL;
+    if (m.n >= 2 && m.p[0] == '"' && m.p[m.n - 1] == '"')
+        m = str_of(m.p + 1, m.n - 2);
+    *match = m;
+    return 0;
+}
 
 /* Is etag one of the list's? Weak marks do not matter for whole objects. "*" is any. */
 static bool etag_listed(struct str list, struct str etag)

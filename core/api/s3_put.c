@@ -8,19 +8,6 @@
 #include "api/s3.h"
 #include "api/s3_body.h"
 
-static int read_conditions(struct call *c, struct object_put_req *r, struct err *err)
-{
-    struct str none = call_header(c, "if-none-match"), match = call_header(c, "if-match");
-    if ((none.p && !str_is(none, "*")) || (match.p && (match.n == 0 || str_is(match, "*"))))
-        return err_set(err, E_NOT_IMPLEMENTED,
-                       "A header you provided implies functionality that is not implemented");
-    r->if_none_match = none.p != NULL;
-    if (match.n >= 2 && match.p[0] == '"' && match.p[match.n - 1] == '"')
-        match = str_of(match.p + 1, match.n - 2);
-    r->if_match = match;
-    return 0;
-}
-
 static void put_done(void *ctx, int rc, const struct object_meta *m, const struct err *err)
 {
     struct call *c = ctx;
@@ -46,14 +33,6 @@ static void body_taken(struct call *c, int rc, const struct err *err)
     call_error(c, rc, err);
 }
 
-/* Key bytes leave in XML and in events: UTF-8 only. */
-static int check_key(struct str key)
-{
-    if (key.n > OBJKEY_MAX)
-        return E_KEY_TOO_LONG;
-    return str_utf8(key) ? 0 : E_BAD_URI;
-}
-
 void s3_put_object(struct call *c)
 {
     struct err err = {0};
@@ -64,13 +43,13 @@ void s3_put_object(struct call *c)
                                .request_id = c->req->id,
                                .peer = c->req->peer,
                                .principal = s3_principal(c)};
-    int rc = check_key(r.key);
+    int rc = s3_key_check(r.key);
     if (rc == 0)
         rc = s3_bucket_check(c);
     if (rc == 0)
         rc = s3_body_read(c, &body, &err);
     if (rc == 0)
-        rc = read_conditions(c, &r, &err);
+        rc = s3_write_conditions(c, &r.if_none_match, &r.if_match, &err);
     if (rc == 0)
         rc = s3_meta_read(c, &meta, &err);
     if (rc == 0 && !store_writable(c->svc->store))
