@@ -139,6 +139,11 @@ bench-quick: all
 	sh tests/bench/setup.sh
 	$(PYTHON) tests/bench/quick.py
 
+# The whole table, with more peers: half an hour. ARGS="--only P1,P4 --rounds 3 --keep".
+bench: all
+	sh tests/bench/setup.sh all
+	$(PYTHON) tests/bench/full.py $(ARGS)
+
 install: all
 	install -D -m 755 $(BUILD)/perilune $(DESTDIR)$(PREFIX)/bin/perilune
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
@@ -154,5 +159,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench-quick opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench bench-quick opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
