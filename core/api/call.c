@@ -67,8 +67,11 @@ struct str call_query(struct call *c, const char *name)
 /* May a presigned link's query stand for this header? */
 static bool in_link(const struct call *c, struct str name)
 {
-    return c->private_->claim.presigned && name.n > 6 &&
-           str_ieq(str_of(name.p, 6), STR("x-amz-")) && checksum_of_header(name) == CHECKSUM_NONE &&
+    const struct sigv4_claim *claim = &c->private_->claim;
+    if (claim->older && (str_ieq(name, STR("content-type")) || str_ieq(name, STR("content-md5"))))
+        return true;
+    return claim->presigned && name.n > 6 && str_ieq(str_of(name.p, 6), STR("x-amz-")) &&
+           checksum_of_header(name) == CHECKSUM_NONE &&
            !str_ieq(name, STR("x-amz-sdk-checksum-algorithm")) &&
            !str_ieq(name, STR("x-amz-trailer"));
 }

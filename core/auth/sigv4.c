@@ -14,6 +14,7 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 
+#include "auth/sigv2.h"
 #include "auth/sigv4_canonical.h"
 #include "base/clock.h"
 #include "base/codec.h"
@@ -187,6 +188,8 @@ int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, str
     char stamp[32], want[65];
     struct buf text = BUF_INIT;
     bool unknown = secret.p == NULL;
+    if (c->older)
+        return sigv2_verify(r, c, secret, now_ms, err);
     size_t count = sigv4_signed_names(c->signed_headers, names);
     if (count == 0 || c->signed_headers.n > 4096)
         return err_set(err, c->presigned ? E_BAD_AUTH_QUERY : E_BAD_AUTH,

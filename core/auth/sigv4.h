@@ -27,6 +27,7 @@ struct sigv4_request {
  */
 struct sigv4_claim {
     bool presigned;
+    bool older; /* a link in the form before version 4 (sigv2.h): date, region are empty */
     struct str access_key, date /* YYYYMMDD */, region, service;
     struct str signed_headers; /* "host;x-amz-date" */
     struct str signature;      /* hex */
@@ -37,7 +38,7 @@ struct sigv4_claim {
     struct str session_token;
 };
 
-/* True when the request bears any SigV4 credential (header or query). */
+/* True when the request bears any SigV4 credential (header or query), or an older link's. */
 bool sigv4_present(const struct sigv4_request *r);
 /* Reads the claim. E_BAD_AUTH / E_BAD_AUTH_QUERY with text when malformed, E_NO_AUTH when absent.
  */

@@ -4,6 +4,7 @@
  * both. The reader is strict: a field that comes twice, one that is not known, a time in a loose
  * format or a scope of another day is an error here, so that the verifier works on nothing it would
  * have to guess about. Everything handed out is borrowed from the request. */
+#include "auth/sigv2.h"
 #include "auth/sigv4.h"
 #include "base/clock.h"
 
@@ -41,7 +42,8 @@ static struct str query_value(struct str query, const char *name)
 bool sigv4_present(const struct sigv4_request *r)
 {
     return str_starts(header(r, "authorization"), STR(ALGORITHM)) ||
-           query_value(r->query, "X-Amz-Algorithm").p || query_value(r->query, "X-Amz-Signature").p;
+           query_value(r->query, "X-Amz-Algorithm").p ||
+           query_value(r->query, "X-Amz-Signature").p || sigv2_present(r);
 }
 
 static bool digits(struct str s, size_t n)
@@ -196,19 +198,22 @@ int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct e
     struct str authorization = header(r, "authorization");
     bool in_query =
         query_value(r->query, "X-Amz-Algorithm").p || query_value(r->query, "X-Amz-Signature").p;
+    bool older = sigv2_present(r);
     *out = (struct sigv4_claim){.content_sha256 = header(r, "x-amz-content-sha256"),
                                 .session_token = header(r, "x-amz-security-token")};
-    if (!authorization.p && !in_query)
+    if (!authorization.p && !in_query && !older)
         return err_set(err, E_NO_AUTH, "Missing Authentication Token");
-    if ((authorization.p && in_query) || header_times(r, "authorization") > 1)
+    if ((authorization.p != NULL) + in_query + older > 1 || header_times(r, "authorization") > 1)
         return err_set(err, E_BAD_AUTH,
                        "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
                        "Signature query string parameter or the Authorization header should be "
                        "specified");
     if (header_times(r, "x-amz-content-sha256") > 1)
         return err_set(err, E_BAD_AUTH, "x-amz-content-sha256 must be given once.");
+    if (older)
+        return sigv2_claim(r, out, err);
     if (!in_query && !str_starts(authorization, STR(ALGORITHM)))
-        return err_set(err, E_BAD_AUTH,
+        return err_set(err, str_starts(authorization, STR("AWS ")) ? E_BAD_REQUEST : E_BAD_AUTH,
                        "The authorization mechanism you have provided is not supported. Please use "
                        "AWS4-HMAC-SHA256.");
     int rc = in_query ? claim_from_query(r, out, err) : claim_from_header(authorization, out, err);
