@@ -38,7 +38,11 @@ ifeq ($(V), 0)
 say = @echo '  $(1) $@';
 endif
 
-all: $(BUILD)/perilune
+# Outbound HTTP is a program of its own, so that nothing else links libcurl; built where there is one.
+FETCH = $(shell pkg-config --exists libcurl && echo $(BUILD)/perilune-fetch)
+FETCH_OBJ = $(patsubst core/%.c, $(BUILD)/obj/%.o, $(wildcard core/fetch/*.c))
+
+all: $(BUILD)/perilune $(FETCH)
 
 $(BUILD)/perilune: $(BUILD)/perilune.full
 	$(OBJCOPY) --only-keep-debug $< $@.debug
@@ -46,6 +50,10 @@ $(BUILD)/perilune: $(BUILD)/perilune.full
 
 $(BUILD)/perilune.full: $(BUILD)/obj/main.o $(LIB)
 	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/perilune-fetch: $(FETCH_OBJ) $(LIB)
+	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl libseccomp libcrypto) -lpthread
+	$(OBJCOPY) $(STRIP) $@
 
 $(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ)) $(BUILD)/obj/embed.o
 	$(call say,ar  )rm -f $@ && ar rcs $@ $^
@@ -145,7 +153,7 @@ bench: all
 	$(PYTHON) tests/bench/full.py $(ARGS)
 
 install: all
-	install -D -m 755 $(BUILD)/perilune $(DESTDIR)$(PREFIX)/bin/perilune
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/perilune $(FETCH)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
 	    zsh/site-functions fish/vendor_completions.d)
 	$(BUILD)/perilune man > $(DESTDIR)$(PREFIX)/share/man/man1/perilune.1

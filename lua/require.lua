@@ -17,8 +17,8 @@ local builtin = {
   ["cjson"] = core.cjson,
   ["cjson.safe"] = core.cjson_safe,
 }
-for _, name in next, { "json", "log", "s3", "kv", "lambda", "events", "crypto", "base64", "hex",
-  "time", "asset", "task", "cache", "secrets" } do
+for _, name in next, { "json", "log", "http", "s3", "kv", "lambda", "events", "crypto", "base64",
+  "hex", "time", "asset", "task", "cache", "secrets" } do
   builtin[name] = env[name]
   builtin["perilune." .. name] = env[name]
 end

@@ -30,6 +30,7 @@
 #include "proc/zygote.h"
 #include "svc/blueprint.h"
 #include "svc/bucket_policy.h"
+#include "svc/fetcher.h"
 #include "svc/hostcall.h"
 #include "svc/kv_sweep.h"
 #include "svc/meter.h"
@@ -46,6 +47,7 @@ struct server {
     uv_loop_t loop;
     struct services svc;
     struct root_key root;
+    struct fetcher *fetcher;
     struct hostcalls *hostcalls;
     struct meter *meter;
     struct kv_sweep *kv_sweep;
@@ -116,6 +118,24 @@ static int become(const struct passwd *pw)
     if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid)) {
         log_error("cannot become %s: %s", pw->pw_name, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+/* Both are out of reach once the process works in another folder as another user. */
+static int find_fetch(struct server *s, struct fetcher_opts *o)
+{
+    *o = (struct fetcher_opts){
+        .loop = &s->loop,
+        .program = fetcher_program(),
+        .ca = -1,
+        .idle_ms = s->opts.fetch_idle_s * 1000,
+    };
+    if (o->program < 0)
+        log_warn("perilune-fetch is not beside perilune: functions can make no HTTP requests");
+    if (s->opts.ca_file && (o->ca = open(s->opts.ca_file, O_RDONLY | O_CLOEXEC)) < 0) {
+        log_error("cannot read --ca-file %s: %s", s->opts.ca_file, strerror(errno));
         return -1;
     }
     return 0;
@@ -225,6 +245,7 @@ static int open_pool(struct server *s, struct err *err)
         .functions = v->functions,
         .roles = v->roles,
         .region = v->region,
+        .fetcher = s->fetcher,
     };
     s->hostcalls = hostcalls_open(&h);
     s->meter = meter_open(&s->loop, v->store);
@@ -332,6 +353,8 @@ static void close_parts(struct server *s)
         objects_close(v->objects);
     if (v->policies)
         bucket_policies_close(v->policies);
+    if (s->fetcher)
+        fetcher_close(s->fetcher);
     if (s->hostcalls)
         hostcalls_close(s->hostcalls);
     if (s->kv_sweep)
@@ -365,9 +388,11 @@ int cmd_serve(int argc, char **argv)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     umask(0077);
-    if (enter_data(&s))
+    struct fetcher_opts fetch;
+    if (find_fetch(&s, &fetch) || enter_data(&s))
         return 1;
     uv_loop_init(&s.loop);
+    s.fetcher = fetcher_open(&fetch);
     s.svc.loop = &s.loop;
     s.svc.region = s.opts.region;
     s.svc.root_access_key = str_c(s.root.access_key);

@@ -18,6 +18,8 @@ struct serve_opts {
     uint64_t max_runners;       /* --max-runners */
     uint64_t memory; /* --memory, bytes for all runners together; 0: half of the machine's */
     uint64_t idle_timeout_s;  /* --idle-timeout */
+    uint64_t fetch_idle_s;    /* --fetch-idle */
+    const char *ca_file;      /* --ca-file: NULL: the system's */
     uint64_t queue_max_rows;  /* --queue-max-rows */
     uint64_t queue_max_bytes; /* --queue-max-bytes */
     uint64_t store_max;       /* --store-max */

@@ -54,6 +54,11 @@ static const struct {
     [HC_OP] = {"op", ROWS},
     [HC_KIND] = {"kind", INT},
     [HC_KEEP_TTL] = {"keep_ttl", FLAG},
+    [HC_URL] = {"url", BYTES},
+    [HC_METHOD] = {"method", BYTES},
+    [HC_HEADERS] = {"headers", MAP},
+    [HC_MAX_BYTES] = {"max_bytes", INT},
+    [HC_STATUS] = {"status", INT},
 };
 enum {
     FIELDS = sizeof fields / sizeof *fields,

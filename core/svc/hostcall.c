@@ -10,6 +10,7 @@
 #include "svc/hostcall.h"
 
 #include "auth/arn.h"
+#include "auth/outbound.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/rec.h"
@@ -18,7 +19,10 @@
 #include "svc/kv.h"
 #include "svc/secret.h"
 
-enum { ARN_MAX = 1400 };
+enum {
+    ARN_MAX = OUTBOUND_URL_MAX + 1,
+    GIVEN_ABOVE = 64 * 1024, /* results are handed over above that, else copied */
+};
 
 static const struct hostcall_row rows[] = {
 #define X(number, name, action, resource) [number] = {number, name, action},
@@ -53,6 +57,7 @@ static hostcall_handler *const handlers[HC_CALL_COUNT] = {
     [HC_SECRET_GET] = hostcall_secret_get,
     [HC_CACHE_GET] = hostcall_cache_get,
     [HC_CACHE_SET] = hostcall_cache_set,
+    [HC_HTTP_REQUEST] = hostcall_http_request,
 };
 
 const struct hostcall_row *hostcall_row(int number)
@@ -90,6 +95,10 @@ void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struc
     struct str none = {NULL, 0};
     if (rc == 0 && result && result->rc)
         rc = E_LIMIT;
+    if (rc == 0 && result && result->n > GIVEN_ABOVE) {
+        hostcall_give(call, result);
+        return;
+    }
     hostcall_finish(call, rc, rc == 0 && result ? buf_str(result) : none, rc ? err : NULL);
     if (result)
         buf_deinit(result);
@@ -158,6 +167,12 @@ static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resourc
                            (int)(name.n < 200 ? name.n : 200), name.p);
         n = snprintf(arn, ARN_MAX, "arn:aws:perilune:%s:" ACCOUNT_ID ":secret/%.*s", h->o.region,
                      STR_FMT(name));
+    } else if (kind == HOSTCALL_URL) {
+        struct outbound url;
+        rc = outbound_parse(rec_str(args, HC_URL), &url, err);
+        if (rc)
+            return rc;
+        n = snprintf(arn, ARN_MAX, "%.*s", (int)url.scope_n, url.url);
     }
     return n < 0 || n >= ARN_MAX ? err_set(err, E_INVALID, "The name is too long") : 0;
 }

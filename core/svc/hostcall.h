@@ -21,12 +21,15 @@ enum {
 
 struct hostcalls;
 
+struct fetcher;
+
 struct hostcalls_opts {
     uv_loop_t *loop;
     struct store *store;
     struct functions *functions;
     struct roles *roles;
     const char *region;
+    struct fetcher *fetcher; /* NULL: no HTTP */
 };
 struct hostcalls *hostcalls_open(const struct hostcalls_opts *o);
 /* Objects and queue are made after the pool that calls us: before the first run they are handed in
@@ -62,7 +65,7 @@ typedef void hostcall_handler(struct hostcalls *h, struct hostcall *call);
 hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3_delete,
     hostcall_s3_list, hostcall_kv_get, hostcall_kv_set, hostcall_kv_incr, hostcall_kv_delete,
     hostcall_kv_list, hostcall_kv_commit, hostcall_lambda_invoke, hostcall_lambda_invoke_async,
-    hostcall_secret_get, hostcall_cache_get, hostcall_cache_set;
+    hostcall_secret_get, hostcall_cache_get, hostcall_cache_set, hostcall_http_request;
 
 /* Ends the call with what `result` holds (0) and frees it, or with rc and err. */
 void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struct err *err);
@@ -70,7 +73,7 @@ void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struc
 int hostcall_function_name(struct hostcalls *h, struct str args, struct str *name,
                            struct str *qualifier, struct err *err);
 /* 0 when the role allows the action on what the arguments name; else E_DENIED, told to the log too.
- * For handlers of rows whose resource is EACH. kind: of hostcall.def. */
+ * For handlers of rows whose resource is EACH, and for redirects. kind: of hostcall.def. */
 enum hostcall_resource {
     HOSTCALL_NONE,
     HOSTCALL_OBJECT,
@@ -79,6 +82,7 @@ enum hostcall_resource {
     HOSTCALL_FUNCTION,
     HOSTCALL_SECRET,
     HOSTCALL_EACH,
+    HOSTCALL_URL,
 };
 int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, const char *action,
                    enum hostcall_resource kind, struct err *err);

@@ -52,6 +52,11 @@ enum hostcall_tag {
     HC_OP,       /* kv.commit, repeated: rec {HC_KIND, …} */
     HC_KIND,     /* u64 OP_* */
     HC_KEEP_TTL, /* u64 1: the write leaves the expiry as it is */
+    HC_URL,
+    HC_METHOD,  /* default GET */
+    HC_HEADERS, /* repeated: rec {1 name, 2 value}; of an answer: names in lower case, each once */
+    HC_MAX_BYTES, /* u64: of the answer's body */
+    HC_STATUS,    /* u64 */
 };
 
 /* Parts of a kv.commit. */

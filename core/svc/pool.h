@@ -65,6 +65,8 @@ struct hostcall {
 };
 /* Ends the call: rc 0 and a rec of HC_* fields, or E_* and err's text (NULL: the table's). */
 void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err);
+/* The same for a success, without a copy: the result's memory goes over, *result is empty after. */
+void hostcall_give(struct hostcall *call, struct buf *result);
 /* Writes a line into the run's log, as the platform (used for denials). */
 void hostcall_log(struct hostcall *call, struct str line);
 

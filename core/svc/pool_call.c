@@ -31,11 +31,11 @@ static void unlink_call(struct call *c)
 /* --- results ------------------------------------------------------------------------------------
  */
 
-static void send_result(struct runner *r, uint32_t id, int rc, struct str rec)
+static void send_result(struct runner *r, uint32_t id, int rc, struct str rec, char *owned)
 {
     struct frame_result head = {.rc = rc, .size = (uint32_t)rec.n};
     channel_send(r->channel, FRAME_RESULT, id, FRAME_F_CALL,
-                 str_of((const char *)&head, sizeof head), rec, NULL);
+                 str_of((const char *)&head, sizeof head), rec, owned);
 }
 
 static void send_error(struct runner *r, uint32_t id, int rc, const struct err *err)
@@ -43,7 +43,7 @@ static void send_error(struct runner *r, uint32_t id, int rc, const struct err *
     struct buf b = BUF_INIT;
     rec_put_str(&b, HC_ERR_CODE, str_c(err_row(rc)->lua));
     rec_put_str(&b, HC_ERR_TEXT, str_c(err_text(err, rc)));
-    send_result(r, id, rc, buf_str(&b));
+    send_result(r, id, rc, buf_str(&b), NULL);
     buf_deinit(&b);
 }
 
@@ -62,7 +62,8 @@ static void call_release(struct call *c)
     p->free_calls = c;
 }
 
-void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err)
+static void end(struct hostcall *call, int rc, struct str result, char *owned,
+                const struct err *err)
 {
     struct call *c = (struct call *)call; /* its first member */
     struct runner *r = c->runner;
@@ -71,15 +72,29 @@ void hostcall_finish(struct hostcall *call, int rc, struct str result, const str
     if (!call->abandoned) {
         r->calls_live--;
         if (!rc && channel_pending(r->channel) + result.n > POOL_RESULTS_MAX)
-            send_error(r, c->id, E_LIMIT, NULL);
-        else if (rc)
+            rc = E_LIMIT;
+        if (rc)
             send_error(r, c->id, rc, err);
         else
-            send_result(r, c->id, 0, result);
+            send_result(r, c->id, 0, result, owned);
     }
+    if (call->abandoned || rc)
+        free(owned);
     if (r)
         r->calls_open--;
     call_release(c);
+}
+
+void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err)
+{
+    end(call, rc, result, NULL, err);
+}
+
+void hostcall_give(struct hostcall *call, struct buf *result)
+{
+    struct buf given = *result;
+    *result = BUF_INIT;
+    end(call, 0, buf_str(&given), given.p, NULL);
 }
 
 void hostcall_log(struct hostcall *call, struct str line)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from perilune import ACCOUNT, REGION, TOP, unique
+from web import Web
 
 pytestmark = pytest.mark.boto3
 
@@ -25,6 +26,7 @@ CALLS = {
     "kv.list": ("local l, err = kv.open(e.n):list() return l and true, err", True),
     "kv.commit": ("return kv.transaction(function(tx) tx:open(e.n):set('k2', 'v') end)", True),
     "secrets.get": ("return secrets.get(e.secret)", "hunter22"),
+    "http.request": ("local res, err = http.get(e.web .. '/echo') return res and res.status, err", 200),
     "lambda.invoke": ("local r, err = lambda.invoke(e.f, { x = 2 }) return r and r.x, err", 2),
     "lambda.invoke_async": ("local id, err = lambda.invoke_async(e.f, { x = 2 }) return id and #id, err", 36),
 }
@@ -50,6 +52,7 @@ def resource(kind, world):
         "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{world['f']}",
         "EACH": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/{world['n']}",
         "SECRET": f"arn:aws:perilune:{REGION}:{ACCOUNT}:secret/{world['secret']}",
+        "URL": world["web"] + "/*",
     }[kind]
 
 
@@ -61,6 +64,7 @@ def other(kind):
         "FUNCTION": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:another",
         "EACH": f"arn:aws:perilune:{REGION}:{ACCOUNT}:kv/another",
         "SECRET": f"arn:aws:perilune:{REGION}:{ACCOUNT}:secret/another",
+        "URL": "http://127.0.0.1/*",
     }[kind]
 
 
@@ -73,7 +77,8 @@ def world(server):
     echo = server.make_function("return { main = function(e) return e end }")
     secret = unique("secret")
     server.signed("PUT", f"/perilune/v1/secrets/{secret}", b"hunter22", service="perilune")
-    return {"b": bucket, "f": echo, "n": unique("ns"), "secret": secret}
+    with Web() as web:
+        yield {"b": bucket, "f": echo, "n": unique("ns"), "secret": secret, "web": web.url}
 
 
 def test_every_row_has_a_case():
@@ -104,7 +109,7 @@ def test_host_call(server, world, row, verdict):
             assert value["value"] == expected, value
         return
     assert value.get("code") == "AccessDenied", value
-    exact = resource(kind, world).replace("/*", "/") if kind == "OBJECT" else resource(kind, world)
+    exact = resource(kind, world).replace("/*", "/") if kind in ("OBJECT", "URL") else resource(kind, world)
     assert action in value["message"] and exact in value["message"], value
     assert role.rsplit("/", 1)[1] in value["message"], value
     lines = "\n".join(server.log_lines(name))

@@ -41,6 +41,12 @@ void hostcall_finish(struct hostcall *call, int rc, struct str result, const str
     snprintf(a->text, sizeof a->text, "%s", err_text(err, rc));
 }
 
+void hostcall_give(struct hostcall *call, struct buf *result)
+{
+    hostcall_finish(call, 0, buf_str(result), NULL);
+    buf_deinit(result);
+}
+
 void hostcall_log(struct hostcall *call, struct str line)
 {
     buf_add(&((struct answer *)call)->log, line);
@@ -171,7 +177,7 @@ static int setup(void **state)
     fns = functions_open(f.store, "us-east-1");
     roles = roles_open(f.store, "us-east-1");
     objects = objects_open(&f.loop, f.store, NULL, "us-east-1");
-    struct hostcalls_opts o = {&f.loop, f.store, fns, roles, "us-east-1"};
+    struct hostcalls_opts o = {&f.loop, f.store, fns, roles, "us-east-1", NULL};
     hc = hostcalls_open(&o);
     hostcalls_connect(hc, objects, NULL);
     memset(&invoked, 0, sizeof invoked);
@@ -241,6 +247,8 @@ static void args_for(int number)
         arg(HC_NAMESPACE, "counts");
         arg(HC_KEY, "k");
         rec_end(&args, mark);
+    } else if (number == HC_HTTP_REQUEST) {
+        arg(HC_URL, "HTTPS://A.example.:443/b/../x?key=1#y");
     } else if (number == HC_SECRET_GET) {
         arg(HC_NAME, "db/password");
     } else if (strncmp(name, "kv.", 3) == 0) {
@@ -263,6 +271,8 @@ static const char *arn_for(int number)
         return "arn:aws:s3:::photos/a b/ü.jpg";
     if (strncmp(name, "kv.", 3) == 0)
         return "arn:aws:perilune:us-east-1:000000000000:kv/counts";
+    if (number == HC_HTTP_REQUEST)
+        return "https://a.example/x";
     if (number == HC_SECRET_GET)
         return "arn:aws:perilune:us-east-1:000000000000:secret/db/password";
     return "arn:aws:lambda:us-east-1:000000000000:function:other";
@@ -322,7 +332,7 @@ static void every_row_is_checked(void **state)
         if (a->rc == E_DENIED || a->log.n)
             fail_msg("%s: %s", row->name, a->text);
     }
-    assert_int_equal(guarded, 14);
+    assert_int_equal(guarded, 15);
     assert_null(hostcall_row(0));
     assert_null(hostcall_row(HC_CALL_COUNT));
     assert_int_equal(invoked.count, 1);

@@ -134,6 +134,7 @@ static const char reachable[] =
     "_G.debug: traceback\n"
     "_G.events: decode_key records source\n"
     "_G.hex: decode encode\n"
+    "_G.http: get post request\n"
     "_G.io: \n"
     "_G.io.stderr: flush write\n"
     "_G.io.stdout: flush write\n"
