@@ -262,3 +262,22 @@ def test_configurations_go_with_the_bucket(s3):
     with refused("NoSuchTagSet", 404):
         s3.get_bucket_tagging(Bucket=name)
     assert "Status" not in s3.get_bucket_versioning(Bucket=name)
+
+
+# --- attributes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.boto3
+@pytest.mark.http
+def test_object_attributes(server, s3, bucket):
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"hello", ChecksumAlgorithm="CRC32")
+    got = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"])
+    assert (got["ETag"], got["ObjectSize"], got["StorageClass"]) == (put["ETag"].strip('"'), 5, "STANDARD")
+    assert got["Checksum"]["ChecksumCRC32"] == put["ChecksumCRC32"] and "ObjectParts" not in got and got["LastModified"]
+    assert "ETag" not in s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectSize"])
+    with refused("NoSuchKey", 404):
+        s3.get_object_attributes(Bucket=bucket, Key="none", ObjectAttributes=["ETag"])
+    for headers, code in (({}, b"InvalidRequest"), ({"x-amz-object-attributes": "ETag,Else"}, b"InvalidArgument"),
+                          ({"x-amz-object-attributes": "ETag", "x-amz-max-parts": "-1"}, b"InvalidArgument")):
+        status, _, body = server.signed("GET", f"/{bucket}/k?attributes=", headers=headers)
+        assert status == 400 and b"<Code>" + code in body, body
