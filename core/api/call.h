@@ -9,8 +9,9 @@
 #include <jansson.h>
 
 #include "net/http.h"
+#include "svc/guard.h"
+#include "svc/identity.h"
 #include "svc/object.h"
-#include "svc/role.h"
 
 /* What the server is made of; filled once by main. */
 struct services {
@@ -19,6 +20,8 @@ struct services {
     struct store *store;
     struct functions *functions;
     struct roles *roles;
+    struct identities *identities;
+    struct guards guards;
     struct pool *pool;
     struct queue *queue;
     struct objects *objects;
@@ -42,15 +45,6 @@ enum payload {
 };
 
 struct op; /* a row of ops.def, see gate.h */
-
-struct identity {
-    struct str arn;     /* "arn:aws:iam::000000000000:root", "…:user/NAME"; "" anonymous */
-    struct str user_id; /* as GetCallerIdentity and events give it */
-    struct str access_key;
-    bool root;                      /* may do everything */
-    struct policy *const *policies; /* what any other identity may do; none: nothing */
-    size_t policy_count;
-};
 
 struct call {
     struct http_req *req;
@@ -104,8 +98,13 @@ void call_error(struct call *c, int code, const struct err *err);
  * call_stream_end. */
 void call_stream_begin(struct call *c, int status, const char *content_type, int64_t length);
 void call_stream_end(struct call *c, bool ok);
-/* "…because no identity-based policy allows…": 0 or E_DENIED. For checks beyond the row's own. */
+/* May the caller do that? Its own policies, the resource's and those of its session are joined by
+ * AWS's rules (permit.c). 0, or E_DENIED with "…because no identity-based policy allows…". For
+ * checks beyond the row's own. */
 int call_authorise(struct call *c, const char *action, struct str resource, struct err *err);
+/* The same with condition keys that only the handler knows. */
+int call_authorise_with(struct call *c, const char *action, struct str resource,
+                        const struct policy_key *keys, size_t key_count, struct err *err);
 
 /* XML text escape into a buffer: the five characters; what XML 1.0 cannot carry becomes U+FFFD. */
 void xml_escape(struct buf *out, struct str s);

@@ -20,7 +20,6 @@
 #include "api/gate_call.h"
 #include "api/health.h"
 #include "api/xml.h"
-#include "auth/arn.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -59,29 +58,35 @@ static struct call *call_new(struct http_req *req, struct services *svc)
 /* --- authenticate -----------------------------------------------------------------------------
  */
 
-/* The identity behind an access key, and its secret; false: no such key. */
-static bool find_key(struct call *c, struct str access_key)
+/* The identity behind an access key and its session token. What is wrong with them is told once the
+ * signature has been checked against whatever secret there is: see gate_verify. */
+static void find_key(struct call *c, struct str access_key, struct str token)
 {
-    struct services *svc = c->svc;
-    if (!svc->root_access_key.n || !str_eq(access_key, svc->root_access_key))
-        return false;
-    c->private_->secret = svc->root_secret;
-    c->who = (struct identity){.arn = STR("arn:aws:iam::" ACCOUNT_ID ":root"),
-                               .user_id = STR(ACCOUNT_ID),
-                               .access_key = svc->root_access_key,
-                               .root = true};
-    return true;
+    struct call_private *v = c->private_;
+    v->key_rc = identity_find(c->svc->identities, access_key, token, c->arena, &c->who, &v->secret);
+    if (v->key_rc && v->key_rc != E_TOKEN_EXPIRED)
+        v->secret = (struct str){NULL, 0};
+}
+
+static int bad_key(struct call *c, int rc, struct err *err)
+{
+    bool s3 = c->protocol == PROTO_S3;
+    if (rc == E_BAD_ACCESS_KEY && s3)
+        return err_set(err, rc,
+                       "The AWS Access Key Id you provided does not exist in our records.");
+    if (s3 && (rc == E_BAD_TOKEN || rc == E_TOKEN_EXPIRED))
+        rc = rc == E_BAD_TOKEN ? E_S3_BAD_TOKEN : E_S3_TOKEN_EXPIRED;
+    return err_set(err, rc, "%s", err_row(rc)->text);
 }
 
 int gate_verify(struct call *c, struct str payload_hash, struct err *err)
 {
     struct call_private *v = c->private_;
     int rc = sigv4_verify(&v->sig, &v->claim, v->secret, payload_hash, clock_wall_ms(), err);
-    if (rc == E_BAD_SIGNATURE && !v->secret.p)
-        return err_set(err, E_BAD_ACCESS_KEY, "%s",
-                       c->protocol == PROTO_S3
-                           ? "The AWS Access Key Id you provided does not exist in our records."
-                           : err_row(E_BAD_ACCESS_KEY)->text);
+    if (v->key_rc && (rc == 0 || (rc == E_BAD_SIGNATURE && !v->secret.p)))
+        return bad_key(c, v->key_rc, err);
+    if (rc == 0)
+        v->used = true;
     return rc;
 }
 
@@ -144,7 +149,7 @@ static int anonymous(struct call *c, struct err *err)
     if (is_sha256(given))
         c->expect_sha256 = given;
     bool needs_key = c->payload == PAYLOAD_CHUNKS || c->payload == PAYLOAD_CHUNKS_TRAILER;
-    return needs_key || route_find(c, err) ? err_set(err, E_DENIED, "Access Denied") : 0;
+    return needs_key ? err_set(err, E_DENIED, "Access Denied") : 0;
 }
 
 static int authenticate(struct call *c, struct err *err)
@@ -160,10 +165,8 @@ static int authenticate(struct call *c, struct err *err)
     rc = payload_form(c, claim->content_sha256, err);
     if (rc)
         return rc;
-    /* No session has been given out, so no token can be good. */
-    bool known = find_key(c, claim->access_key) && !claim->session_token.n;
-    if (!known)
-        v->secret = (struct str){NULL, 0};
+    find_key(c, claim->access_key, claim->session_token);
+    bool known = v->secret.p != NULL;
     if (claim->content_sha256.p) {
         rc = gate_verify(c, claim->content_sha256, err);
         if (is_sha256(claim->content_sha256))
@@ -211,6 +214,8 @@ static int route_or_refuse(struct call *c, struct err *err)
 {
     struct call_private *v = c->private_;
     int rc = route(c, err);
+    if (rc && c->who.kind == IDENTITY_ANONYMOUS)
+        return err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text);
     if (rc == 0 || v->verified)
         return rc;
     v->refusal = arena_alloc(c->arena, sizeof *v->refusal);
@@ -226,9 +231,10 @@ static int authorise(struct call *c, struct err *err)
 {
     struct str resource = STR("*");
     if (!*c->op->action)
-        return 0;
-    bool asked = !c->who.root || c->protocol == PROTO_S3; /* which one it is */
-    int rc = asked ? resource_arn(c, &resource) : 0;
+        return c->who.kind == IDENTITY_ANONYMOUS
+                   ? err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text)
+                   : 0;
+    int rc = resource_arn(c, &resource);
     return rc ? rc : call_authorise(c, c->op->action, resource, err);
 }
 
@@ -424,6 +430,8 @@ void gate_request(struct http_req *req, void *ctx)
 void gate_settle(struct call *c, int status)
 {
     struct call_private *v = c->private_;
+    if (v->used)
+        identity_used(c->svc->identities, &c->who, v->claim.service, v->claim.region);
     health_count(c->op, status, clock_mono_ns() - v->began_ns);
     budget_used -= v->budget;
     v->budget = 0;

@@ -21,6 +21,8 @@ struct call_private {
     struct sigv4_request sig; /* the request as sigv4 reads it */
     struct sigv4_claim claim;
     struct str secret;         /* of the claimed key; p NULL: unknown */
+    int key_rc;                /* 0, or what is wrong with the claimed key or token */
+    bool used;                 /* the signature was good: to be noted, on the loop */
     bool verified;             /* the signature has been checked */
     struct call_param *params; /* of the query, then of the form */
     size_t param_count;
@@ -57,6 +59,8 @@ bool resource_in_body(const struct op *op);
 
 /* call.c: appends the decoded fields of a query or form to the call's. E_BAD_URI, E_LIMIT. */
 int call_fields(struct call *c, struct str text, struct err *err);
+/* Decodes one of them into the arena; '+' is a blank. false on a broken escape or a full arena. */
+bool call_decode(struct call *c, struct str s, struct str *out);
 
 /* reply_error.c: the namespace of IAM's and STS's answers. */
 const char *call_xmlns(const struct call *c);

@@ -138,19 +138,19 @@ static void role_element(struct buf *b, struct str name, struct str rec)
 {
     char when[25];
     struct buf arn = BUF_INIT;
-    struct str description = rec_str(rec, ROLE_DESCRIPTION);
-    role_arn(&arn, name, rec);
-    clock_iso8601((int64_t)rec_u64(rec, ROLE_CREATED_MS, 0), when);
-    xml_element(b, "Path", rec_str(rec, ROLE_PATH));
+    struct str description = rec_str(rec, ENTITY_DESCRIPTION);
+    entity_arn(&entity_role, &arn, name, rec);
+    clock_iso8601((int64_t)rec_u64(rec, ENTITY_CREATED_MS, 0), when);
+    xml_element(b, "Path", rec_str(rec, ENTITY_PATH));
     xml_element(b, "RoleName", name);
-    xml_element(b, "RoleId", rec_str(rec, ROLE_ID));
+    xml_element(b, "RoleId", rec_str(rec, ENTITY_ID));
     xml_element(b, "Arn", buf_str(&arn));
     buf_printf(b, "<CreateDate>%.19sZ</CreateDate>", when);
-    document_element(b, "AssumeRolePolicyDocument", rec_str(rec, ROLE_TRUST));
+    document_element(b, "AssumeRolePolicyDocument", rec_str(rec, ENTITY_TRUST));
     if (description.n)
         xml_element(b, "Description", description);
     buf_printf(b, "<MaxSessionDuration>%llu</MaxSessionDuration>",
-               (unsigned long long)rec_u64(rec, ROLE_MAX_SESSION_S, 3600));
+               (unsigned long long)rec_u64(rec, ENTITY_MAX_SESSION_S, 3600));
     buf_deinit(&arn);
 }
 
@@ -251,7 +251,7 @@ static int apply_delete(struct change *ch, struct store_txn *t)
     int rc = role_get(t, ch->role, &rec);
     if (rc == E_NOT_FOUND)
         return no_role(&ch->err, ch->role);
-    if (rc == 0 && role_policy_next(&rec, &name, &document))
+    if (rc == 0 && entity_policy_next(&rec, &name, &document))
         return err_set(&ch->err, E_CONFLICT, "Cannot delete entity, must delete policies first.");
     return rc ? rc : role_del(t, ch->role);
 }
@@ -264,7 +264,7 @@ void iam_delete_role(struct call *c)
 
 static int apply_put_policy(struct change *ch, struct store_txn *t)
 {
-    int rc = role_policy_put(t, ch->role, ch->policy, ch->document, &ch->err);
+    int rc = entity_policy_put(t, &entity_role, ch->role, ch->policy, ch->document, &ch->err);
     return rc == E_NOT_FOUND ? no_role(&ch->err, ch->role) : rc;
 }
 
@@ -291,7 +291,7 @@ static int apply_delete_policy(struct change *ch, struct store_txn *t)
     int rc = role_get(t, ch->role, &rec);
     if (rc == E_NOT_FOUND)
         return no_role(&ch->err, ch->role);
-    return rc ? rc : role_policy_del(t, ch->role, ch->policy, &ch->err);
+    return rc ? rc : entity_policy_del(t, &entity_role, ch->role, ch->policy, &ch->err);
 }
 
 void iam_delete_role_policy(struct call *c)
@@ -347,9 +347,8 @@ void iam_get_role_policy(struct call *c)
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
         rc = read_role(t, ch.role, &rec, &ch.err);
-        if (rc == 0 && (rc = role_policy_get(rec, ch.policy, &document)) == E_NOT_FOUND)
-            err_set(&ch.err, rc, "The role policy with name %.*s cannot be found.",
-                    STR_FMT(ch.policy));
+        if (rc == 0)
+            rc = entity_policy_get(&entity_role, rec, ch.policy, &document, &ch.err);
         if (rc == 0) {
             xml_element(&b, "RoleName", ch.role);
             xml_element(&b, "PolicyName", ch.policy);
@@ -370,7 +369,7 @@ void iam_list_role_policies(struct call *c)
         struct store_txn *t = store_read(c->svc->store);
         rc = read_role(t, role, &rec, &err);
         buf_lit(&b, "<PolicyNames>");
-        while (rc == 0 && role_policy_next(&rec, &name, &document))
+        while (rc == 0 && entity_policy_next(&rec, &name, &document))
             xml_element(&b, "member", name);
         buf_lit(&b, "</PolicyNames><IsTruncated>false</IsTruncated>");
         store_read_end(t);
@@ -391,7 +390,7 @@ static bool list_page(struct store_txn *t, struct buf *b, struct str path, struc
     bool more = store_seek(cur, key_str(&from), &k, &v);
     for (; more; more = store_next(cur, &k, &v)) {
         struct str rest = k;
-        if (!key_take_name(&rest, &name) || !str_starts(rec_str(v, ROLE_PATH), path))
+        if (!key_take_name(&rest, &name) || !str_starts(rec_str(v, ENTITY_PATH), path))
             continue;
         if (n++ == max)
             break;

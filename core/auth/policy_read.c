@@ -1,10 +1,10 @@
 /* policy_read: from a policy document's text to statements.
  *
  * The rule that shapes this file: whatever is not understood must never give anything. So each
- * statement carries `known`; an element, condition operator or key that is not implemented clears it,
- * and a statement that is not known cannot allow. Policy variables are such a thing: a resource of an
- * Allow that holds one matches nothing, a resource of a Deny has "any text" in its place, so that a
- * Deny may reach too far but never too short.
+ * statement carries `known`; an element, condition operator or key that is not known clears it, and a
+ * statement that is not known cannot allow. A variable that nobody knows is such a thing: a resource
+ * of an Allow that holds one matches nothing, a resource of a Deny has "any text" in its place, so
+ * that a Deny may reach too far but never too short.
  *
  * Documents that AWS would refuse at the door (bad JSON, no Effect, an action without a vendor, …)
  * are refused here too, with a text close to AWS's. Actions are compared without case, so they are
@@ -22,25 +22,8 @@ struct reader {
     struct policy *p;
     struct err *err;
     struct statement *st;
-    json_t *sids; /* those seen, as an object's names */
-};
-
-/* Names (lower case) whose values callers hand in whenever they exist. */
-static const char *const known_keys[] = {
-    "aws:sourcearn",     "aws:sourceaccount",         "aws:principalarn",
-    "aws:principaltype", "aws:principalaccount",      "lambda:functionurlauthtype",
-    "aws:userid",        "aws:principalisawsservice", "s3:prefix"};
-
-static const struct {
-    const char *name;
-    enum policy_operator op;
-} operators[] = {
-    {"StringEquals", OP_STRING_EQUALS},
-    {"StringLike", OP_STRING_LIKE},
-    {"ArnEquals", OP_ARN},
-    {"ArnLike", OP_ARN},
-    {"Bool", OP_BOOL},
-    {"Null", OP_NULL},
+    bool variables; /* the document's version has them */
+    json_t *sids;   /* those seen, as an object's names */
 };
 
 static int bad(struct reader *r, const char *text)
@@ -61,23 +44,28 @@ static struct str lowered(struct reader *r, struct str s)
     return str_of(p, p ? s.n : 0);
 }
 
-/* A string, or an array of strings; each is copied. */
-static int read_list(struct reader *r, const json_t *v, struct patterns *out, const char *complaint)
+/* A string, or an array of strings; each is handed to `each` with its place. */
+static int read_list(struct reader *r, const json_t *v, const char *complaint,
+                     int (*each)(struct reader *r, struct str s, size_t i))
 {
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    out->v = take(r, n, sizeof *out->v);
-    out->n = 0;
-    if (!out->v)
-        return bad(r, TOO_LARGE);
     for (size_t i = 0; i < n; i++) {
         struct str s = json_bytes(json_is_array(v) ? json_array_get(v, i) : v);
         if (!s.p || s.n == 0)
             return bad(r, complaint);
-        out->v[out->n] = arena_dup(r->p->arena, s);
-        if (!out->v[out->n++].p)
-            return bad(r, TOO_LARGE);
+        int rc = each(r, s, i);
+        if (rc)
+            return rc;
     }
-    return 0;
+    return n ? 0 : bad(r, complaint);
+}
+
+/* Room for as many as the list has. */
+static bool make_patterns(struct reader *r, const json_t *v, struct patterns *out)
+{
+    out->v = take(r, json_is_array(v) ? json_array_size(v) : 1, sizeof *out->v);
+    out->n = 0;
+    return out->v != NULL;
 }
 
 static bool action_ok(struct str a)
@@ -97,27 +85,29 @@ static bool action_ok(struct str a)
     return true;
 }
 
+static int read_action(struct reader *r, struct str s, size_t i)
+{
+    struct patterns *a = &r->st->actions;
+    bool unknown;
+    if (!action_ok(s))
+        return bad(r, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+    if (!pattern_compile(r->p->arena, s, PATTERN_LOWER, &a->v[i], &unknown))
+        return bad(r, TOO_LARGE);
+    a->n++;
+    return 0;
+}
+
 static int read_actions(struct reader *r, const json_t *statement)
 {
     const json_t *yes = json_object_get(statement, "Action");
     const json_t *no = json_object_get(statement, "NotAction");
-    struct patterns *a = &r->st->actions;
     if (!yes == !no)
         return bad(r, yes ? "Policy statement must not have both Action and NotAction."
                           : "Policy statement must contain actions.");
     r->st->not_action = no != NULL;
-    int rc = read_list(r, yes ? yes : no, a, "Policy statement must contain actions.");
-    if (rc == 0 && a->n == 0)
-        return bad(r, "Policy statement must contain actions.");
-    for (size_t i = 0; rc == 0 && i < a->n; i++) {
-        if (!action_ok(a->v[i]))
-            return bad(r, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, "
-                          "etc.");
-        a->v[i] = lowered(r, a->v[i]);
-        if (!a->v[i].p)
-            return bad(r, TOO_LARGE);
-    }
-    return rc;
+    if (!make_patterns(r, yes ? yes : no, &r->st->actions))
+        return bad(r, TOO_LARGE);
+    return read_list(r, yes ? yes : no, "Policy statement must contain actions.", read_action);
 }
 
 /* An ARN, "*", or a URL (of perilune:HttpRequest). */
@@ -128,31 +118,27 @@ static bool resource_ok(struct str s)
            str_starts(s, STR("arn:*")) || arn_parse(s, &a);
 }
 
-/* s with each ${…} replaced by '*': what a Deny compares with. */
-static struct str without_variables(struct reader *r, struct str s)
+static int read_resource(struct reader *r, struct str s, size_t i)
 {
-    char *out = take(r, s.n, 1);
-    size_t n = 0;
-    for (size_t i = 0; out && i < s.n; i++) {
-        ptrdiff_t end =
-            s.p[i] == '$' && i + 1 < s.n && s.p[i + 1] == '{' ? str_index(s, '}', i) : -1;
-        out[n++] = end < 0 ? s.p[i] : '*';
-        if (end >= 0)
-            i = (size_t)end;
-    }
-    return str_of(out, n);
-}
-
-static bool has_variable(struct str s)
-{
-    return str_find(s, STR("${")) >= 0;
+    struct statement *st = r->st;
+    int flags = r->variables ? PATTERN_VARIABLES : 0;
+    bool unknown = false;
+    if (!resource_ok(s))
+        return err_set(r->err, E_BAD_POLICY, "Resource %.*s must be in ARN format or \"*\".",
+                       (int)(s.n < 200 ? s.n : 200), s.p);
+    if (st->deny && !st->not_resource)
+        flags |= PATTERN_REACH;
+    if (!pattern_compile(r->p->arena, s, flags, &st->resources.v[i], &unknown))
+        return bad(r, TOO_LARGE);
+    st->resources.v[i].source = arena_dup(r->p->arena, s);
+    st->resources.n++;
+    return st->resources.v[i].source.p ? 0 : bad(r, TOO_LARGE);
 }
 
 static int read_resources(struct reader *r, const json_t *statement)
 {
     const json_t *yes = json_object_get(statement, "Resource");
     const json_t *no = json_object_get(statement, "NotResource");
-    struct patterns *a = &r->st->resources;
     if (r->p->kind == POLICY_TRUST)
         return yes || no ? bad(r, "Has prohibited field Resource.") : 0;
     if (yes && no)
@@ -160,112 +146,124 @@ static int read_resources(struct reader *r, const json_t *statement)
     if (!yes && !no)
         return bad(r, "Policy statement must contain resources.");
     r->st->not_resource = no != NULL;
-    int rc = read_list(r, yes ? yes : no, a, "Policy statement must contain resources.");
-    if (rc == 0 && a->n == 0)
-        return bad(r, "Policy statement must contain resources.");
-    size_t kept = 0;
-    for (size_t i = 0; rc == 0 && i < a->n; i++) {
-        struct str s = a->v[i];
-        if (!resource_ok(s))
-            return err_set(r->err, E_BAD_POLICY, "Resource %.*s must be in ARN format or \"*\".",
-                           (int)(s.n < 200 ? s.n : 200), s.p);
-        bool variable = has_variable(s);
-        if (variable && (!r->st->deny || no))
-            continue; /* matches nothing: an Allow gives less, a Deny with NotResource takes more */
-        a->v[kept] = variable ? without_variables(r, s) : s;
-        if (!a->v[kept++].p)
+    if (!make_patterns(r, yes ? yes : no, &r->st->resources))
+        return bad(r, TOO_LARGE);
+    return read_list(r, yes ? yes : no, "Policy statement must contain resources.", read_resource);
+}
+
+/* The account id that a principal means as a whole: "000000000000" or "arn:aws:iam::…:root". */
+static struct str whole_account(struct str id)
+{
+    struct arn a;
+    uint64_t number;
+    if (id.n == 12 && str_u64(id, &number))
+        return id;
+    return arn_parse(id, &a) && str_is(a.service, "iam") && str_is(a.resource, "root") ? a.account
+                                                                                       : STR("");
+}
+
+/* Those under one type: "AWS", "Service", … */
+static int read_principals(struct reader *r, const char *type, const json_t *list)
+{
+    size_t n = json_is_array(list) ? json_array_size(list) : 1;
+    for (size_t i = 0; i < n; i++) {
+        struct str s = json_bytes(json_is_array(list) ? json_array_get(list, i) : list);
+        struct policy_who *w = &r->st->who[r->st->who_count];
+        if (!s.p || s.n == 0)
+            return bad(r, "Invalid principal in policy");
+        w->id = arena_dup(r->p->arena, s);
+        if (!w->id.p)
             return bad(r, TOO_LARGE);
+        w->account = whole_account(w->id);
+        w->kind = strcmp(type, "AWS") == 0       ? (str_is(s, "*") ? WHO_ANY : WHO_AWS)
+                  : strcmp(type, "Service") == 0 ? WHO_SERVICE
+                                                 : WHO_OTHER;
+        r->st->who_count++;
     }
-    /* An Allow whose NotResource holds a variable must not give what that would have kept back. */
-    if (no && kept < a->n && !r->st->deny)
-        r->st->known = false;
-    a->n = kept;
-    return rc;
+    return 0;
 }
 
 static int read_principal(struct reader *r, const json_t *statement)
 {
-    const json_t *v = json_object_get(statement, "Principal"), *list;
-    const char *type;
+    const json_t *yes = json_object_get(statement, "Principal"), *list;
+    const json_t *no = json_object_get(statement, "NotPrincipal"), *v = yes ? yes : no;
     struct statement *st = r->st;
+    const char *type;
+    size_t total = 1;
     if (r->p->kind == POLICY_IDENTITY)
-        return v || json_object_get(statement, "NotPrincipal")
-                   ? bad(r, "Policy document should not specify a principal.")
-                   : 0;
-    if (json_object_get(statement, "NotPrincipal")) {
-        st->known = false;
-        st->who = take(r, 1, sizeof *st->who);
-        if (!st->who)
-            return bad(r, TOO_LARGE);
-        st->who[st->who_count++] = (struct principal){.kind = WHO_OTHER};
-        return v ? bad(r, "Policy statement must not have both Principal and NotPrincipal.") : 0;
-    }
+        return v ? bad(r, "Policy document should not specify a principal.") : 0;
+    if (yes && no)
+        return bad(r, "Policy statement must not have both Principal and NotPrincipal.");
     if (!v)
         return bad(r, "Missing required field Principal");
-    if (json_is_string(v) && !str_is(json_bytes(v), "*"))
+    if (json_is_string(v) ? !str_is(json_bytes(v), "*")
+                          : !json_is_object(v) || json_object_size(v) == 0)
         return bad(r, "Invalid principal in policy");
-    if (!json_is_string(v) && (!json_is_object(v) || json_object_size(v) == 0))
-        return bad(r, "Invalid principal in policy");
-    size_t total = 1;
     json_object_foreach((json_t *)(uintptr_t)v, type, list) total +=
         json_is_array(list) ? json_array_size(list) : 1;
     st->who = take(r, total, sizeof *st->who);
     if (!st->who)
         return bad(r, TOO_LARGE);
+    st->not_principal = no != NULL;
+    if (no && !st->deny)
+        st->known = false; /* "everybody but" is nothing to allow */
     if (json_is_string(v))
-        st->who[st->who_count++] = (struct principal){.kind = WHO_ANY};
+        st->who[st->who_count++] = (struct policy_who){.kind = WHO_ANY};
     json_object_foreach((json_t *)(uintptr_t)v, type, list)
     {
-        struct patterns ids;
-        int rc = read_list(r, list, &ids, "Invalid principal in policy");
+        int rc = read_principals(r, type, list);
         if (rc)
             return rc;
-        for (size_t i = 0; i < ids.n; i++) {
-            struct principal *w = &st->who[st->who_count++];
-            w->id = ids.v[i];
-            w->kind = strcmp(type, "AWS") == 0       ? (str_is(w->id, "*") ? WHO_ANY : WHO_AWS)
-                      : strcmp(type, "Service") == 0 ? WHO_SERVICE
-                                                     : WHO_OTHER;
-        }
     }
     return 0;
-}
-
-static bool key_known(struct str key)
-{
-    for (size_t i = 0; i < sizeof known_keys / sizeof *known_keys; i++)
-        if (str_is(key, known_keys[i]))
-            return true;
-    return false;
 }
 
 /* Values may be strings, booleans or numbers; the last two as their text. */
-static int read_values(struct reader *r, const json_t *v, struct patterns *out)
+static struct str value_text(const json_t *e, char space[static 40])
+{
+    if (json_is_string(e))
+        return json_bytes(e);
+    if (json_is_boolean(e))
+        return json_is_true(e) ? STR("true") : STR("false");
+    if (json_is_integer(e))
+        snprintf(space, 40, "%lld", (long long)json_integer_value(e));
+    else if (json_is_real(e))
+        snprintf(space, 40, "%.17g", json_real_value(e));
+    else
+        return (struct str){NULL, 0};
+    return str_c(space);
+}
+
+static int read_values(struct reader *r, const json_t *v, struct condition *c, int flags)
 {
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
-    out->v = take(r, n, sizeof *out->v);
-    if (!out->v)
+    c->values = take(r, n, sizeof *c->values);
+    if (!c->values)
         return bad(r, TOO_LARGE);
     for (size_t i = 0; i < n; i++) {
-        const json_t *e = json_is_array(v) ? json_array_get(v, i) : v;
-        struct str s;
-        if (json_is_string(e))
-            s = arena_dup(r->p->arena, json_bytes(e));
-        else if (json_is_boolean(e))
-            s = json_is_true(e) ? STR("true") : STR("false");
-        else if (json_is_integer(e))
-            s = arena_printf(r->p->arena, "%lld", (long long)json_integer_value(e));
-        else if (json_is_real(e))
-            s = arena_printf(r->p->arena, "%.17g", json_real_value(e));
-        else
-            return bad(r, "Syntax errors in policy.");
+        char space[40];
+        struct str s = value_text(json_is_array(v) ? json_array_get(v, i) : v, space);
+        bool unknown = false;
         if (!s.p)
-            return bad(r, TOO_LARGE);
-        if (has_variable(s))
+            return bad(r, "Syntax errors in policy.");
+        int rc = condition_operand(r->p->arena, c, s, flags, &c->values[i], &unknown);
+        if (rc)
+            return bad(r, rc == E_LIMIT ? TOO_LARGE : "Syntax errors in policy.");
+        if (unknown)
             r->st->known = false;
-        out->v[out->n++] = s;
+        c->count++;
     }
     return 0;
+}
+
+static int read_condition(struct reader *r, const char *op, const char *key, const json_t *value)
+{
+    struct condition *c = &r->st->conditions[r->st->condition_count++];
+    condition_operator(str_c(op), c);
+    c->key = lowered(r, str_c(key));
+    if (c->op == OP_UNKNOWN || !condition_key_known(c->key))
+        r->st->known = false;
+    return read_values(r, value, c, r->variables ? PATTERN_VARIABLES : 0);
 }
 
 static int read_conditions(struct reader *r, const json_t *statement)
@@ -280,8 +278,12 @@ static int read_conditions(struct reader *r, const json_t *statement)
         return bad(r, "Syntax errors in policy.");
     json_object_foreach((json_t *)(uintptr_t)v, op, keys)
     {
+        struct condition c = {.op = OP_UNKNOWN};
         if (!json_is_object(keys))
             return bad(r, "Syntax errors in policy.");
+        condition_operator(str_c(op), &c);
+        if (c.op == OP_UNKNOWN)
+            st->known = false; /* even with no key under it */
         total += json_object_size(keys);
     }
     st->conditions = take(r, total, sizeof *st->conditions);
@@ -289,25 +291,12 @@ static int read_conditions(struct reader *r, const json_t *statement)
         return bad(r, TOO_LARGE);
     json_object_foreach((json_t *)(uintptr_t)v, op, keys)
     {
-        enum policy_operator found = OP_UNKNOWN;
-        for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
-            if (strcmp(op, operators[i].name) == 0)
-                found = operators[i].op;
         json_object_foreach((json_t *)(uintptr_t)keys, key, value)
         {
-            struct condition *c = &st->conditions[st->condition_count++];
-            c->op = found;
-            c->key = lowered(r, str_c(key));
-            if (!key_known(c->key))
-                c->op = OP_UNKNOWN;
-            if (c->op == OP_UNKNOWN)
-                st->known = false;
-            int rc = read_values(r, value, &c->values);
+            int rc = read_condition(r, op, key, value);
             if (rc)
                 return rc;
         }
-        if (found == OP_UNKNOWN)
-            st->known = false; /* even with no key under it */
     }
     return 0;
 }
@@ -385,6 +374,7 @@ static int read_document(struct reader *r, const json_t *doc)
     if (!list ||
         (json_is_array(list) && json_array_size(list) == 0 && r->p->kind != POLICY_RESOURCE))
         return bad(r, "Syntax errors in policy.");
+    r->variables = str_is(json_bytes(version), "2012-10-17");
     r->p->count = json_is_array(list) ? json_array_size(list) : 1;
     r->p->statements = take(r, r->p->count, sizeof *r->p->statements);
     if (!r->p->statements)

@@ -283,6 +283,12 @@ static int open_parts(struct server *s, struct err *err)
         return E_IO;
     v->functions = functions_open(v->store, v->region);
     v->roles = roles_open(v->store, v->region);
+    struct identities_opts io = {.loop = &s->loop,
+                                 .store = v->store,
+                                 .roles = v->roles,
+                                 .root_access_key = v->root_access_key,
+                                 .root_secret = v->root_secret};
+    v->identities = identities_open(&io);
     if ((rc = open_pool(s, err)))
         return rc;
     struct queue_opts qo = {
@@ -297,7 +303,8 @@ static int open_parts(struct server *s, struct err *err)
     v->queue = queue_open(&qo);
     v->objects = objects_open(&s->loop, v->store, v->queue, v->region);
     v->policies = bucket_policies_open(v->store);
-    hostcalls_connect(s->hostcalls, v->objects, v->queue);
+    v->guards = (struct guards){v->store, v->functions, v->policies, v->region};
+    hostcalls_connect(s->hostcalls, v->objects, v->queue, v->policies);
     s->deploy = (struct deploy_env){v->store, v->functions, v->roles, v->logs, v->region};
     s->blueprint = (struct blueprint_env){v->pool, &s->deploy};
     v->deploy = &s->deploy;
@@ -362,6 +369,8 @@ static void close_parts(struct server *s)
     if (v->logs)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);
+    if (v->identities)
+        identities_close(v->identities);
     if (v->roles)
         roles_close(v->roles);
     if (v->functions)

@@ -45,6 +45,7 @@ static const char *const names[T_COUNT] = {
     [T_UPLOADS] = "uploads",
     [T_PARTS] = "parts",
     [T_ALIASES] = "aliases",
+    [T_POLICIES] = "policies",
 };
 
 static int make_folders(struct store *s, struct err *err);

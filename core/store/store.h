@@ -35,6 +35,7 @@ enum table {
     T_UPLOADS,     /* kind + upload id (u64) -> rec (svc/object_body) */
     T_PARTS,       /* upload id (u64) + part number (u32) -> rec (svc/extents) */
     T_ALIASES,     /* NAME\0ALIAS\0 -> rec of FN_* (svc/function) */
+    T_POLICIES,    /* NAME\0 -> rec (svc/managed) */
     T_COUNT
 };
 

@@ -38,14 +38,19 @@ void bucket_policies_close(struct bucket_policies *p)
     free(p);
 }
 
+static const char deny_all[] = "{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\","
+                               "\"Action\":\"*\",\"Resource\":\"*\"}]}";
+
 static struct policy *compiled(struct bucket_policies *p, const struct bucket_conf_row *row)
 {
     for (size_t i = 0; i < CACHED; i++)
         if (p->cached[i].version == row->version)
             return p->cached[i].policy;
     struct policy *made = policy_parse(row->text, POLICY_RESOURCE, NULL);
-    if (!made)
-        return NULL;
+    if (!made) {
+        log_error("the policy of a bucket cannot be read: nobody may do anything there");
+        made = policy_parse(STR(deny_all), POLICY_RESOURCE, NULL);
+    }
     struct cached *slot = &p->cached[p->next++ % CACHED];
     policy_free(slot->policy);
     *slot = (struct cached){row->version, made};
@@ -69,26 +74,20 @@ bool bucket_public_access_blocked(struct store_txn *t, struct str bucket, uint16
            rec_u64(row.rules, which, 0) != 0;
 }
 
-int bucket_policy_effect(struct bucket_policies *p, const struct policy_query *q,
-                         enum policy_effect *out)
+const struct policy *bucket_policy_find(struct bucket_policies *p, struct str resource,
+                                        bool stranger)
 {
     struct bucket_conf_row row;
-    struct str bucket = bucket_of(q->resource);
-    *out = POLICY_NONE;
+    struct str bucket = bucket_of(resource);
+    const struct policy *found = NULL;
     if (!p || bucket.n == 0)
-        return 0;
+        return NULL;
     struct store_txn *t = store_read(p->store);
-    int rc = bucket_conf_get(t, bucket, CONF_POLICY, &row);
-    if (rc == 0) {
-        struct policy *policy = compiled(p, &row);
-        bool stranger = q->principal.n == 0 && q->principal_service.n == 0;
-        if (!policy)
-            rc = E_INTERNAL;
-        else if (!stranger || !bucket_public_access_blocked(t, bucket, PUBLIC_ACCESS_RESTRICT))
-            *out = policy_eval(policy, q);
-    }
+    if (bucket_conf_get(t, bucket, CONF_POLICY, &row) == 0 &&
+        !(stranger && bucket_public_access_blocked(t, bucket, PUBLIC_ACCESS_RESTRICT)))
+        found = compiled(p, &row);
     store_read_end(t);
-    return rc == E_NOT_FOUND || rc == E_NO_BUCKET ? 0 : rc;
+    return found;
 }
 
 /* --- judging a document -------------------------------------------------------------------------

@@ -22,11 +22,11 @@ struct bucket_policies;
 struct bucket_policies *bucket_policies_open(struct store *s);
 void bucket_policies_close(struct bucket_policies *p);
 
-/* What the policy of the bucket that q->resource lies in says. POLICY_NONE: nothing, no policy, no
- * such bucket, not of S3. A bucket that restricts public access hears nothing from strangers (no
- * principal). 0, or E_INTERNAL. */
-int bucket_policy_effect(struct bucket_policies *p, const struct policy_query *q,
-                         enum policy_effect *out);
+/* The policy of the bucket that an ARN lies in, valid until the next call; NULL: no policy, no such
+ * bucket, not of S3, or a stranger (nobody signs) before a bucket that restricts public access. One
+ * that cannot be read, which may have been a Deny, denies everything. */
+const struct policy *bucket_policy_find(struct bucket_policies *p, struct str resource,
+                                        bool stranger);
 
 /* May the text be this bucket's policy? E_BAD_POLICY with S3's text, E_POLICY_LENGTH. */
 int bucket_policy_check(struct str json, struct str bucket, struct err *err);

@@ -10,7 +10,6 @@
 
 #include "auth/arn.h"
 #include "base/clock.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "base/rec.h"
 #include "svc/function_conf.h"
@@ -100,24 +99,25 @@ static int make_role(struct deployment *d, struct store_txn *t, bool write)
     if (!write)
         return 0;
     struct buf b = BUF_INIT;
-    char id[22] = "AROA", *hex = id + 4;
-    id_hex(hex, 16);
-    for (; *hex; hex++)
-        if (*hex >= 'a')
-            *hex -= 32;
-    rec_put_str(&b, ROLE_ID, exists ? rec_str(old, ROLE_ID) : str_c(id));
-    rec_put_str(&b, ROLE_PATH, STR("/"));
-    rec_put_str(&b, ROLE_TRUST, str_of(trust, sizeof trust - 1));
-    rec_put_str(&b, ROLE_DESCRIPTION, STR("Made by a deployment"));
-    rec_put_u64(&b, ROLE_CREATED_MS,
-                exists ? rec_u64(old, ROLE_CREATED_MS, 0) : (uint64_t)clock_wall_ms());
-    rec_put_u64(&b, ROLE_MAX_SESSION_S, 3600);
+    struct role_spec spec = {
+        .id = exists ? rec_str(old, ENTITY_ID) : STR(""),
+        .trust = str_of(trust, sizeof trust - 1),
+        .description = STR("Made by a deployment"),
+        .created_ms = exists ? (int64_t)rec_u64(old, ENTITY_CREATED_MS, 0) : clock_wall_ms(),
+    };
+    role_build(&b, &spec);
     if (m->role_policy.n) {
-        size_t mark = rec_begin(&b, ROLE_POLICY);
+        size_t mark = rec_begin(&b, ENTITY_POLICY);
         rec_put_str(&b, 1, STR("permissions"));
         rec_put_str(&b, 2, m->role_policy);
         rec_end(&b, mark);
     }
+    /* what others have attached to it stays */
+    struct str rest = exists ? old : STR(""), v;
+    uint16_t tag;
+    while (rec_next(&rest, &tag, &v))
+        if (tag == ENTITY_ATTACHED || tag == ENTITY_TAG)
+            rec_put_str(&b, tag, v);
     rc = b.rc ? b.rc : role_put(t, str_c(d->role), buf_str(&b));
     buf_deinit(&b);
     return rc;

@@ -78,8 +78,10 @@ struct hostcalls *hostcalls_open(const struct hostcalls_opts *o)
     return h;
 }
 
-void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue)
+void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue,
+                       struct bucket_policies *buckets)
 {
+    h->guards = (struct guards){h->o.store, h->o.functions, buckets, h->o.region};
     h->objects = objects;
     h->queue = queue;
 }
@@ -214,15 +216,19 @@ int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, 
     if (rc)
         return rc;
     struct str arn = str_c(space), prefix = rec_str(args, HC_PREFIX);
-    struct policy_key keys[] = {{STR("s3:prefix"), prefix.p ? prefix : STR("")}};
+    struct policy_key keys[] = {{STR("lambda:sourcefunctionarn"), call->fn->arn},
+                                {STR("s3:prefix"), prefix.p ? prefix : STR("")}};
     struct policy_query q = {
         .action = str_c(action),
         .resource = arn,
-        .principal = call->fn->role,
         .keys = keys,
-        .key_count = call->number == HC_S3_LIST ? 1 : 0,
+        .key_count = call->number == HC_S3_LIST ? 2 : 1,
     };
-    rc = role_check(h->o.roles, call->fn->role, &q, &explicit_deny, err);
+    struct guard guard;
+    guard_find(&h->guards, q.action, arn, false, &guard);
+    rc = role_check(h->o.roles, call->fn->role, call->fn->name, &guard.policy, &q, &explicit_deny,
+                    err);
+    guard_end(&guard);
     return rc == E_DENIED ? deny(call, action, arn, explicit_deny, err) : rc;
 }
 

@@ -7,10 +7,9 @@
 #ifndef SVC_HOSTCALL_H
 #define SVC_HOSTCALL_H
 
-#include "svc/function.h"
+#include "svc/guard.h"
 #include "svc/object.h"
 #include "svc/pool.h"
-#include "svc/role.h"
 
 enum {
     HOSTCALL_BODY_MAX = 6 * 1024 * 1024, /* bytes of an object that one call gets or puts */
@@ -34,7 +33,8 @@ struct hostcalls_opts {
 struct hostcalls *hostcalls_open(const struct hostcalls_opts *o);
 /* Objects and queue are made after the pool that calls us: before the first run they are handed in
  * here. */
-void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue);
+void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue,
+                       struct bucket_policies *buckets);
 /* After pool_close: no call is open any more. */
 void hostcalls_close(struct hostcalls *h);
 
@@ -55,7 +55,8 @@ struct hostcalls {
     struct hostcalls_opts o;
     struct objects *objects;
     struct queue *queue;
-    struct cache *cache;                    /* what functions keep in this node's memory */
+    struct cache *cache; /* what functions keep in this node's memory */
+    struct guards guards;
     size_t memory;                          /* object bytes held by open calls */
     struct hostcall_get *waiting, **newest; /* for memory, oldest first */
 };

@@ -9,7 +9,6 @@
 #include "api/gate_call.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "svc/bucket_policy.h"
 #include "svc/pool.h"
 #include "svc/queue.h"
 #include "svc/watchdog.h"
@@ -22,7 +21,7 @@
  */
 
 static struct {
-    int answers, status, collects;
+    int answers, status, collects, used;
     struct buf head, body; /* head: "name: value\n" */
     char op[64], param[2][256], seen[256];
     int body_rc; /* of call_body_check */
@@ -30,17 +29,6 @@ static struct {
 } got;
 
 static struct str request_body;
-
-/* What the policy of every bucket says. */
-static enum policy_effect said_by_bucket;
-
-int bucket_policy_effect(struct bucket_policies *p, const struct policy_query *q,
-                         enum policy_effect *out)
-{
-    (void)p;
-    *out = str_starts(q->resource, STR("arn:aws:s3:::")) ? said_by_bucket : POLICY_NONE;
-    return 0;
-}
 
 static void record(int status, const struct http_header *h, size_t n, struct str body)
 {
@@ -176,7 +164,7 @@ static void ask(const struct ask *a)
     struct str body = str_c(a->body ? a->body : "");
     buf_clear(&got.head);
     buf_clear(&got.body);
-    got.answers = got.status = got.collects = got.body_rc = 0;
+    got.answers = got.status = got.collects = got.used = got.body_rc = 0;
     got.op[0] = got.seen[0] = got.param[0][0] = got.param[1][0] = 0;
     got.url = NULL;
     snprintf(req.peer, sizeof req.peer, "%s", a->peer ? a->peer : "10.0.0.1");

@@ -55,6 +55,76 @@ bool store_writable(const struct store *s)
     return s != NULL;
 }
 
+/* --- who asks, and what they may --------------------------------------------------------------
+ */
+
+static struct policy *of_bucket, *of_caller; /* compiled; NULL: none */
+static int token_rc;                         /* what the token TOKEN is */
+#define TOKEN "a/session=token"
+
+int identity_find(struct identities *ids, struct str access_key, struct str token,
+                  struct arena *arena, struct identity *out, struct str *secret)
+{
+    (void)ids, (void)arena;
+    *out = (struct identity){.kind = IDENTITY_ANONYMOUS};
+    if (!str_is(access_key, KEY))
+        return E_BAD_ACCESS_KEY;
+    if (token.n && !str_is(token, TOKEN))
+        return E_BAD_TOKEN;
+    *out = (struct identity){.kind = IDENTITY_ROOT,
+                             .root = true,
+                             .arn = STR("arn:aws:iam::" ACCOUNT_ID ":root"),
+                             .token = token};
+    *secret = STR(SECRET);
+    return token.n ? token_rc : 0;
+}
+
+void identity_used(struct identities *ids, const struct identity *who, struct str service,
+                   struct str region)
+{
+    (void)ids, (void)who, (void)service, (void)region;
+    got.used++;
+}
+
+int identity_allows(struct identities *ids, const struct identity *who,
+                    const struct policy_guard *guard, const struct policy_query *q, struct err *err)
+{
+    (void)ids;
+    struct policy_caller caller = {
+        .root = who->root, .policies = &of_caller, .count = of_caller ? 1 : 0};
+    enum policy_side side;
+    struct policy_query asked = *q;
+    asked.principal = who->arn;
+    enum policy_effect effect = policy_decide(&caller, guard, &asked, &side);
+    return effect == POLICY_ALLOW
+               ? 0
+               : policy_denied(err, who->arn, q->action, q->resource, effect, side);
+}
+
+void guard_find(const struct guards *g, struct str action, struct str resource, bool stranger,
+                struct guard *out)
+{
+    (void)g, (void)action, (void)stranger;
+    *out = (struct guard){.policy = {.policy = NULL}};
+    if (str_starts(resource, STR("arn:aws:s3:::")))
+        out->policy.policy = of_bucket;
+}
+
+void guard_end(struct guard *out)
+{
+    (void)out;
+}
+
+static void set_policy(struct policy **p, enum policy_kind kind, const char *json)
+{
+    policy_free(*p);
+    *p = json ? policy_parse(str_c(json), kind, NULL) : NULL;
+    assert_true(!json || *p);
+}
+
+/* --- handlers ---------------------------------------------------------------------------------
+ */
+
 static void note(struct call *c)
 {
     snprintf(got.op, sizeof got.op, "%s", c->op->name);
@@ -241,7 +311,9 @@ static void without_signature(void **state)
 static void policy_of_the_bucket(void **state)
 {
     (void)state;
-    said_by_bucket = POLICY_ALLOW;
+    set_policy(&of_bucket, POLICY_RESOURCE,
+               "{\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:*\","
+               "\"Resource\":\"*\"}]}");
     ASK("s3", "GET", "/b/k", .unsigned_ = true);
     assert_int_equal(got.status, 200);
     assert_string_equal(got.op, "GetObject");
@@ -251,12 +323,14 @@ static void policy_of_the_bucket(void **state)
     assert_error(403, "<Code>AccessDenied</Code>");
     ASK("lambda", "GET", "/2015-03-31/functions", .unsigned_ = true);
     assert_int_equal(got.status, 403);
-    said_by_bucket = POLICY_DENY; /* for the root user too */
+    set_policy(&of_bucket, POLICY_RESOURCE, /* for the root user too */
+               "{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\","
+               "\"Resource\":\"*\"}]}");
     ASK("s3", "GET", "/b/k");
     assert_error(403, "<Code>AccessDenied</Code>");
     ASK("lambda", "GET", "/2015-03-31/functions");
     assert_int_equal(got.status, 200);
-    said_by_bucket = POLICY_NONE;
+    set_policy(&of_bucket, POLICY_RESOURCE, NULL);
     ASK("s3", "GET", "/b/k", .unsigned_ = true);
     assert_int_equal(got.status, 403);
 }
@@ -453,37 +527,102 @@ static void payload_hashes(void **state)
 /* --- permission -------------------------------------------------------------------------------
  */
 
+static int asks(struct call *c, const char *action, const char *resource, struct err *err)
+{
+    return call_authorise(c, action, str_c(resource), err);
+}
+
 static void authorise(void **state)
 {
     (void)state;
-    struct policy *p = policy_parse(
-        STR("{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:Get*\",\"Resource\":"
-            "\"arn:aws:s3:::b/*\"},{\"Effect\":\"Deny\",\"Action\":\"s3:*\",\"Resource\":"
-            "\"arn:aws:s3:::b/secret\"},{\"Effect\":\"Allow\",\"Action\":\"iam:*\",\"Resource\":"
-            "\"*\",\"Condition\":{\"ArnLike\":{\"aws:PrincipalArn\":\"arn:aws:iam::*:user/"
-            "u\"}}}]}"),
-        POLICY_IDENTITY, NULL);
-    assert_non_null(p);
-    struct call c = {.svc = &svc};
+    struct http_header headers[] = {{STR("User-Agent"), STR("a tool")},
+                                    {STR("x-amz-acl"), STR("private")},
+                                    {STR("x-amz-tagging"), STR("a=b%20c&d=")}};
+    struct http_req req = {.peer = "10.1.2.3", .headers = headers, .header_count = 3};
+    req.arena = arena_new(1 << 16);
+    struct call_private v = {.param_count = 0};
+    struct call call = {
+        .req = &req, .svc = &svc, .arena = req.arena, .protocol = PROTO_S3, .private_ = &v};
+    struct call *c = &call;
     struct err err = {0};
-    assert_int_equal(call_authorise(&c, "s3:GetObject", STR("arn:aws:s3:::b/k"), &err), E_DENIED);
-    c.who.arn = STR("arn:aws:iam::" ACCOUNT_ID ":user/u");
-    assert_int_equal(call_authorise(&c, "s3:GetObject", STR("arn:aws:s3:::b/k"), &err), E_DENIED);
-    assert_string_equal(err.text,
-                        "User: arn:aws:iam::" ACCOUNT_ID ":user/u is not authorized to perform: "
-                        "s3:GetObject on resource: arn:aws:s3:::b/k because no identity-based "
-                        "policy allows the s3:GetObject action");
-    c.who.policies = &p;
-    c.who.policy_count = 1;
-    assert_int_equal(call_authorise(&c, "s3:GetObject", STR("arn:aws:s3:::b/k"), &err), 0);
-    assert_int_equal(call_authorise(&c, "s3:PutObject", STR("arn:aws:s3:::b/k"), &err), E_DENIED);
-    assert_int_equal(call_authorise(&c, "s3:GetObject", STR("arn:aws:s3:::b/secret"), &err),
-                     E_DENIED);
-    assert_non_null(strstr(err.text, "explicit deny"));
-    assert_int_equal(call_authorise(&c, "iam:GetRole", STR("*"), &err), 0);
-    c.who = (struct identity){.root = true};
-    assert_int_equal(call_authorise(&c, "s3:PutObject", STR("arn:aws:s3:::b/secret"), &err), 0);
-    policy_free(p);
+    assert_int_equal(call_fields(c, STR("prefix=home%2Fme&delimiter=/&max-keys=10"), &err), 0);
+    assert_int_equal(asks(c, "s3:GetObject", "arn:aws:s3:::b/k", &err), E_DENIED);
+    assert_string_equal(err.text, "Access Denied");
+    c->who = (struct identity){.kind = IDENTITY_USER, .arn = STR("arn:aws:iam::1:user/u")};
+    assert_int_equal(asks(c, "s3:GetObject", "arn:aws:s3:::b/k", &err), E_DENIED);
+    assert_string_equal(err.text, "User: arn:aws:iam::1:user/u is not authorized to perform: "
+                                  "s3:GetObject on resource: arn:aws:s3:::b/k because no "
+                                  "identity-based policy allows the s3:GetObject action");
+    static const struct {
+        const char *condition;
+        const char *action;
+        bool met;
+    } t[] = {
+        {"{\"IpAddress\":{\"aws:SourceIp\":\"10.0.0.0/8\"}}", "s3:GetObject", true},
+        {"{\"IpAddress\":{\"aws:SourceIp\":\"11.0.0.0/8\"}}", "s3:GetObject", false},
+        {"{\"DateGreaterThan\":{\"aws:CurrentTime\":\"2020-01-01T00:00:00Z\"}}", "s3:GetObject",
+         true},
+        {"{\"NumericLessThan\":{\"aws:EpochTime\":\"1577836800\"}}", "s3:GetObject", false},
+        {"{\"Bool\":{\"aws:SecureTransport\":\"false\"}}", "s3:GetObject", true},
+        {"{\"StringLike\":{\"aws:UserAgent\":\"a*l\"}}", "s3:GetObject", true},
+        {"{\"Null\":{\"aws:Referer\":\"true\"}}", "s3:GetObject", true},
+        {"{\"StringEquals\":{\"s3:x-amz-acl\":\"private\"}}", "s3:PutObject", true},
+        {"{\"StringEquals\":{\"s3:RequestObjectTag/a\":\"b c\"}}", "s3:PutObject", true},
+        {"{\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"a\",\"d\"]}}",
+         "s3:PutObject", true},
+        {"{\"ForAllValues:StringEquals\":{\"s3:RequestObjectTagKeys\":[\"a\"]}}", "s3:PutObject",
+         false},
+        {"{\"StringLike\":{\"s3:prefix\":\"home/*\"}}", "s3:ListBucket", true},
+        {"{\"StringEquals\":{\"s3:delimiter\":\"/\"}}", "s3:ListBucket", true},
+        {"{\"NumericLessThanEquals\":{\"s3:max-keys\":\"10\"}}", "s3:ListBucket", true},
+        {"{\"NumericLessThanEquals\":{\"s3:max-keys\":\"9\"}}", "s3:ListBucket", false},
+        {"{\"StringLike\":{\"s3:prefix\":\"home/*\"}}", "s3:GetObject", false},
+        {"{\"StringEquals\":{\"s3:prefix\":\"\"}}", "s3:GetObject", false},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        char json[512];
+        snprintf(json, sizeof json,
+                 "{\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\","
+                 "\"Condition\":%s}]}",
+                 t[i].condition);
+        set_policy(&of_caller, POLICY_IDENTITY, json);
+        if ((asks(c, t[i].action, "arn:aws:s3:::b", &err) == 0) != t[i].met)
+            fail_msg("%s for %s", t[i].condition, t[i].action);
+    }
+    set_policy(&of_caller, POLICY_IDENTITY, NULL);
+    c->who = (struct identity){.kind = IDENTITY_ROOT, .root = true};
+    assert_int_equal(asks(c, "s3:PutObject", "arn:aws:s3:::b/secret", &err), 0);
+    arena_free(req.arena);
+}
+
+static void tokens(void **state)
+{
+    (void)state;
+    ASK("lambda", "GET", "/2015-03-31/functions", .headers = "X-Amz-Security-Token:" TOKEN "\n");
+    assert_int_equal(got.status, 200);
+    assert_int_equal(got.used, 1);
+    ASK("s3", "GET", "/b", .headers = "X-Amz-Security-Token:forged\n");
+    assert_error(400, "<Code>InvalidToken</Code><Message>The provided token is malformed or "
+                      "otherwise invalid.</Message>");
+    assert_int_equal(got.used, 0);
+    ASK("sts", "POST", "/", .headers = "X-Amz-Security-Token:forged\n",
+        .body = "Action=GetCallerIdentity");
+    assert_error(403, "<Code>InvalidClientTokenId</Code>");
+    token_rc = E_TOKEN_EXPIRED;
+    ASK("s3", "GET", "/b", .headers = "X-Amz-Security-Token:" TOKEN "\n");
+    assert_error(400, "<Code>ExpiredToken</Code><Message>The provided token has expired.");
+    ASK("s3", "GET", "/b", .headers = "X-Amz-Security-Token:" TOKEN "\n", .secret = "wrong");
+    assert_error(403, "<Code>SignatureDoesNotMatch</Code>");
+    ASK("lambda", "GET", "/2015-03-31/functions", .headers = "X-Amz-Security-Token:" TOKEN "\n");
+    assert_error(403, "is expired");
+    assert_head("x-amzn-ErrorType: ExpiredTokenException\n");
+    ASK("sts", "POST", "/", .headers = "X-Amz-Security-Token:" TOKEN "\n",
+        .body = "Action=GetCallerIdentity");
+    assert_error(403, "<Code>ExpiredToken</Code>");
+    ASK("logs", "POST", "/", .body = "{}",
+        .headers = "X-Amz-Target:Logs_20140328.FilterLogEvents\nX-Amz-Security-Token:" TOKEN "\n");
+    assert_error(400, "\"__type\":\"ExpiredTokenException\"");
+    token_rc = 0;
 }
 
 #define FN "arn:aws:lambda:eu-west-1:" ACCOUNT_ID ":function:"
@@ -555,11 +694,7 @@ static void escapes(void **state)
 int main(void)
 {
     uv_loop_init(&loop);
-    svc = (struct services){.loop = &loop,
-                            .region = "eu-west-1",
-                            .store = (struct store *)&svc,
-                            .root_access_key = STR(KEY),
-                            .root_secret = STR(SECRET)};
+    svc = (struct services){.loop = &loop, .region = "eu-west-1", .store = (struct store *)&svc};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rest_json),
         cmocka_unit_test(s3),
@@ -573,6 +708,7 @@ int main(void)
         cmocka_unit_test(bodies),
         cmocka_unit_test(payload_hashes),
         cmocka_unit_test(authorise),
+        cmocka_unit_test(tokens),
         cmocka_unit_test(resources),
         cmocka_unit_test(escapes),
     };

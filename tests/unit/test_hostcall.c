@@ -104,11 +104,11 @@ static int put_role(struct store_txn *t, void *ctx)
 {
     struct buf rec = BUF_INIT;
     const char *policy = ctx;
-    rec_put_str(&rec, ROLE_ID, STR("AROATEST"));
-    rec_put_str(&rec, ROLE_PATH, STR("/"));
-    rec_put_str(&rec, ROLE_TRUST, STR(TRUST));
+    rec_put_str(&rec, ENTITY_ID, STR("AROATEST"));
+    rec_put_str(&rec, ENTITY_PATH, STR("/"));
+    rec_put_str(&rec, ENTITY_TRUST, STR(TRUST));
     if (policy) {
-        size_t mark = rec_begin(&rec, ROLE_POLICY);
+        size_t mark = rec_begin(&rec, ENTITY_POLICY);
         rec_put_str(&rec, 1, STR("p"));
         rec_put_str(&rec, 2, str_c(policy));
         rec_end(&rec, mark);
@@ -179,7 +179,7 @@ static int setup(void **state)
     objects = objects_open(&f.loop, f.store, NULL, "us-east-1");
     struct hostcalls_opts o = {&f.loop, f.store, fns, roles, "us-east-1", NULL};
     hc = hostcalls_open(&o);
-    hostcalls_connect(hc, objects, NULL);
+    hostcalls_connect(hc, objects, NULL, NULL);
     memset(&invoked, 0, sizeof invoked);
     memset(&queued, 0, sizeof queued);
     grant("");

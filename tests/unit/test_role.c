@@ -38,13 +38,14 @@ static int create(struct store_txn *t, void *ctx)
 static int put_policy(struct store_txn *t, void *ctx)
 {
     struct change *c = ctx;
-    return role_policy_put(t, str_c(c->name), str_c(c->policy), str_c(c->document), &c->err);
+    return entity_policy_put(t, &entity_role, str_c(c->name), str_c(c->policy), str_c(c->document),
+                             &c->err);
 }
 
 static int del_policy(struct store_txn *t, void *ctx)
 {
     struct change *c = ctx;
-    return role_policy_del(t, str_c(c->name), str_c(c->policy), &c->err);
+    return entity_policy_del(t, &entity_role, str_c(c->name), str_c(c->policy), &c->err);
 }
 
 static int del_role(struct store_txn *t, void *ctx)
@@ -106,11 +107,11 @@ static void permissions(void **state)
     bool denied = false;
     struct policy_query q = {.action = STR("s3:GetObject"),
                              .resource = STR("arn:aws:s3:::b/secret")};
-    assert_int_equal(role_check(roles, STR(ROLE "r"), &q, &denied, &err), E_DENIED);
+    assert_int_equal(role_check(roles, STR(ROLE "r"), STR("f"), NULL, &q, &denied, &err), E_DENIED);
     assert_true(denied);
     assert_non_null(strstr(err.text, "explicit deny"));
     q.resource = STR("arn:aws:s3:::x");
-    assert_int_equal(role_check(roles, STR(ROLE "r"), &q, &denied, &err), E_DENIED);
+    assert_int_equal(role_check(roles, STR(ROLE "r"), STR("f"), NULL, &q, &denied, &err), E_DENIED);
     assert_false(denied);
     /* replacing and removing */
     assert_int_equal(CHANGE(put_policy, .name = "r", .policy = "a",
@@ -215,16 +216,16 @@ static void records(void **state)
     assert_int_equal(role_get(t, STR(""), &rec), E_NOT_FOUND);
     assert_int_equal(role_get(t, STR("r\0"), &rec), E_NOT_FOUND);
     assert_int_equal(role_get(t, STR("r"), &rec), 0);
-    assert_int_equal(rec_str(rec, ROLE_ID).n, 21);
-    assert_true(str_starts(rec_str(rec, ROLE_ID), STR("AROA")));
-    assert_int_equal(rec_u64(rec, ROLE_CREATED_MS, 0), 77);
-    assert_int_equal(rec_u64(rec, ROLE_MAX_SESSION_S, 0), 3600);
-    assert_int_equal(role_policy_get(rec, STR("one"), &doc), 0);
+    assert_int_equal(rec_str(rec, ENTITY_ID).n, 21);
+    assert_true(str_starts(rec_str(rec, ENTITY_ID), STR("AROA")));
+    assert_int_equal(rec_u64(rec, ENTITY_CREATED_MS, 0), 77);
+    assert_int_equal(rec_u64(rec, ENTITY_MAX_SESSION_S, 0), 3600);
+    assert_int_equal(entity_policy_get(&entity_role, rec, STR("one"), &doc, NULL), 0);
     assert_str(doc, GRANT("Allow", "a:b", "*"));
     rest = rec;
-    assert_true(role_policy_next(&rest, &name, &doc));
+    assert_true(entity_policy_next(&rest, &name, &doc));
     assert_str(name, "one");
-    assert_false(role_policy_next(&rest, &name, &doc));
+    assert_false(entity_policy_next(&rest, &name, &doc));
     store_read_end(t);
     teardown_store();
 }
