@@ -128,7 +128,8 @@ static bool names_host(struct request *x, struct str resource)
         .resource = resource,
         .literal_host = true,
     };
-    return role_check(x->h->o.roles, x->call->fn->role, &q, NULL, NULL) == 0;
+    return role_check(x->h->o.roles, x->call->fn->role, x->call->fn->name, NULL, &q, NULL, NULL) ==
+           0;
 }
 
 static void finish(struct request *x, int rc, const struct err *err)
