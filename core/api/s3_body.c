@@ -213,19 +213,20 @@ struct str s3_body_encoding(struct call *c)
 {
     struct str given = call_header(c, "content-encoding"), rest = given;
     struct buf kept = BUF_INIT;
-    if (str_find(given, STR("aws-chunked")) < 0)
-        return given;
+    bool found = false;
     while (rest.p) {
         struct str one = str_trim(str_cut(&rest, ','));
-        if (one.n == 0 || str_ieq(one, STR("aws-chunked")))
+        bool ours = str_ieq(one, STR("aws-chunked"));
+        found |= ours;
+        if (one.n == 0 || ours)
             continue;
         if (kept.n)
             buf_addc(&kept, ',');
         buf_add(&kept, one);
     }
-    struct str out = kept.n ? arena_dup(c->arena, buf_str(&kept)) : str_of(NULL, 0);
+    struct str out = !found ? given : kept.n ? arena_dup(c->arena, buf_str(&kept)) : STR("");
     buf_deinit(&kept);
-    return out;
+    return out.n ? out : str_of(NULL, 0);
 }
 
 /* --- the chain ----------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ class Server:
         """The headers of a signed request, Host and Content-Length among them."""
         made = AWSRequest(method, self.url + path, data=body, headers=dict(headers or {}))
         made.headers["Host"] = f"127.0.0.1:{self.port}"
-        if "Content-Length" not in made.headers and (body or method in ("PUT", "POST")):
+        if not {"Content-Length", "Transfer-Encoding"} & set(made.headers.keys()) and (body or method in ("PUT", "POST")):
             made.headers["Content-Length"] = str(len(body))
         signer = (S3SigV4Auth if service == "s3" else SigV4Auth)(Credentials(access_key, secret_key), service, REGION)
         if service == "s3":
