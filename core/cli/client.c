@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/tls.h"
 
 enum { CONNECT_MS = 10000, CONTINUE_MS = 1000, EXPECT_ABOVE = 64 * 1024, CHUNK = 128 * 1024 };
 
@@ -27,6 +28,7 @@ struct exchange { /* one request and its answer */
     const struct client_req *req;
     struct client_res *res;
     int fd;
+    pid_t tunnel; /* perilune-fetch, which does the TLS; 0: none */
     http_parser parser;
     bool complete, in_value, continued, too_large;
     char sha256[65];
@@ -76,7 +78,9 @@ int client_send(struct client *c, const struct client_req *req, struct client_re
 
 static int settle(struct exchange *x, int rc)
 {
-    if (x->fd >= 0)
+    if (x->tunnel)
+        tls_close(x->fd, x->tunnel);
+    else if (x->fd >= 0)
         close(x->fd);
     if (rc)
         client_res_free(x->res);
@@ -161,9 +165,39 @@ static int try_address(struct exchange *x, const struct addrinfo *a, int *error)
     return *error == 0;
 }
 
+/* The tunnel's first line. */
+static int dial_tls(struct exchange *x)
+{
+    const struct target *t = &x->client->target;
+    char line[300];
+    size_t n = 0;
+    x->fd = tls_dial(t->host, t->port, &x->tunnel);
+    if (x->fd < 0) {
+        x->tunnel = 0;
+        return unreachable(x, "perilune-fetch, which does TLS, cannot be started");
+    }
+    for (;;) {
+        int ready = wait_for(x, POLLIN, 0);
+        if (ready < 0)
+            return -ready;
+        ssize_t got = recv(x->fd, line + n, 1, 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (got <= 0 || n == sizeof line - 1)
+            return unreachable(x, "perilune-fetch ended");
+        if (line[n] == '\n')
+            break;
+        n++;
+    }
+    line[n] = 0;
+    return strcmp(line, "ok") == 0 ? 0 : unreachable(x, line);
+}
+
 static int dial(struct exchange *x)
 {
     const struct target *t = &x->client->target;
+    if (t->tls)
+        return dial_tls(x);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     int error = getaddrinfo(t->host, t->port, &hints, &list), ok = 0;
     if (error)

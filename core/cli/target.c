@@ -37,14 +37,11 @@ static bool copy(char *to, size_t size, struct str s)
 
 bool target_parse_url(const char *url, struct target *out, const char **why)
 {
-    struct str s = str_c(url), host, port = STR("80");
+    struct str s = str_c(url), host, port;
     *why = "it should be like http://127.0.0.1:1969";
-    if (str_starts(s, STR("https://"))) {
-        *why = "this version speaks plain http only; use the address behind the proxy";
-        return false;
-    }
-    if (str_starts(s, STR("http://")))
-        s = str_from(s, 7);
+    out->tls = str_starts(s, STR("https://"));
+    if (out->tls || str_starts(s, STR("http://")))
+        s = str_from(s, out->tls ? 8 : 7);
     else if (str_find(s, STR("://")) >= 0)
         return false;
     if (str_ends(s, STR("/")))
@@ -58,6 +55,7 @@ bool target_parse_url(const char *url, struct target *out, const char **why)
     if (close < 0 || (bracket && colon < 0 && (size_t)close + 1 != s.n) ||
         (bracket && colon >= 0 && colon != close + 1))
         return false;
+    port = out->tls ? STR("443") : STR("80");
     host = colon < 0 ? s : str_of(s.p, (size_t)colon);
     if (colon >= 0)
         port = str_from(s, (size_t)colon + 1);
@@ -69,12 +67,12 @@ bool target_parse_url(const char *url, struct target *out, const char **why)
         return false;
     snprintf(out->port, sizeof out->port, "%u", (unsigned)number);
     const char *open = bracket ? "[" : "", *shut = bracket ? "]" : "";
-    if (number == 80)
+    if (number == (out->tls ? 443 : 80))
         snprintf(out->authority, sizeof out->authority, "%s%s%s", open, out->host, shut);
     else
         snprintf(out->authority, sizeof out->authority, "%s%s%s:%s", open, out->host, shut,
                  out->port);
-    snprintf(out->url, sizeof out->url, "http://%s", out->authority);
+    snprintf(out->url, sizeof out->url, "http%s://%s", out->tls ? "s" : "", out->authority);
     return true;
 }
 

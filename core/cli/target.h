@@ -11,7 +11,8 @@
 #include "cli/cli.h"
 
 struct target {
-    char url[320];  /* "http://HOST:PORT", no slash at the end */
+    char url[320];  /* "http[s]://HOST:PORT", no slash at the end */
+    bool tls;
     char host[256]; /* without brackets */
     char port[6];
     char authority[270]; /* HOST[:PORT] as the Host header has it */
@@ -22,9 +23,9 @@ struct target {
     char keys_from[4200]; /* where the keys came from, or why there are none; for messages */
 };
 
-/* 0, or an exit code after a message (a bad URL; https, which this version does not speak). */
+/* 0, or an exit code after a message (a bad URL). */
 int target_resolve(const struct cli *cli, struct target *out);
-/* The URL alone: "http://HOST[:PORT][/]", "HOST:PORT". False with *why when it is none of ours. */
+/* The URL alone: "http[s]://HOST[:PORT][/]", "HOST:PORT". False with *why when it is none of ours. */
 bool target_parse_url(const char *url, struct target *out, const char **why);
 
 #endif

@@ -375,7 +375,7 @@ static void add_lines(struct transfer *t, struct str rec)
         typed |= str_ieq(str_of(text, colon), STR("content-type"));
         coded |= str_ieq(str_of(text, colon), STR("accept-encoding"));
         if (text[colon] && text[colon + strspn(text + colon, ": ")] == 0)
-            text[colon] = ';'; /* libcurl's way to send a header without a value */
+            memcpy(text + colon, ";", 2); /* libcurl's way to send a header without a value */
         t->lines = curl_slist_append(t->lines, text);
     }
     t->lines = curl_slist_append(t->lines, "Expect:");

@@ -12,6 +12,10 @@ static void urls(void **state)
 {
     (void)state;
     static const char *const good[][4] = {
+        {"https://x", "x", "443", "x"},
+        {"https://x:443/", "x", "443", "x"},
+        {"https://x:80", "x", "80", "x:80"},
+        {"https://[::1]:8443", "::1", "8443", "[::1]:8443"},
         /* given, host, port, Host header */
         {"http://127.0.0.1:1969", "127.0.0.1", "1969", "127.0.0.1:1969"},
         {"http://127.0.0.1:1969/", "127.0.0.1", "1969", "127.0.0.1:1969"},
@@ -28,10 +32,11 @@ static void urls(void **state)
         assert_string_equal(t.host, good[i][1]);
         assert_string_equal(t.port, good[i][2]);
         assert_string_equal(t.authority, good[i][3]);
-        assert_str(str_from(str_c(t.url), 7), good[i][3]);
+        assert_str(str_from(str_c(t.url), t.tls ? 8 : 7), good[i][3]);
+        assert_int_equal(t.tls, strncmp(t.url, "https:", 6) == 0);
     }
     static const char *const bad[] = {
-        "",           "http://",          "https://x",   "ftp://x",         "http://x/path",
+        "",           "http://",          "https://",    "ftp://x",         "http://x/path",
         "http://x:0", "http://x:65536",   "http://x:",   "http://x:1:2",    "http://a b",
         "http://:80", "http://user@x",    "http://[::1", "http://[::1]x:1", "http://x?y",
         "http://x#y", "http://x\r\nA: b", "http://[]",
