@@ -58,6 +58,8 @@ static hostcall_handler *const handlers[HC_CALL_COUNT] = {
     [HC_CACHE_GET] = hostcall_cache_get,
     [HC_CACHE_SET] = hostcall_cache_set,
     [HC_HTTP_REQUEST] = hostcall_http_request,
+    [HC_RESPONSE_BEGIN] = hostcall_response_begin,
+    [HC_RESPONSE_WRITE] = hostcall_response_write,
 };
 
 const struct hostcall_row *hostcall_row(int number)

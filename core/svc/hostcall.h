@@ -66,7 +66,8 @@ typedef void hostcall_handler(struct hostcalls *h, struct hostcall *call);
 hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3_delete,
     hostcall_s3_list, hostcall_kv_get, hostcall_kv_set, hostcall_kv_incr, hostcall_kv_delete,
     hostcall_kv_list, hostcall_kv_commit, hostcall_lambda_invoke, hostcall_lambda_invoke_async,
-    hostcall_secret_get, hostcall_cache_get, hostcall_cache_set, hostcall_http_request;
+    hostcall_secret_get, hostcall_cache_get, hostcall_cache_set, hostcall_http_request,
+    hostcall_response_begin, hostcall_response_write;
 
 /* Ends the call with what `result` holds (0) and frees it, or with rc and err. */
 void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struct err *err);

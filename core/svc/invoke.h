@@ -37,6 +37,20 @@ static inline char *invoke_take(const struct invoke_result *r)
     return p;
 }
 
+/* Takes a function's answer while it is being made (http.respond_stream). All calls come on the loop,
+ * from host calls of the invocation; `done` ends it, with an error when the function failed midway. */
+struct invoke_stream {
+    void *ctx;
+    /* Once, before any write. head: a valid rec of URL_* fields without a body, for this call only. */
+    void (*begin)(void *ctx, struct str head);
+    /* Copies. False: enough waits for the client; resume(arg) when it has taken that, unless `done`
+     * comes first. */
+    bool (*write)(void *ctx, struct str bytes, void (*resume)(void *arg), void *arg);
+    /* kept by svc/hostcall_response.c */
+    bool begun;
+    uint64_t sent;
+};
+
 struct invocation;
 typedef void invoke_done(void *ctx, const struct invoke_result *r);
 
@@ -52,6 +66,7 @@ struct invoke_req {
     bool nested;        /* called by a function that waits: never queues behind a runner */
     bool asynchronous;  /* from the queue: E_THROTTLED at once instead of waiting in the FIFO */
     const char *source; /* "invoke" "url" "s3" … for metrics */
+    struct invoke_stream *stream; /* valid until done; NULL: the answer comes whole */
     invoke_done *done;
     void *ctx;
 };

@@ -67,6 +67,8 @@ struct hostcall {
 void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err);
 /* The same for a success, without a copy: the result's memory goes over, *result is empty after. */
 void hostcall_give(struct hostcall *call, struct buf *result);
+/* Where the call's invocation takes its answer in parts; NULL: nowhere. */
+struct invoke_stream *hostcall_stream(struct hostcall *call);
 /* Writes a line into the run's log, as the platform (used for denials). */
 void hostcall_log(struct hostcall *call, struct str line);
 

@@ -97,6 +97,13 @@ void hostcall_give(struct hostcall *call, struct buf *result)
     end(call, 0, buf_str(&given), given.p, NULL);
 }
 
+struct invoke_stream *hostcall_stream(struct hostcall *call)
+{
+    struct call *c = (struct call *)call;
+    struct invocation *inv = call->abandoned ? NULL : runner_head(c->runner);
+    return inv && inv->id == c->invocation ? inv->req.stream : NULL;
+}
+
 void hostcall_log(struct hostcall *call, struct str line)
 {
     struct call *c = (struct call *)call;

@@ -53,6 +53,20 @@ void hostcall_log(struct hostcall *call, struct str line)
 }
 
 static struct {
+    struct invoke_stream s;
+    struct buf head, body;
+    bool full;
+    void (*resume)(void *arg);
+    void *arg;
+} streamed;
+
+struct invoke_stream *hostcall_stream(struct hostcall *call)
+{
+    (void)call;
+    return streamed.s.ctx ? &streamed.s : NULL;
+}
+
+static struct {
     int count;
     struct invoke_req req;
     char event[64], arn[200];
@@ -308,7 +322,7 @@ static void every_row_is_checked(void **state)
         assert_int_equal(row->number, n);
         if (!*row->action) {
             assert_true(n == HC_PACKAGE_READ || n == HC_SLEEP || n == HC_CACHE_GET ||
-                        n == HC_CACHE_SET);
+                        n == HC_CACHE_SET || n == HC_RESPONSE_BEGIN || n == HC_RESPONSE_WRITE);
             continue;
         }
         guarded++;
@@ -731,12 +745,90 @@ static void sleeps(void **state)
     uv_run(&f.loop, UV_RUN_NOWAIT); /* the timers close */
 }
 
+static void stream_begin(void *ctx, struct str head)
+{
+    assert_ptr_equal(ctx, &streamed);
+    assert_true(rec_valid(head));
+    buf_add(&streamed.head, head);
+}
+
+static bool stream_write(void *ctx, struct str bytes, void (*resume)(void *arg), void *arg)
+{
+    assert_ptr_equal(ctx, &streamed);
+    buf_add(&streamed.body, bytes);
+    streamed.resume = resume;
+    streamed.arg = arg;
+    return !streamed.full;
+}
+
+static void write_args(const char *text)
+{
+    buf_clear(&args);
+    rec_put_str(&args, HC_BODY, str_c(text));
+}
+
+static void streams(void **state)
+{
+    (void)state;
+    struct answer a = {0};
+    buf_clear(&args);
+    assert_int_equal(rec_u64(buf_str(&run(HC_RESPONSE_BEGIN)->result), HC_EXISTS, 9), 0);
+    write_args("early");
+    assert_int_equal(run(HC_RESPONSE_WRITE)->rc, E_CONFLICT);
+    streamed.s = (struct invoke_stream){&streamed, stream_begin, stream_write, false, 0};
+    assert_int_equal(run(HC_RESPONSE_WRITE)->rc, E_CONFLICT);
+    buf_clear(&args);
+    rec_put_u64(&args, HC_N, 99);
+    assert_int_equal(run(HC_RESPONSE_BEGIN)->rc, E_INVALID);
+    buf_clear(&args);
+    rec_put_u64(&args, HC_N, 201);
+    size_t mark = rec_begin(&args, HC_META);
+    rec_put_str(&args, 1, STR("x-kind"));
+    rec_put_str(&args, 2, STR("test"));
+    rec_end(&args, mark);
+    rec_put_str(&args, HC_VALUE, STR("a=1\nb=2"));
+    assert_int_equal(rec_u64(buf_str(&run(HC_RESPONSE_BEGIN)->result), HC_EXISTS, 9), 1);
+    struct str head = buf_str(&streamed.head);
+    assert_int_equal(rec_u64(head, URL_STATUS, 0), 201);
+    assert_true(str_is(rec_str(rec_str(head, URL_HEADER), 2), "test"));
+    assert_true(str_is(rec_str(head, URL_COOKIE), "a=1"));
+    assert_int_equal(run(HC_RESPONSE_BEGIN)->rc, E_CONFLICT);
+    write_args("one ");
+    assert_int_equal(run(HC_RESPONSE_WRITE)->rc, 0);
+    streamed.full = true;
+    write_args("two");
+    begin(HC_RESPONSE_WRITE, &a);
+    assert_false(a.done);
+    streamed.resume(streamed.arg);
+    assert_true(a.done);
+    end(&a);
+    begin(HC_RESPONSE_WRITE, &a);
+    a.call.abandoned = true; /* the deadline has passed while the client did not read */
+    a.call.cancel(&a.call);
+    end(&a);
+    assert_int_equal(a.rc, E_ABORTED);
+    assert_true(str_is(buf_str(&streamed.body), "one twotwo"));
+    assert_int_equal(streamed.s.sent, 10);
+    buf_deinit(&streamed.head);
+    buf_deinit(&streamed.body);
+    streamed.s.ctx = NULL;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(every_row_is_checked), T(odd_arguments), T(s3_round), T(s3_pages),      T(s3_large),
-        T(s3_too_large),         T(kv_round),      T(invokes),  T(package_files), T(sleeps),
+        T(every_row_is_checked),
+        T(odd_arguments),
+        T(s3_round),
+        T(s3_pages),
+        T(s3_large),
+        T(s3_too_large),
+        T(kv_round),
+        T(invokes),
+        T(package_files),
+        T(sleeps),
+        T(streams),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     buf_deinit(&args);
