@@ -85,6 +85,14 @@ struct str call_header(const struct call *c, const char *name)
     return found;
 }
 
+static bool has_header(const struct http_req *req, struct str name)
+{
+    for (size_t i = 0; i < req->header_count; i++)
+        if (str_ieq(req->headers[i].name, name))
+            return true;
+    return false;
+}
+
 bool call_header_next(const struct call *c, size_t *at, struct str *name, struct str *value)
 {
     const struct call_private *v = c->private_;
@@ -96,7 +104,7 @@ bool call_header_next(const struct call *c, size_t *at, struct str *name, struct
     }
     for (size_t i = *at - req->header_count; i < v->param_count; i++) {
         (*at)++;
-        if (!in_link(c, v->params[i].name))
+        if (!in_link(c, v->params[i].name) || has_header(req, v->params[i].name))
             continue;
         *name = v->params[i].name;
         *value = v->params[i].value;
