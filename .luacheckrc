@@ -5,3 +5,4 @@ read_globals = {
     "json", "log", "http", "s3", "kv", "cache", "lambda", "events", "crypto", "base64", "hex",
     "secrets", "time", "task", "asset",
 }
+files["lua/project/spec"] = { std = "+busted", read_globals = { "test" } }

@@ -1,19 +1,15 @@
-/* bundle: walks, compiles, zips. libzip writes into a source that grows in memory. */
+/* bundle: compiles, zips. libzip writes into a source that grows in memory. */
 /* before our own: these headers name functions that base/str.h poisons */
 #include <lauxlib.h>
 #include <lua.h>
 
 #include "cli/bundle.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zip.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/tree.h"
 
 struct bundle {
     zip_t *zip;
@@ -26,14 +22,14 @@ struct bundle {
 static int start(struct bundle *b);
 static int finish(struct bundle *b, int rc, struct buf *out);
 static int add_file(struct bundle *b, const char *path, const char *entry);
-static int add_folder(struct bundle *b, const char *path, const char *entry, int depth);
+static int add_entry(void *ctx, const char *path, const char *inside, bool folder);
 
 int bundle_folder(const char *folder, struct buf *zip)
 {
     struct bundle b = {0};
     int rc = start(&b);
     if (rc == 0)
-        rc = add_folder(&b, folder, "", 0);
+        rc = tree_walk(folder, false, add_entry, &b);
     if (rc == 0 && b.files == 0)
         rc = cli_fail(CLI_USAGE, "%s holds no files", folder);
     return finish(&b, rc, zip);
@@ -111,36 +107,15 @@ static int compile(struct bundle *b, const char *entry, struct str text)
     return 0;
 }
 
-static int read_file(const char *path, struct buf *out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
-    if (fd < 0)
-        return cli_fail(errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED, "%s: %s", path,
-                        strerror(errno));
-    buf_init(out, BUNDLE_BYTES_MAX);
-    for (;;) {
-        char *to = buf_reserve(out, 64 * 1024);
-        ssize_t n = to ? read(fd, to, 64 * 1024) : 0;
-        if (!to)
-            rc = cli_fail(CLI_FAILED, "%s is too large", path);
-        else if (n < 0)
-            rc = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
-        if (n <= 0)
-            break;
-        out->n += (size_t)n;
-    }
-    close(fd);
-    if (rc)
-        buf_deinit(out);
-    return rc;
-}
-
 static int add_file(struct bundle *b, const char *path, const char *entry)
 {
     struct buf text;
-    int rc = read_file(path, &text);
-    if (rc)
+    buf_init(&text, BUNDLE_BYTES_MAX);
+    int rc = tree_read(path, &text);
+    if (rc) {
+        buf_deinit(&text);
         return rc;
+    }
     b->files++;
     b->bytes += text.n;
     if (b->files > BUNDLE_FILES_MAX || b->bytes > BUNDLE_BYTES_MAX)
@@ -166,49 +141,7 @@ static int add_file(struct bundle *b, const char *path, const char *entry)
     return 0;
 }
 
-static int add_entry(struct bundle *b, const char *folder, const char *entry, const char *name,
-                     int depth)
+static int add_entry(void *ctx, const char *path, const char *inside, bool folder)
 {
-    char path[4096], inside[1024];
-    struct stat st;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path ||
-        (size_t)snprintf(inside, sizeof inside, "%s%s%s", entry, *entry ? "/" : "", name) >=
-            sizeof inside)
-        return cli_fail(CLI_FAILED, "%s/%s: the path is too long", folder, name);
-    if (lstat(path, &st) != 0)
-        return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
-    if (S_ISDIR(st.st_mode))
-        return add_folder(b, path, inside, depth + 1);
-    if (S_ISREG(st.st_mode))
-        return add_file(b, path, inside);
-    if (!S_ISLNK(st.st_mode))
-        return cli_fail(CLI_FAILED, "%s is neither a file nor a folder", path);
-    fprintf(stderr, "perilune: %s is a symbolic link: left out\n", path);
-    return 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *d)
-{
-    return d->d_name[0] != '.';
-}
-
-static int add_folder(struct bundle *b, const char *path, const char *entry, int depth)
-{
-    struct dirent **list = NULL;
-    int n = depth > 32 ? -1 : scandir(path, &list, visible, by_name), rc = 0;
-    if (n < 0)
-        return cli_fail(CLI_FAILED, "%s: %s", path,
-                        depth > 32 ? "folders are nested too deep" : strerror(errno));
-    for (int i = 0; i < n; i++) {
-        if (rc == 0)
-            rc = add_entry(b, path, entry, list[i]->d_name, depth);
-        free(list[i]);
-    }
-    free(list);
-    return rc;
+    return folder ? 0 : add_file(ctx, path, inside);
 }

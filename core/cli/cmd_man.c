@@ -1,9 +1,22 @@
 /* cmd_man: the manual page, in the language of man(7), written from the table of commands. */
+#include "base/log.h"
 #include "base/version.h"
 #include "cli/commands.h"
 
 static const char revised[] =
     "2026-11-27"; /* when the text that is not in the table last changed */
+
+/* One character beyond ASCII, as every roff knows it; answers its bytes. */
+static size_t wide(const char *s)
+{
+    size_t n = str_utf8_sequence(str_c(s));
+    ASSERT(n > 1); /* the table is UTF-8 */
+    unsigned code = (unsigned char)*s & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | ((unsigned char)s[i] & 0x3f);
+    printf("\\[u%04X]", code);
+    return n;
+}
 
 /* Running text: hyphens are minus signs, and no line becomes a request. */
 static void text(const char *s)
@@ -16,6 +29,8 @@ static void text(const char *s)
             fputs("\\-", stdout);
         else if (*s == '\\')
             fputs("\\e", stdout);
+        else if ((unsigned char)*s >= 0x80)
+            s += wide(s) - 1;
         else
             putchar(*s);
         start = *s == '\n';

@@ -130,7 +130,8 @@ void out_table_end(struct out_table *t)
 
 void out_colour(enum out_colour c)
 {
-    static const char *const codes[] = {"\033[0m", "\033[31m", "\033[33m", "\033[2m"};
+    static const char *const codes[] = {"\033[0m",  "\033[31m", "\033[33m", "\033[2m",
+                                        "\033[32m", "\033[35m", "\033[36m", "\033[1m"};
     if (colours())
         fputs(codes[c], stdout);
 }

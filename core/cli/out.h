@@ -26,7 +26,16 @@ struct out_table *out_table_new(size_t columns);
 void out_row(struct out_table *t, const char *const *cells);
 void out_table_end(struct out_table *t);
 
-enum out_colour { OUT_PLAIN, OUT_RED, OUT_YELLOW, OUT_DIM };
+enum out_colour {
+    OUT_PLAIN,
+    OUT_RED,
+    OUT_YELLOW,
+    OUT_DIM,
+    OUT_GREEN,
+    OUT_MAGENTA,
+    OUT_CYAN,
+    OUT_BOLD
+};
 /* Starts (or with OUT_PLAIN ends) a colour on stdout where colours are wanted. */
 void out_colour(enum out_colour c);
 

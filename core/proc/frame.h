@@ -123,6 +123,7 @@ enum {
                     files)} */
     LOAD_JIT,    /* u64: 0 off, 1 on */
     LOAD_SEALED, /* u64: 1: no host calls at all (evaluating a manifest) */
+    LOAD_SPEC,   /* u64: 1: the state of 'perilune test': host calls work in memory (lua/spec/) */
 };
 
 /* Fields of a URL event (core -> runner) and of an HTTP reply (runner -> core). */

@@ -107,6 +107,25 @@ static void protected_call(struct runner *r, enum slot slot, lua_CFunction body)
     lua_settop(L, 0);
 }
 
+/* --- the state --- */
+
+static int run(lua_State *L);
+
+static int make_closures(lua_State *L)
+{
+    int keys = event_push_keys(L);
+    lua_pushcclosure(L, run, keys);
+    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_RUN);
+    return 0;
+}
+
+static void open_state(struct runner *r)
+{
+    state_open(r);
+    if (lua_cpcall(r->L, make_closures, NULL))
+        fatal("no memory for a Lua state");
+}
+
 /* --- LOAD --- */
 
 static uint32_t u32_field(struct str rec, uint16_t tag, uint32_t dflt)
@@ -160,6 +179,7 @@ static void read_load(struct runner *r)
     r->memory_mb = u32_field(rec, LOAD_MEMORY_MB, 128);
     r->timeout_ms = u32_field(rec, LOAD_TIMEOUT_MS, 3000);
     r->sealed = rec_u64(rec, LOAD_SEALED, 0) != 0;
+    r->spec = rec_u64(rec, LOAD_SPEC, 0) != 0;
 }
 
 static LJMP void set_variable(lua_State *L, const char *name, struct str value)
@@ -222,6 +242,11 @@ static void load_function(struct runner *r)
     receive_load(r);
     uint64_t start = clock_mono_ns();
     read_load(r);
+    if (r->spec) {
+        open_state(r); /* the spare's own stays behind unused */
+        if (lua_cpcall(r->L, state_own_seed, NULL))
+            fatal("no memory for a Lua state");
+    }
     channel_runner_limit_memory(r->memory_mb);
     r->memory.cap = (uint64_t)r->memory_mb << 20;
     collect_rebase(r);
@@ -390,22 +415,12 @@ static void invoke(struct runner *r, struct runner_frame *f)
 
 /* --- the program --- */
 
-static int make_closures(lua_State *L)
-{
-    int keys = event_push_keys(L);
-    lua_pushcclosure(L, run, keys);
-    lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_RUN);
-    return 0;
-}
-
 /* Before the first fork: all runners begin with this state, sharing what they do not change. */
 static void build_state(struct runner *r)
 {
     memory_tune();
     memory_init(&r->memory, NULL, UINT64_MAX / 2);
-    state_open(r);
-    if (lua_cpcall(r->L, make_closures, NULL))
-        fatal("no memory for a Lua state");
+    open_state(r);
 }
 
 static void become_spare(struct runner *r, struct runner_channel *ch)

@@ -78,6 +78,7 @@ struct runner {
     struct str name, version, arn, handler, region, log_group, log_stream;
     uint32_t memory_mb, timeout_ms;
     bool sealed; /* no host calls */
+    bool spec;   /* host calls are played in memory */
 
     uint32_t invocation; /* id; 0 in the init phase */
     uint32_t calls;      /* id of the last host call */

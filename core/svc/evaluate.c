@@ -16,47 +16,64 @@ struct evaluation {
 
 static uint64_t generation;
 
-static struct fn *sealed_fn(const struct zipfile_entry *files, size_t n, const char *function)
+struct fn *sealed_fn(const struct sealed *s)
 {
-    struct arena *a = arena_new(4 * 1024 * 1024);
+    enum { MANIFEST_MAX = 4 << 20, SPEC_MAX = 48 << 20 };
+    struct arena *a = arena_new(s->spec ? SPEC_MAX : MANIFEST_MAX);
     struct fn *fn = arena_zalloc(a, sizeof *fn);
-    struct str shim = embed_find(STR("lua/manifest.lua"));
-    size_t total = shim.n;
-    ASSERT(shim.p);
-    for (size_t i = 0; i < n; i++)
-        total += files[i].bytes.n;
-    struct fn_file *list = arena_zalloc(a, (n + 1) * sizeof *list);
-    char *bytes = arena_alloc(a, total);
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < s->count; i++)
+        total += s->files[i].bytes.n;
+    struct fn_file *list = arena_zalloc(a, (s->count + 1) * sizeof *list);
+    char *bytes = arena_alloc(a, total + 1);
     if (!list || !bytes) {
         arena_free(a);
         return NULL;
     }
-    memcpy(bytes, shim.p, shim.n);
-    list[0] = (struct fn_file){STR("manifest.lua"), 0, shim.n};
-    size_t at = shim.n;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(bytes + at, files[i].bytes.p, files[i].bytes.n);
-        list[i + 1] = (struct fn_file){arena_dup(a, files[i].path), at, files[i].bytes.n};
-        at += files[i].bytes.n;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct zipfile_entry *f = &s->files[i];
+        if (f->bytes.n)
+            memcpy(bytes + at, f->bytes.p, f->bytes.n);
+        list[i] = (struct fn_file){arena_dup(a, f->path), at, f->bytes.n};
+        at += f->bytes.n;
     }
     *fn = (struct fn){
         .refs = 1,
         .id = 0,
         .generation = ++generation,
-        .name = STR("manifest"),
+        .name = arena_dup(a, str_c(s->name)),
         .version = STR("$LATEST"),
-        .arn = STR("arn:aws:lambda:::function:manifest"),
+        .arn = arena_printf(a, "arn:aws:lambda:::function:%s", s->name),
         .runtime = STR("lua"),
-        .handler = arena_printf(a, "manifest.%s", function),
-        .timeout_ms = 2000,
-        .memory_mb = 32,
-        .log_group = STR("/perilune/manifest"),
+        .handler = arena_dup(a, str_c(s->handler)),
+        .timeout_ms = s->timeout_ms,
+        .memory_mb = s->memory_mb,
+        .log_group = arena_printf(a, "/perilune/%s", s->name),
         .files = list,
-        .file_count = n + 1,
+        .file_count = s->count,
         .sealed = true,
+        .spec = s->spec,
         .inline_source = str_of(bytes, total),
         .arena = a,
     };
+    return fn;
+}
+
+/* The author's files beside our manifest.lua. */
+static struct fn *manifest_fn(const struct zipfile_entry *files, size_t n, const char *function)
+{
+    char handler[64];
+    struct zipfile_entry *all = calloc(n + 1, sizeof *all);
+    if (!all)
+        fatal("out of memory");
+    all[0] = (struct zipfile_entry){STR("manifest.lua"), embed_find(STR("lua/manifest.lua"))};
+    ASSERT(all[0].bytes.p);
+    for (size_t i = 0; i < n; i++)
+        all[i + 1] = files[i];
+    snprintf(handler, sizeof handler, "manifest.%s", function);
+    struct sealed s = {all, n + 1, "manifest", handler, 2000, 32, false};
+    struct fn *fn = sealed_fn(&s);
+    free(all);
     return fn;
 }
 
@@ -82,7 +99,7 @@ void evaluate(struct pool *p, const struct zipfile_entry *files, size_t n, const
               struct str event,
               void (*done)(void *ctx, int rc, json_t *result, const struct err *err), void *ctx)
 {
-    struct fn *fn = sealed_fn(files, n, function);
+    struct fn *fn = manifest_fn(files, n, function);
     if (!fn) {
         struct err err = {0};
         done(ctx, err_set(&err, E_LIMIT, "the manifest's files are too large"), NULL, &err);

@@ -127,6 +127,7 @@ struct fn {
     int64_t max_age_ms;                             /* of asynchronous calls; 0: not set */
     struct str on_success, on_failure, dead_letter; /* ARNs of functions, "" none */
     bool sealed;              /* internal: evaluates a manifest, no host calls, no logs */
+    bool spec;                /* sealed only: runs specs; its runner stays for the next one */
     struct str inline_source; /* sealed only: the bytes of files, concatenated */
     struct arena *arena;      /* holds all of the above */
     /* the cache's */

@@ -17,6 +17,7 @@ enum {
     INLINE_BUDGET = 128 * 1024,
     HANDLER_MAX = 1024 * 1024,
     LOAD_MAX = 4 * 1024 * 1024,
+    LOAD_SPEC_MAX = 64 * 1024 * 1024,
 };
 
 struct load {
@@ -53,6 +54,7 @@ static void put_settings(struct load *l)
     rec_put_str(b, LOAD_LOG_STREAM, str_c(r->stream_name));
     rec_put_u64(b, LOAD_JIT, jit_on(r));
     rec_put_u64(b, LOAD_SEALED, fn->sealed);
+    rec_put_u64(b, LOAD_SPEC, fn->spec);
     for (size_t i = 0; i < fn->env_count; i++) {
         size_t mark = rec_begin(b, LOAD_ENV);
         rec_put_str(b, 1, fn->env[i].name);
@@ -175,7 +177,7 @@ void load_begin(struct runner *r)
     l->fn = r->version->fn;
     fn_ref(l->fn);
     r->load = l;
-    buf_init(&l->rec, LOAD_MAX);
+    buf_init(&l->rec, l->fn->spec ? LOAD_SPEC_MAX : LOAD_MAX);
     for (size_t i = 0; i < l->fn->file_count; i++)
         l->total += l->fn->files[i].size;
     put_settings(l);

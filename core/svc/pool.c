@@ -96,7 +96,8 @@ int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
     jail_layers_text(p->layers, p->layers_text, sizeof p->layers_text);
     p->channels = channels_new(opts->loop, &runner_events_channel);
     pool_time_open(p);
-    functions_on_change(opts->functions, changed, p);
+    if (opts->functions)
+        functions_on_change(opts->functions, changed, p);
     runners_refill(p);
     *out = p;
     return 0;
@@ -122,7 +123,8 @@ void pool_drain(struct pool *p, void (*done)(void *ctx), void *ctx)
 void pool_close(struct pool *p)
 {
     p->closed = p->draining = true;
-    functions_on_change(p->opts.functions, NULL, NULL);
+    if (p->opts.functions)
+        functions_on_change(p->opts.functions, NULL, NULL);
     zygote_close(p->zygote); /* no report comes any more, every runner ends */
     runners_forget_all(p);
     dispatch_forget_all(p);

@@ -13,7 +13,7 @@ struct zygote;
 
 struct pool_opts {
     uv_loop_t *loop;
-    struct functions *functions;
+    struct functions *functions; /* with logs: NULL when every fn is a sealed one */
     struct logs *logs;
     const char *region;
     uint32_t max_runners;     /* 256 */

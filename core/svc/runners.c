@@ -297,7 +297,8 @@ void runners_next(struct runner *r, uint64_t now_ns)
         return;
     }
     r->deadline_ms = 0;
-    if (r->version->stale || r->version->fn->sealed || r->yield) {
+    const struct fn *fn = r->version->fn;
+    if (r->version->stale || (fn->sealed && !fn->spec) || r->yield) {
         runners_retire(r);
         return;
     }

@@ -148,6 +148,7 @@ static void open_pool(uint32_t max_runners, uint32_t idle_ms)
 {
     struct err err = {0};
     struct pool_opts o = {.loop = &loop,
+                          .functions = (struct functions *)&loop, /* the fakes look at none */
                           .region = "us-east-1",
                           .max_runners = max_runners,
                           .memory = 1ull << 30,
