@@ -8,8 +8,11 @@
 #include "api/gate_call.h"
 #include "base/codec.h"
 
-/* Query keys and headers that choose among S3's operations. Some are no operation of ours. */
-static const char *const s3_selectors[] = {"acl",
+/* Query keys and headers that choose among S3's operations, the more telling ones first. Some are no
+ * operation of ours. */
+static const char *const s3_selectors[] = {"uploadId&@x-amz-copy-source",
+                                           "uploadId",
+                                           "acl",
                                            "accelerate",
                                            "analytics",
                                            "append",
@@ -44,7 +47,6 @@ static const char *const s3_selectors[] = {"acl",
                                            "session",
                                            "tagging",
                                            "torrent",
-                                           "uploadId",
                                            "uploads",
                                            "versioning",
                                            "versions",
@@ -185,8 +187,12 @@ static int find_rest(struct call *c, struct err *err)
 
 static bool selected(struct call *c, const char *selector)
 {
-    const char *eq = strchr(selector, '=');
+    const char *eq = strchr(selector, '='), *both = strchr(selector, '&');
     char key[64];
+    if (both) {
+        snprintf(key, sizeof key, "%.*s", (int)(both - selector), selector);
+        return selected(c, key) && selected(c, both + 1);
+    }
     if (*selector == '@')
         return call_header(c, selector + 1).p != NULL;
     if (!eq)

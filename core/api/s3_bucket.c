@@ -192,10 +192,12 @@ static int delete_apply(struct job *job, struct store_txn *t)
 static void delete_done(struct job *job, int rc)
 {
     struct call *c = ((struct bucket_job *)job)->c;
-    if (rc)
+    if (rc) {
         call_error(c, rc, NULL);
-    else
+    } else {
+        objects_sweep(c->svc->objects); /* uploads that were open in it */
         call_empty(c, 204);
+    }
 }
 
 void s3_delete_bucket(struct call *c)

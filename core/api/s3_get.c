@@ -165,6 +165,45 @@ static void set_identity(struct call *c, const struct object_meta *m, bool whole
         s3_checksum_answer(c, m);
 }
 
+static void set_content_range(struct call *c, const struct object_meta *m, const struct answer *a)
+{
+    struct str which =
+        arena_printf(c->arena, "bytes %llu-%llu/%llu", (unsigned long long)a->first,
+                     (unsigned long long)(a->first + a->count - 1), (unsigned long long)m->size);
+    call_set_header(c, "Content-Range", which);
+}
+
+/* ?partNumber=N: the N-th part of an object that came in parts, or all of one that did not. */
+static int read_part(struct call *c, struct store_txn *t, const struct object_meta *m,
+                     struct answer *a, struct err *err)
+{
+    struct extent x = {.size = m->size};
+    uint64_t n, parts = m->extents.list ? m->extents.count : 1;
+    if (!str_u64(call_query(c, "partNumber"), &n) || n == 0 || n > EXTENTS_MAX)
+        return err_set(err, E_INVALID,
+                       "Part number must be an integer between 1 and 10000, inclusive");
+    if (call_header(c, "range").p)
+        return err_set(err, E_BAD_REQUEST,
+                       "Cannot specify both Range header and partNumber query parameter");
+    if (n > parts)
+        return E_PART_NUMBER;
+    int rc = m->extents.list ? extents_place(t, &m->extents, (uint32_t)n - 1, &x, &a->first) : 0;
+    if (rc)
+        return rc;
+    a->count = x.size;
+    a->status = x.size ? 206 : 200;
+    if (x.size)
+        set_content_range(c, m, a);
+    if (m->extents.list)
+        call_set_header(c, "x-amz-mp-parts-count",
+                        arena_printf(c->arena, "%llu", (unsigned long long)parts));
+    const struct object_meta part = {
+        .checksum_alg = x.checksum_alg, .checksum = x.checksum, .composite = m->composite};
+    if (str_ieq(call_header(c, "x-amz-checksum-mode"), STR("ENABLED")))
+        s3_checksum_answer(c, m->extents.list ? &part : m);
+    return 0;
+}
+
 static int read_range(struct call *c, const struct object_meta *m, struct answer *a,
                       struct err *err)
 {
@@ -176,12 +215,8 @@ static int read_range(struct call *c, const struct object_meta *m, struct answer
         return err_set(err, E_BAD_RANGE, "The requested range is not satisfiable");
     }
     a->status = part ? 206 : 200;
-    if (part) {
-        struct str which = arena_printf(
-            c->arena, "bytes %llu-%llu/%llu", (unsigned long long)a->first,
-            (unsigned long long)(a->first + a->count - 1), (unsigned long long)m->size);
-        call_set_header(c, "Content-Range", which);
-    }
+    if (part)
+        set_content_range(c, m, a);
     return 0;
 }
 
@@ -197,7 +232,8 @@ static int take_body(struct call *c, const struct object_meta *m, struct answer 
 }
 
 /* Inside the read transaction: everything the answer needs, copied or held. */
-static int prepare(struct call *c, const struct object_meta *m, struct answer *a, struct err *err)
+static int prepare(struct call *c, struct store_txn *t, const struct object_meta *m,
+                   struct answer *a, struct err *err)
 {
     struct s3_conditions k = {call_header(c, "if-match"), call_header(c, "if-none-match"),
                               call_header(c, "if-modified-since"),
@@ -206,10 +242,11 @@ static int prepare(struct call *c, const struct object_meta *m, struct answer *a
     if (judged == 412)
         return E_PRECONDITION;
     a->status = judged;
-    int rc = judged == 304 ? 0 : read_range(c, m, a, err);
+    bool part = call_query(c, "partNumber").p != NULL;
+    int rc = judged == 304 ? 0 : part ? read_part(c, t, m, a, err) : read_range(c, m, a, err);
     if (rc)
         return rc;
-    set_identity(c, m, a->status == 200);
+    set_identity(c, m, a->status == 200 && !part);
     if (judged == 304)
         return 0;
     rc = set_stored_headers(c, m);
@@ -240,7 +277,7 @@ static int find(struct call *c, struct answer *a, struct err *err)
     if (rc == 0 && m.inline_body.p && m.inline_body.n != m.size)
         rc = E_INTERNAL;
     if (rc == 0)
-        rc = prepare(c, &m, a, err);
+        rc = prepare(c, t, &m, a, err);
     store_read_end(t);
     return rc;
 }

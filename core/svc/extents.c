@@ -172,6 +172,19 @@ int extents_get(struct store_txn *t, const struct extents *e, uint32_t i, struct
     return part_get(t, e->list, extents_number(e, i), out);
 }
 
+int extents_place(struct store_txn *t, const struct extents *e, uint32_t i, struct extent *out,
+                  uint64_t *begins)
+{
+    uint32_t known = i / EXTENTS_STRIDE;
+    int rc = 0;
+    *begins = u64_at(e->index.p + (size_t)known * OFFSET);
+    for (uint32_t k = known * EXTENTS_STRIDE; k < i && rc == 0; k++) {
+        rc = extents_get(t, e, k, out);
+        *begins += out->size;
+    }
+    return rc ? rc : extents_get(t, e, i, out);
+}
+
 int extents_find(struct store_txn *t, const struct extents *e, uint64_t offset, uint32_t *i,
                  uint64_t *begins)
 {

@@ -62,6 +62,9 @@ struct str extent_key(uint64_t list, uint32_t number, char space[static EXTENT_K
 
 /* The i-th part's row, borrowed from t. E_INTERNAL when it is not there. */
 int extents_get(struct store_txn *t, const struct extents *e, uint32_t i, struct extent *out);
+/* The same, and where it begins. */
+int extents_place(struct store_txn *t, const struct extents *e, uint32_t i, struct extent *out,
+                  uint64_t *begins);
 /* Which part holds the byte at `offset` (below the object's size), and where that part begins. */
 int extents_find(struct store_txn *t, const struct extents *e, uint64_t offset, uint32_t *i,
                  uint64_t *begins);

@@ -40,6 +40,16 @@ void upload_id_text(uint64_t id, char out[static UPLOAD_ID_MAX])
     snprintf(out, UPLOAD_ID_MAX, "%016llx", (unsigned long long)id);
 }
 
+uint64_t upload_id_read(struct str text)
+{
+    unsigned char be[8];
+    uint64_t id = 0;
+    struct str raw = str_of((const char *)be, sizeof be);
+    if (text.n == UPLOAD_ID_MAX - 1 && hex_decode(text, be))
+        key_take_u64(&raw, &id);
+    return id;
+}
+
 static void put_some(struct buf *rec, enum upload_tag tag, struct str s)
 {
     if (s.n)
@@ -112,15 +122,9 @@ int upload_get(struct store_txn *t, struct str bucket, struct str key, struct st
                struct upload *out)
 {
     struct bucket_row row;
-    unsigned char be[8];
-    uint64_t number = 0;
     int rc = bucket_row_get(t, bucket, &row);
-    if (rc)
-        return rc;
-    struct str raw = str_of((const char *)be, sizeof be);
-    if (id.n != UPLOAD_ID_MAX - 1 || !hex_decode(id, be) || !key_take_u64(&raw, &number))
-        return E_NO_UPLOAD;
-    rc = upload_row_get(t, number, out);
+    if (rc == 0)
+        rc = upload_row_get(t, upload_id_read(id), out);
     if (rc)
         return rc;
     return out->bucket == row.id && str_eq(out->key, key) ? 0 : E_NO_UPLOAD;

@@ -34,6 +34,8 @@ struct upload { /* borrowed where read, copied where given */
 
 /* The id as clients see it. */
 void upload_id_text(uint64_t id, char out[static UPLOAD_ID_MAX]);
+/* The other way; 0 when it is none. */
+uint64_t upload_id_read(struct str text);
 
 /* In any transaction: the upload of that name, borrowed from t. E_NO_BUCKET, E_NO_UPLOAD (also for
  * one of another key). upload_get_open refuses completed ones too. */

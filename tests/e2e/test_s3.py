@@ -393,8 +393,8 @@ def test_list_arguments(server, bucket):
 
 
 @pytest.mark.http
-@pytest.mark.parametrize("method,path", [("GET", "?uploads"), ("PUT", "?website"), ("POST", "/k?uploads"),
-                                         ("PUT", "/k?partNumber=1&uploadId=x"), ("PATCH", "/k"),
+@pytest.mark.parametrize("method,path", [("GET", "?metadataTable"), ("PUT", "?website"), ("POST", "/k?restore"),
+                                         ("PUT", "/k?partNumber=1"), ("PATCH", "/k"),
                                          ("GET", "/k?torrent"), ("POST", "/k?select&select-type=2")])
 def test_what_is_not_there_says_so(server, bucket, method, path):
     status, headers, body = server.signed(method, f"/{bucket}{path}", b"<x/>" if method != "GET" else b"")
