@@ -45,9 +45,9 @@ enum { SOURCES = sizeof sources / sizeof *sources };
 /* What 'perilune test' adds, compiled only by a runner of specs. Host calls played in memory come
  * before all others, which keep `core.call`; the rest is busted's grammar. */
 static const char spec_first[] = "lua/spec/fakes.lua";
-static const char *const spec_last[] = {"lua/spec/text.lua", "lua/spec/assert.lua",
-                                        "lua/spec/double.lua", "lua/spec/event.lua",
-                                        "lua/spec/run.lua"};
+static const char *const spec_last[] = {"lua/spec/plays.lua",  "lua/spec/text.lua",
+                                        "lua/spec/assert.lua", "lua/spec/double.lua",
+                                        "lua/spec/event.lua",  "lua/spec/run.lua"};
 
 static struct str bytecode[SOURCES]; /* kept for the life of the process */
 

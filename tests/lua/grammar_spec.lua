@@ -216,6 +216,46 @@ describe("fakes", function()
     assert.are.same({ name = "later", payload = { a = 1 }, async = true, delay = 5 }, test.invoked()[3])
   end)
 
+  it("play transactions and lists", function()
+    local store = kv.open("n")
+    store:set("a", "1")
+    assert.is_true(kv.transaction(function(tx)
+      local s = tx:open("n")
+      s:set("b", s:get("a") .. "2")
+      s:delete("a")
+      tx:invoke_async("later", { n = 1 })
+      return true
+    end))
+    local page = store:list { prefix = "" }
+    assert.are.same({ 1, "b", "12" }, { #page, page[1].key, page[1].value })
+    assert.are.same({ n = 1 }, test.invoked()[1].payload)
+  end)
+
+  it("play cache, secrets and tasks", function()
+    cache.set("k", { 1 }, 5)
+    assert.are.same({ 1 }, cache.get("k"))
+    test.advance(6)
+    assert.is_nil(cache.get("k"))
+    test.secret("token", "s3cret")
+    assert.equal("s3cret", secrets.get("token"))
+    assert.equal("NotFound", select(2, secrets.get("none")).code)
+    local store = kv.open("t")
+    assert.are.same({ 1, 2 }, task.all {
+      function() return store:incr("n") end,
+      function() return store:incr("n") end,
+    })
+  end)
+
+  it("play http", function()
+    test.http("https://api.example/", { status = 201, headers = { ["X-A"] = "b" }, json = { ok = true } })
+    test.http("^https://.*/echo$", function(request) return { body = request.method .. request.body } end)
+    local answer = http.get("https://api.example/things", { query = { q = 1 } })
+    assert.are.same({ 201, "b", true }, { answer.status, answer.headers["x-a"], answer:json().ok })
+    assert.equal("POSThi", http.post("https://other.example/echo", "hi").body)
+    assert.equal("https://api.example/things?q=1", test.requests()[1].url)
+    assert.equal("Unavailable", select(2, http.get("http://nobody/")).code)
+  end)
+
   it("fail when told to", function()
     test.fail("kv.get", "Throttled", 2)
     for _ = 1, 2 do
