@@ -1,4 +1,4 @@
--- s3: objects of buckets, under the function's execution role.
+-- s3: objects of buckets, under the function's execution role; streams are in s3_stream.lua.
 local core, env = ...
 
 local call, check, n = core.call, core.check, core.numbers
@@ -57,18 +57,24 @@ function s3.head(bucket, key)
   return object(call(HEAD, BUCKET, bucket, KEY, key))
 end
 
+-- Names and values of metadata are strings.
+function core.check_metadata(fn, n_arg, metadata)
+  for name, value in next, metadata or {} do
+    if type(name) ~= "string" or (type(value) ~= "string" and type(value) ~= "number") then
+      check.fail(fn, n_arg, "metadata must be a table of strings")
+    end
+  end
+end
+
 local put_options = { content_type = "string", metadata = "table", if_none_match = "any" }
+core.put_options = put_options
 
 -- {etag}. if_none_match = true (or "*"): only when there is no such object yet.
 function s3.put(bucket, key, body, opts)
   bucket, key = place("s3.put", bucket, key)
   body = check.bytes("s3.put", 3, body)
   opts = check.options("s3.put", 4, opts, put_options)
-  for name, value in next, opts.metadata or {} do
-    if type(name) ~= "string" or (type(value) ~= "string" and type(value) ~= "number") then
-      check.fail("s3.put", 4, "metadata must be a table of strings")
-    end
-  end
+  core.check_metadata("s3.put", 4, opts.metadata)
   return call(PUT, BUCKET, bucket, KEY, key, BODY, body, CONTENT_TYPE, opts.content_type,
     METADATA, opts.metadata, IF_NONE_MATCH, opts.if_none_match)
 end

@@ -91,6 +91,7 @@ static bool stream_step(struct channel *ch, struct stream *s)
     s->rest = n ? str_from(s->rest, n) : s->rest;
     s->credit -= s->announced ? n : 0;
     s->announced = true;
+    ch->frames++; /* its room may be worth a bell */
     return true;
 }
 

@@ -19,7 +19,7 @@
 
 enum {
     CHANNEL_FRAMES_PER_TURN = 32,
-    CHANNEL_BELLS_PER_SECOND = 1000, /* without a frame */
+    CHANNEL_BELLS_PER_SECOND = 1000, /* beyond the frames that went either way */
     CHANNEL_REPLY_MAX =
         PAYLOAD_MAX + 64 * 1024, /* an HTTP answer carries headers beside its body */
 };

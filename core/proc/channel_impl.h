@@ -43,7 +43,7 @@ struct channel {
     uint32_t inbound_bytes;        /* announced sizes of all inbound */
     struct channel *prev, *next;   /* in the set's hot ring; NULL: not hot */
     uint32_t quiet;                /* turns without a frame while hot */
-    uint32_t bells, frames;        /* in the second that began at … */
+    uint32_t bells, frames;        /* heard; frames either way: in the second that began at … */
     uint64_t second;               /* … this time, ms of the loop */
     bool closed, broken, draining; /* draining: inside channel_drain */
 };

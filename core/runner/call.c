@@ -59,6 +59,8 @@ static const struct {
     [HC_HEADERS] = {"headers", MAP},
     [HC_MAX_BYTES] = {"max_bytes", INT},
     [HC_STATUS] = {"status", INT},
+    [HC_HANDLE] = {"handle", INT},
+    [HC_LEFT] = {"left", INT},
 };
 enum {
     FIELDS = sizeof fields / sizeof *fields,

@@ -35,10 +35,10 @@ static const struct allowed {
 
 /* The order matters: later ones use what earlier ones put into core. */
 static const char *const sources[] = {
-    "lua/base.lua",   "lua/check.lua",       "lua/buffer.lua",  "lua/log.lua",     "lua/task.lua",
-    "lua/time.lua",   "lua/s3.lua",          "lua/kv.lua",      "lua/lambda.lua",  "lua/http.lua",
-    "lua/events.lua", "lua/transaction.lua", "lua/cache.lua",   "lua/secrets.lua", "lua/asset.lua",
-    "lua/cjson.lua",  "lua/stream.lua",      "lua/require.lua",
+    "lua/base.lua",  "lua/check.lua",  "lua/buffer.lua",      "lua/log.lua",     "lua/task.lua",
+    "lua/time.lua",  "lua/s3.lua",     "lua/s3_stream.lua",   "lua/kv.lua",      "lua/lambda.lua",
+    "lua/http.lua",  "lua/events.lua", "lua/transaction.lua", "lua/cache.lua",   "lua/secrets.lua",
+    "lua/asset.lua", "lua/cjson.lua",  "lua/stream.lua",      "lua/require.lua",
 };
 enum { SOURCES = sizeof sources / sizeof *sources };
 

@@ -60,6 +60,12 @@ static hostcall_handler *const handlers[HC_CALL_COUNT] = {
     [HC_HTTP_REQUEST] = hostcall_http_request,
     [HC_RESPONSE_BEGIN] = hostcall_response_begin,
     [HC_RESPONSE_WRITE] = hostcall_response_write,
+    [HC_S3_OPEN] = hostcall_s3_open,
+    [HC_S3_READ] = hostcall_s3_read,
+    [HC_S3_CREATE] = hostcall_s3_create,
+    [HC_S3_WRITE] = hostcall_s3_write,
+    [HC_S3_FINISH] = hostcall_s3_finish,
+    [HC_S3_CLOSE] = hostcall_s3_close,
 };
 
 const struct hostcall_row *hostcall_row(int number)

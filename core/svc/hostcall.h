@@ -8,7 +8,7 @@
 #define SVC_HOSTCALL_H
 
 #include "svc/guard.h"
-#include "svc/object.h"
+#include "svc/object_read.h"
 #include "svc/pool.h"
 
 enum {
@@ -57,6 +57,7 @@ struct hostcalls {
     struct queue *queue;
     struct cache *cache; /* what functions keep in this node's memory */
     struct guards guards;
+    size_t streams;                         /* objects that all functions have open */
     size_t memory;                          /* object bytes held by open calls */
     struct hostcall_get *waiting, **newest; /* for memory, oldest first */
 };
@@ -67,7 +68,21 @@ hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3
     hostcall_s3_list, hostcall_kv_get, hostcall_kv_set, hostcall_kv_incr, hostcall_kv_delete,
     hostcall_kv_list, hostcall_kv_commit, hostcall_lambda_invoke, hostcall_lambda_invoke_async,
     hostcall_secret_get, hostcall_cache_get, hostcall_cache_set, hostcall_http_request,
-    hostcall_response_begin, hostcall_response_write;
+    hostcall_response_begin, hostcall_response_write, hostcall_s3_open, hostcall_s3_read,
+    hostcall_s3_create, hostcall_s3_write, hostcall_s3_finish, hostcall_s3_close;
+
+/* --- between hostcall_s3.c and hostcall_stream.c --- */
+
+/* Appends what is known of an object but its body. */
+void hostcall_put_meta(struct buf *result, const struct object_meta *m);
+/* Reads `count` bytes, which must be there, into result (taken) as its last field HC_BODY, once
+ * there is memory for them; then done(ctx, rc, result), perhaps before this returns. Result is the
+ * callee's then; so is `read`, which is not closed. An abandoned call ends early with E_ABORTED. */
+void hostcall_fetch(struct hostcalls *h, struct hostcall *call, struct object_read *read,
+                    size_t count, struct buf *result,
+                    void (*done)(void *ctx, int rc, struct buf *result), void *ctx);
+/* The arguments of s3.put and s3.create; the strings stay theirs. meta: memory for the pairs. */
+struct object_put_req hostcall_put_req(const struct hostcall *call, struct buf *meta);
 
 /* Ends the call with what `result` holds (0) and frees it, or with rc and err. */
 void hostcall_end(struct hostcall *call, int rc, struct buf *result, const struct err *err);

@@ -1,6 +1,7 @@
 /* hostcall_s3: objects for functions: get, head, put, delete, list.
  *
- * A get holds the whole body it returns (at most HOSTCALL_BODY_MAX; larger objects are read by
+ * Objects of any size are read and written piece by piece in hostcall_stream.c. A get holds the whole
+ * body it returns (at most HOSTCALL_BODY_MAX; larger objects are read by
  * range). What all gets hold together is bounded by HOSTCALL_MEMORY_MAX: beyond it they wait their
  * turn, oldest first. Small objects lie in their record and are answered at once. */
 #include "base/log.h"
@@ -19,7 +20,7 @@ static void put_pair(struct buf *result, struct str name, struct str value)
     rec_end(result, mark);
 }
 
-static void put_meta(struct buf *result, const struct object_meta *m)
+void hostcall_put_meta(struct buf *result, const struct object_meta *m)
 {
     struct str rest = m->user_meta, name, value;
     rec_put_str(result, HC_ETAG, str_c(m->etag));
@@ -37,8 +38,10 @@ struct hostcall_get {
     struct hostcalls *h;
     struct hostcall *call;
     struct object_read *read;
-    size_t count;      /* bytes wanted */
-    struct buf result; /* ends in the bytes of HC_BODY */
+    size_t count, left; /* bytes wanted; of them still to come */
+    struct buf result;  /* ends in the bytes of HC_BODY */
+    void (*done)(void *ctx, int rc, struct buf *result);
+    void *ctx;
     struct hostcall_get *next;
 };
 
@@ -47,9 +50,8 @@ static void get_start(struct hostcall_get *g);
 static void get_end(struct hostcall_get *g, int rc)
 {
     struct hostcalls *h = g->h;
-    object_read_close(g->read);
     h->memory -= g->count;
-    hostcall_end(g->call, rc, &g->result, NULL);
+    g->done(g->ctx, rc, &g->result);
     free(g);
     while (h->waiting && h->memory + h->waiting->count <= HOSTCALL_MEMORY_MAX) {
         struct hostcall_get *next = h->waiting;
@@ -60,19 +62,28 @@ static void get_end(struct hostcall_get *g, int rc)
     }
 }
 
+static void get_more(struct hostcall_get *g);
+
 static void get_read(void *ctx, int rc, struct str bytes)
 {
     struct hostcall_get *g = ctx;
-    if (rc == 0 && bytes.n == 0)
+    if (rc == 0 && (bytes.n == 0 || bytes.n > g->left))
         rc = E_IO;
     if (rc == 0 && g->call->abandoned)
         rc = E_ABORTED;
-    if (rc == 0)
+    if (rc == 0) {
         buf_add(&g->result, bytes);
-    if (rc || object_read_left(g->read) == 0)
+        g->left -= bytes.n;
+    }
+    if (rc || g->left == 0)
         get_end(g, rc);
     else
-        object_read_next(g->read, BLOB_READ_MAX, get_read, g);
+        get_more(g);
+}
+
+static void get_more(struct hostcall_get *g)
+{
+    object_read_next(g->read, g->left < BLOB_READ_MAX ? g->left : BLOB_READ_MAX, get_read, g);
 }
 
 static void get_start(struct hostcall_get *g)
@@ -87,14 +98,14 @@ static void get_start(struct hostcall_get *g)
     g->result.n += g->count;
     rec_end(&g->result, mark);
     g->result.n = mark;
-    object_read_next(g->read, BLOB_READ_MAX, get_read, g);
+    get_more(g);
 }
 
 /* The body is held already and read when there is memory for it. */
-static void get_body(struct hostcalls *h, struct hostcall *call, struct object_read *read,
-                     struct buf *result)
+void hostcall_fetch(struct hostcalls *h, struct hostcall *call, struct object_read *read,
+                    size_t count, struct buf *result,
+                    void (*done)(void *ctx, int rc, struct buf *result), void *ctx)
 {
-    size_t count = (size_t)object_read_left(read);
     struct hostcall_get *g = calloc(1, sizeof *g);
     if (!g)
         fatal("out of memory");
@@ -103,7 +114,10 @@ static void get_body(struct hostcalls *h, struct hostcall *call, struct object_r
         .call = call,
         .read = read,
         .count = count,
+        .left = count,
         .result = *result,
+        .done = done,
+        .ctx = ctx,
     };
     *result = BUF_INIT;
     if (h->waiting || h->memory + count > HOSTCALL_MEMORY_MAX) {
@@ -125,7 +139,7 @@ static int get_lookup(struct hostcalls *h, struct hostcall *call, struct buf *re
     struct str range = rec_str(call->args, HC_RANGE);
     int rc = object_get(t, rec_str(call->args, HC_BUCKET), rec_str(call->args, HC_KEY), &m);
     if (rc == 0)
-        put_meta(result, &m);
+        hostcall_put_meta(result, &m);
     if (rc == 0 && call->number == HC_S3_GET) {
         int part = object_range(range, m.size, &first, &count);
         rc = part < 0 ? part : 0;
@@ -141,6 +155,29 @@ static int get_lookup(struct hostcalls *h, struct hostcall *call, struct buf *re
     }
     store_read_end(t);
     return rc;
+}
+
+struct getting {
+    struct hostcall *call;
+    struct object_read *read;
+};
+
+static void got(void *ctx, int rc, struct buf *result)
+{
+    struct getting *g = ctx;
+    object_read_close(g->read);
+    hostcall_end(g->call, rc, result, NULL);
+    free(g);
+}
+
+static void get_body(struct hostcalls *h, struct hostcall *call, struct object_read *read,
+                     struct buf *result)
+{
+    struct getting *g = calloc(1, sizeof *g);
+    if (!g)
+        fatal("out of memory");
+    *g = (struct getting){call, read};
+    hostcall_fetch(h, call, read, (size_t)object_read_left(read), result, got, g);
 }
 
 void hostcall_s3_get(struct hostcalls *h, struct hostcall *call)
@@ -214,6 +251,22 @@ static void read_meta(struct str args, struct buf *pairs)
     buf_deinit(&lower);
 }
 
+struct object_put_req hostcall_put_req(const struct hostcall *call, struct buf *meta)
+{
+    read_meta(call->args, meta);
+    return (struct object_put_req){
+        .bucket = rec_str(call->args, HC_BUCKET),
+        .key = rec_str(call->args, HC_KEY),
+        .content_type = rec_str(call->args, HC_CONTENT_TYPE),
+        .user_meta = buf_str(meta),
+        .if_none_match = rec_u64(call->args, HC_IF_NONE_MATCH, 0) == 1,
+        .request_id = call->request_id,
+        .peer = "127.0.0.1",
+        .principal = "AWS:lambda.amazonaws.com",
+        .hops = call->hops + 1,
+    };
+}
+
 void hostcall_s3_put(struct hostcalls *h, struct hostcall *call)
 {
     struct buf meta = BUF_INIT;
@@ -225,18 +278,7 @@ void hostcall_s3_put(struct hostcalls *h, struct hostcall *call)
         hostcall_end(call, rc, NULL, &err);
         return;
     }
-    read_meta(call->args, &meta);
-    struct object_put_req req = {
-        .bucket = rec_str(call->args, HC_BUCKET),
-        .key = rec_str(call->args, HC_KEY),
-        .content_type = rec_str(call->args, HC_CONTENT_TYPE),
-        .user_meta = buf_str(&meta),
-        .if_none_match = rec_u64(call->args, HC_IF_NONE_MATCH, 0) == 1,
-        .request_id = call->request_id,
-        .peer = "127.0.0.1",
-        .principal = "AWS:lambda.amazonaws.com",
-        .hops = call->hops + 1,
-    };
+    struct object_put_req req = hostcall_put_req(call, &meta);
     struct putting *p = calloc(1, sizeof *p);
     if (!p)
         fatal("out of memory");

@@ -57,6 +57,8 @@ enum hostcall_tag {
     HC_HEADERS, /* repeated: rec {1 name, 2 value}; of an answer: names in lower case, each once */
     HC_MAX_BYTES, /* u64: of the answer's body */
     HC_STATUS,    /* u64 */
+    HC_HANDLE,    /* u64: s3.open, s3.create gave it */
+    HC_LEFT,      /* u64: s3.open, s3.read result: bytes still to come */
 };
 
 /* Parts of a kv.commit. */

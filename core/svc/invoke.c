@@ -261,7 +261,7 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
         log_outcome(r, inv, &o);
     }
     channel_forget(r->channel, FRAME_F_INVOCATION, inv->id);
-    if (r->calls_live)
+    if (r->calls_live || r->handles)
         pool_call_abandon(r);
     settle(r, inv, &res, status);
     v->refs++;

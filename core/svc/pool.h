@@ -69,6 +69,21 @@ void hostcall_finish(struct hostcall *call, int rc, struct str result, const str
 void hostcall_give(struct hostcall *call, struct buf *result);
 /* Where the call's invocation takes its answer in parts; NULL: nowhere. */
 struct invoke_stream *hostcall_stream(struct hostcall *call);
+/* What a call has opened and later calls of the same invocation (or init phase) name by its id. When
+ * that ends, or the runner does, `release` is called once: the handle is off the list then and its
+ * calls are abandoned, which release may finish. */
+struct hostcall_handle {
+    struct hostcall_handle *next, **at;
+    uint64_t id; /* never given twice to one runner */
+    void (*release)(struct hostcall_handle *handle);
+};
+/* 0; E_THROTTLED when the invocation has HOSTCALL_HANDLES_MAX open; E_ABORTED when it has ended. */
+enum { HOSTCALL_HANDLES_MAX = 64 };
+int hostcall_keep(struct hostcall *call, struct hostcall_handle *handle);
+/* One that the invocation of this call has open, else NULL. */
+struct hostcall_handle *hostcall_kept(const struct hostcall *call, uint64_t id);
+/* Takes it off the list without calling release. */
+void hostcall_unkeep(struct hostcall_handle *handle);
 /* Writes a line into the run's log, as the platform (used for denials). */
 void hostcall_log(struct hostcall *call, struct str line);
 

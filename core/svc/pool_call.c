@@ -195,6 +195,47 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
         dispatch_version(r->pool, v);
 }
 
+/* --- handles ------------------------------------------------------------------------------------
+ */
+
+int hostcall_keep(struct hostcall *call, struct hostcall_handle *handle)
+{
+    struct runner *r = ((struct call *)call)->runner;
+    uint32_t n = 0;
+    if (call->abandoned)
+        return E_ABORTED;
+    for (struct hostcall_handle *h = r->handles; h; h = h->next)
+        n++;
+    if (n >= HOSTCALL_HANDLES_MAX)
+        return E_THROTTLED;
+    handle->id = ++r->last_handle;
+    handle->next = r->handles;
+    handle->at = &r->handles;
+    if (handle->next)
+        handle->next->at = &handle->next;
+    r->handles = handle;
+    return 0;
+}
+
+struct hostcall_handle *hostcall_kept(const struct hostcall *call, uint64_t id)
+{
+    const struct runner *r = ((const struct call *)call)->runner;
+    struct hostcall_handle *h = call->abandoned ? NULL : r->handles;
+    while (h && h->id != id)
+        h = h->next;
+    return h;
+}
+
+void hostcall_unkeep(struct hostcall_handle *handle)
+{
+    *handle->at = handle->next;
+    if (handle->next)
+        handle->next->at = handle->at;
+}
+
+/* --- ends ---------------------------------------------------------------------------------------
+ */
+
 /* Tells the handlers; c may be finished and gone when its cancel returns. */
 void pool_call_abandon(struct runner *r)
 {
@@ -207,6 +248,11 @@ void pool_call_abandon(struct runner *r)
         c->pub.abandoned = true;
         if (c->pub.cancel)
             c->pub.cancel(&c->pub);
+    }
+    while (r->handles) {
+        struct hostcall_handle *h = r->handles;
+        hostcall_unkeep(h);
+        h->release(h);
     }
 }
 

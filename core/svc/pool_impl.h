@@ -109,6 +109,8 @@ struct runner {
     uint64_t charge;                 /* bytes counted in the pool's memory */
     struct call *calls, *left;       /* of the current invocation; abandoned ones */
     uint32_t calls_live, calls_open; /* of the current invocation; all */
+    struct hostcall_handle *handles; /* what the current invocation has open */
+    uint64_t last_handle;
 };
 
 struct version {

@@ -403,3 +403,175 @@ def test_an_error_with_a_secret_is_masked_too(server, role):
     server.invoke(fn, name)
     text = "\n".join(server.log_lines(fn))
     assert "bad ****" in text and "hunter2222" not in text
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bucket(server):
+    name = unique("bucket")
+    server.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+def test_chunks(server, lua, bucket):
+    s3 = server.client("s3")
+    body = bytes(range(256)) * 4000  # 1,024,000
+    s3.put_object(Bucket=bucket, Key="big", Body=body)
+    s3.put_object(Bucket=bucket, Key="small", Body=b"0123456789")
+    s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    import hashlib
+    assert lua("""
+        local parts = {}
+        for c in s3.chunks(e, 'big', 300000) do parts[#parts + 1] = c end
+        assert(#parts == 4 and #parts[1] == 300000 and #parts[4] == 124000)
+        local n = 0
+        for c in s3.chunks(e, 'big') do n = n + #c end
+        assert(n == 1024000)
+        local small = {}
+        for c in s3.chunks(e, 'small', 4) do small[#small + 1] = c end
+        assert(table.concat(small, '|') == '0123|4567|89')
+        assert(s3.chunks(e, 'empty')() == nil)
+        local none, err = s3.chunks(e, 'none')
+        assert(none == nil and err.code == 'NoSuchKey')
+        none, err = s3.lines('no-such-bucket', 'none')
+        assert(none == nil and err.code == 'NoSuchBucket')
+        for _, bad in ipairs { 0, 1.5, 7000000 } do assert(not pcall(s3.chunks, e, 'big', bad)) end
+        return crypto.sha256_hex(table.concat(parts))""", bucket, Timeout=10) == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "one", "one\n", "one\ntwo", "one\n\n\ntwo\n", "\r\n\r\n", "x" * 700_000 + "\nend", "a\n" * 400_000,
+                                  "y" * 262_144 + "\n" + "z" * 262_143 + "\n"], ids=lambda t: repr(t[:12]))
+def test_lines(server, lua, bucket, text):
+    server.client("s3").put_object(Bucket=bucket, Key="text", Body=text.encode())
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    got = lua("local n, last, bytes = 0, nil, 0 for l in s3.lines(e, 'text') do n, last, bytes = n + 1, l, bytes + #l end return { n = n, last = last, bytes = bytes }",
+              bucket, Timeout=20)
+    assert got == {"n": len(lines), "bytes": sum(map(len, lines)), **({"last": lines[-1]} if lines else {})}
+
+
+def test_64_mb_by_line_under_16_mb(server, lua, bucket):
+    line = b"The quick brown fox jumps over the lazy dog, again and again and again.\n"
+    n = 64 * 1024 * 1024 // len(line)
+    server.client("s3").put_object(Bucket=bucket, Key="huge", Body=line * n)
+    name = server.make_function("return { main = function(e) local n, b = 0, 0 for l in s3.lines(e, 'huge') do n, b = n + 1, b + #l end return { n, b } end }",
+                                role=server.make_role(ALL), Timeout=60)
+    # AWS's least is 128 MB; the report says what was held
+    value, error, r = server.invoke(name, bucket, LogType="Tail")
+    assert error is None and value == [n, n * (len(line) - 1)], value
+    import base64
+    import re
+    used = int(re.search(r"Max Memory Used: (\d+) MB", base64.b64decode(r["LogResult"]).decode())[1])
+    assert used <= 16, used
+
+
+def test_a_reader_holds_what_it_opened(lua, bucket):
+    assert lua("""
+        s3.put(e, 'changing', ('a'):rep(600000))
+        local more = s3.chunks(e, 'changing', 200000)
+        assert(more() == ('a'):rep(200000))
+        s3.put(e, 'changing', ('b'):rep(600000))
+        assert(more() == ('a'):rep(200000))
+        s3.delete(e, 'changing')
+        assert(more() == ('a'):rep(200000) and more() == nil and more() == nil)
+        return true""", bucket) is True
+
+
+def test_writer(server, lua, bucket):
+    got = lua("""
+        local w = assert(s3.writer(e, 'written', { content_type = 'text/csv', metadata = { a = 'b' } }))
+        for i = 1, 30000 do assert(w:write(('%d,%d\\n'):format(i, i * i)) == w) end
+        assert(w:write(('x'):rep(3000000)):write '' == w)
+        assert(s3.head(e, 'written') == nil)
+        local r = w:close()
+        assert(not pcall(w.write, w, 'x') and not pcall(w.close, w))
+        assert(not pcall(w.write, 'x') and not pcall(w.write, w, {}))
+        local none, err = s3.writer('no-such-bucket', 'k')
+        assert(none == nil and err.code == 'NoSuchBucket')
+        local empty = s3.writer(e, 'empty-written'):close()
+        assert(empty.size == 0)
+        s3.put(e, 'there', 'x')
+        local second = s3.writer(e, 'there', { if_none_match = true })
+        second:write 'y'
+        none, err = second:close()
+        assert(none == nil and err.code == 'PreconditionFailed')
+        return r""", bucket, Timeout=20)
+    body = b"".join(b"%d,%d\n" % (i, i * i) for i in range(1, 30001)) + b"x" * 3_000_000
+    r = server.client("s3").get_object(Bucket=bucket, Key="written")
+    import hashlib
+    assert r["Body"].read() == body and r["ContentType"] == "text/csv" and r["Metadata"] == {"a": "b"}
+    assert got == {"etag": hashlib.md5(body).hexdigest(), "size": len(body)}
+
+
+def blobs(server):
+    return {p.name for p in (server.data / "blobs").rglob("*") if p.is_file()}
+
+
+def test_an_unclosed_writer_leaves_nothing(server, role, bucket):
+    before = blobs(server)
+    name = server.make_function("""
+        local kept
+        return { main = function(e)
+          if kept then
+            local ok, err = kept:write(('x'):rep(300000))
+            return { ok = ok, code = err.code }
+          end
+          kept = s3.writer(e, 'never')
+          for i = 1, 20 do kept:write(('x'):rep(100000)) end
+          kept2 = s3.chunks(e, 'big')
+          if e.fail then error 'x' end
+          return true
+        end }""", role=role)
+    server.client("s3").put_object(Bucket=bucket, Key="big", Body=b"x" * 1_000_000)
+    before = blobs(server)
+    assert server.invoke(name, bucket)[0] is True
+    assert server.invoke(name, bucket)[0] == {"code": "InvalidArgument"}
+    deadline = time.time() + 5
+    while blobs(server) != before and time.time() < deadline:
+        time.sleep(0.02)
+    assert blobs(server) == before
+    assert "never" not in [o["Key"] for o in server.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+    # a run that times out in the middle of writing
+    slow = server.make_function("return { main = function(e) local w = s3.writer(e, 'never') while true do w:write(('x'):rep(500000)) end end }", role=role, Timeout=1)
+    assert server.invoke(slow, bucket)[1]
+    deadline = time.time() + 5
+    while blobs(server) != before and time.time() < deadline:
+        time.sleep(0.02)
+    assert blobs(server) == before
+
+
+def test_open_streams_are_bounded_and_lost_ones_closed(lua, bucket):
+    assert lua("""
+        s3.put(e, 'big', ('x'):rep(100000))
+        for i = 1, 200 do for c in s3.chunks(e, 'big', 10) do break end end -- nobody holds them
+        local held = {}
+        for i = 1, 100 do
+          local it, err = s3.chunks(e, 'big', 10)
+          if not it then assert(err.code == 'Throttled', err.code) break end
+          held[i] = it
+        end
+        return #held""", bucket, Timeout=20) in (62, 63, 64)
+
+
+def test_streams_in_tasks(lua, bucket):
+    assert lua("""
+        local list = {}
+        for t = 1, 8 do
+          list[t] = function()
+            local w = s3.writer(e, 't' .. t)
+            for i = 1, 20 do w:write(string.char(64 + t):rep(50000)) end
+            w:close()
+            local n = 0
+            for c in s3.chunks(e, 't' .. t) do assert(c == string.char(64 + t):rep(#c)) n = n + #c end
+            return n
+          end
+        end
+        local r = task.all(list)
+        for t = 1, 8 do assert(r[t] == 1000000) end
+        -- one stream does one thing at a time
+        local it = s3.chunks(e, 't1', 500000)
+        local r2 = task.all { function() return pcall(it) end, function() return select(2, pcall(it)) end }
+        return true""", bucket, Timeout=20) is True

@@ -52,6 +52,40 @@ void hostcall_log(struct hostcall *call, struct str line)
     buf_add(&((struct answer *)call)->log, line);
 }
 
+static struct hostcall_handle *kept; /* of the one invocation there is here */
+static uint64_t last_handle;
+
+int hostcall_keep(struct hostcall *call, struct hostcall_handle *handle)
+{
+    int n = 0;
+    for (struct hostcall_handle *h = kept; h; h = h->next)
+        n++;
+    if (call->abandoned || n == HOSTCALL_HANDLES_MAX)
+        return call->abandoned ? E_ABORTED : E_THROTTLED;
+    handle->id = ++last_handle;
+    handle->next = kept;
+    handle->at = &kept;
+    if (kept)
+        kept->at = &handle->next;
+    kept = handle;
+    return 0;
+}
+
+struct hostcall_handle *hostcall_kept(const struct hostcall *call, uint64_t id)
+{
+    struct hostcall_handle *h = call->abandoned ? NULL : kept;
+    while (h && h->id != id)
+        h = h->next;
+    return h;
+}
+
+void hostcall_unkeep(struct hostcall_handle *handle)
+{
+    *handle->at = handle->next;
+    if (handle->next)
+        handle->next->at = handle->at;
+}
+
 static struct {
     struct invoke_stream s;
     struct buf head, body;
@@ -202,9 +236,19 @@ static int setup(void **state)
     return 0;
 }
 
+static void end_invocation(void)
+{
+    while (kept) {
+        struct hostcall_handle *h = kept;
+        hostcall_unkeep(h);
+        h->release(h);
+    }
+}
+
 static int teardown(void **state)
 {
     (void)state;
+    end_invocation();
     fn_unref(caller);
     hostcalls_close(hc);
     objects_close(objects);
@@ -322,7 +366,10 @@ static void every_row_is_checked(void **state)
         assert_int_equal(row->number, n);
         if (!*row->action) {
             assert_true(n == HC_PACKAGE_READ || n == HC_SLEEP || n == HC_CACHE_GET ||
-                        n == HC_CACHE_SET || n == HC_RESPONSE_BEGIN || n == HC_RESPONSE_WRITE);
+                        n == HC_CACHE_SET || n == HC_RESPONSE_BEGIN || n == HC_RESPONSE_WRITE ||
+
+                        n == HC_S3_READ || n == HC_S3_WRITE || n == HC_S3_FINISH ||
+                        n == HC_S3_CLOSE);
             continue;
         }
         guarded++;
@@ -346,7 +393,7 @@ static void every_row_is_checked(void **state)
         if (a->rc == E_DENIED || a->log.n)
             fail_msg("%s: %s", row->name, a->text);
     }
-    assert_int_equal(guarded, 15);
+    assert_int_equal(guarded, 17);
     assert_null(hostcall_row(0));
     assert_null(hostcall_row(HC_CALL_COUNT));
     assert_int_equal(invoked.count, 1);
@@ -591,6 +638,213 @@ static void s3_too_large(void **state)
     assert_int_equal(field(run(HC_S3_GET), HC_BODY).n, 5);
 }
 
+/* --- streams ------------------------------------------------------------------------------------
+ */
+
+static struct answer *stream_call(int number, uint64_t handle, const char *body)
+{
+    rec_put_u64(&args, HC_HANDLE, handle);
+    if (body)
+        arg(HC_BODY, body);
+    return run(number);
+}
+
+static uint64_t open_stream(int number, const char *key)
+{
+    arg(HC_BUCKET, "photos");
+    arg(HC_KEY, key);
+    struct answer *a = run(number);
+    assert_int_equal(a->rc, 0);
+    return rec_u64(buf_str(&a->result), HC_HANDLE, 0);
+}
+
+static int head(const char *key)
+{
+    arg(HC_BUCKET, "photos");
+    arg(HC_KEY, key);
+    return run(HC_S3_HEAD)->rc;
+}
+
+static void writes_and_reads_in_pieces(void **state)
+{
+    (void)state;
+    grant("{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}");
+    enum { PIECE = 700 * 1000 };
+    char *piece = malloc(PIECE + 1);
+    memset(piece, 'p', PIECE);
+    piece[PIECE] = 0;
+    uint64_t w = open_stream(HC_S3_CREATE, "big");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(stream_call(HC_S3_WRITE, w, piece)->rc, 0);
+    assert_int_equal(head("big"), E_NO_KEY);
+    struct answer *a = stream_call(HC_S3_FINISH, w, NULL);
+    assert_int_equal(a->rc, 0);
+    assert_int_equal(rec_u64(buf_str(&a->result), HC_SIZE, 0), 3 * PIECE);
+    assert_int_equal(field(a, HC_ETAG).n, 32);
+    assert_int_equal(stream_call(HC_S3_WRITE, w, "x")->rc, E_INVALID);
+    assert_int_equal(stream_call(HC_S3_FINISH, w, NULL)->rc, E_INVALID);
+    assert_null(kept);
+
+    uint64_t r = open_stream(HC_S3_OPEN, "big");
+    size_t got = 0;
+    uint64_t left = 3 * PIECE;
+    while (left) {
+        rec_put_u64(&args, HC_LIMIT, 1000 * 1000);
+        a = stream_call(HC_S3_READ, r, NULL);
+        assert_int_equal(a->rc, 0);
+        struct str body = field(a, HC_BODY);
+        left = rec_u64(buf_str(&a->result), HC_LEFT, 99);
+        got += body.n;
+        assert_true((body.n == 1000 * 1000 || left == 0) && got + left == 3 * PIECE);
+    }
+    assert_null(kept); /* the end closes */
+    assert_int_equal(stream_call(HC_S3_READ, r, NULL)->rc, E_INVALID);
+    rec_put_u64(&args, HC_LIMIT, HOSTCALL_BODY_MAX + 1);
+    r = open_stream(HC_S3_OPEN, "big");
+    rec_put_u64(&args, HC_LIMIT, HOSTCALL_BODY_MAX + 1);
+    assert_int_equal(stream_call(HC_S3_READ, r, NULL)->rc, E_INVALID);
+    assert_int_equal(stream_call(HC_S3_WRITE, r, "x")->rc, E_INVALID);
+    assert_int_equal(stream_call(HC_S3_FINISH, r, NULL)->rc, E_INVALID);
+    assert_int_equal(stream_call(HC_S3_CLOSE, r, NULL)->rc, 0);
+    assert_int_equal(stream_call(HC_S3_CLOSE, r, NULL)->rc, 0);
+    free(piece);
+    assert_int_equal(hc->streams, 0);
+}
+
+static void streams_end_with_the_invocation(void **state)
+{
+    (void)state;
+    static struct answer reading, writing, second;
+    grant("{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}");
+    char *big = malloc(6 << 20);
+    memset(big, 'b', 6 << 20);
+    arg(HC_BUCKET, "photos");
+    arg(HC_KEY, "big");
+    rec_put_str(&args, HC_BODY, str_of(big, HOSTCALL_BODY_MAX));
+    assert_int_equal(run(HC_S3_PUT)->rc, 0);
+    uint64_t r = open_stream(HC_S3_OPEN, "big"), w = open_stream(HC_S3_CREATE, "never");
+    open_stream(HC_S3_CREATE, "neither");
+    rec_put_u64(&args, HC_HANDLE, r);
+    begin(HC_S3_READ, &reading);
+    begin(HC_S3_READ, &second);
+    assert_true(second.done && second.rc == E_CONFLICT); /* one thing at a time */
+    buf_deinit(&args);
+    rec_put_u64(&args, HC_HANDLE, w);
+    rec_put_str(&args, HC_BODY, str_of(big, 5 << 20));
+    begin(HC_S3_WRITE, &writing);
+    assert_false(reading.done || writing.done);
+    reading.call.abandoned = writing.call.abandoned = true;
+    end_invocation();
+    assert_true(writing.done && writing.rc == E_ABORTED);
+    end(&reading);
+    assert_int_equal(reading.rc, E_ABORTED);
+    buf_clear(&args);
+    assert_int_equal(hc->streams, 0);
+    assert_int_equal(hc->memory, 0);
+    assert_int_equal(head("never"), E_NO_KEY);
+    free(big);
+    for (int i = 0; i < HOSTCALL_HANDLES_MAX; i++)
+        open_stream(HC_S3_OPEN, "big");
+    arg(HC_BUCKET, "photos");
+    arg(HC_KEY, "big");
+    assert_int_equal(run(HC_S3_OPEN)->rc, E_THROTTLED);
+    end_invocation();
+    assert_int_equal(hc->streams, 0);
+}
+
+/* --- transactions -------------------------------------------------------------------------------
+ */
+
+static void part(enum hostcall_op kind, const char *key, const char *value, uint64_t version)
+{
+    size_t mark = rec_begin(&args, HC_OP);
+    rec_put_u64(&args, HC_KIND, kind);
+    if (kind == OP_INVOKE) {
+        arg(HC_FUNCTION, key);
+        arg(HC_PAYLOAD, value);
+    } else {
+        arg(HC_NAMESPACE, "n");
+        arg(HC_KEY, key);
+        rec_put_u64(&args, HC_VERSION, version);
+        if (value)
+            arg(HC_VALUE, value);
+    }
+    rec_end(&args, mark);
+}
+
+static struct str value_of(const char *key, uint64_t *version)
+{
+    arg(HC_NAMESPACE, "n");
+    arg(HC_KEY, key);
+    struct answer *a = run(HC_KV_GET);
+    *version = rec_u64(buf_str(&a->result), HC_VERSION, 0);
+    return field(a, HC_VALUE);
+}
+
+static void commits_all_or_nothing(void **state)
+{
+    (void)state;
+    uint64_t a = 0, none = 0;
+    grant("{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}");
+    int puts = queued.puts, kicks = queued.kicks;
+    part(OP_CHECK, "a", NULL, 0);
+    part(OP_SET, "a", "1", 0);
+    part(OP_SET, "b", "1", 0);
+    part(OP_INVOKE, "other", "{\"x\":1}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, 0);
+    assert_true(queued.puts == puts + 1 && queued.kicks == kicks + 1);
+    assert_string_equal(queued.payload, "{\"x\":1}");
+    assert_true(str_is(value_of("a", &a), "1") && a > 0);
+    part(OP_CHECK, "a", NULL, 0); /* it is there by now */
+    part(OP_SET, "a", "2", 0);
+    part(OP_INVOKE, "other", "{}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_CONFLICT);
+    assert_int_equal(queued.puts, puts + 1);
+    part(OP_CHECK, "a", NULL, a);
+    part(OP_CHECK, "never", NULL, 0);
+    part(OP_DELETE, "b", NULL, 0);
+    part(OP_SET, "a", "2", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, 0);
+    assert_true(str_is(value_of("a", &a), "2") && value_of("b", &none).n == 0 && none == 0);
+    queued.rc = E_THROTTLED; /* the queue is full: what was written before is undone */
+    part(OP_SET, "a", "3", 0);
+    part(OP_INVOKE, "other", "{}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_THROTTLED);
+    queued.rc = 0;
+    assert_true(str_is(value_of("a", &none), "2") && none == a);
+    part(OP_INVOKE, "other", "{", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_BAD_JSON);
+    part(OP_INVOKE, "nobody", "{}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_NOT_FOUND);
+    part((enum hostcall_op)9, "a", NULL, 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_INVALID);
+    part(OP_SET, "", "v", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_INVALID);
+    for (int i = 0; i < 201; i++)
+        part(OP_CHECK, "a", NULL, a);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_LIMIT);
+    for (int i = 0; i < 101; i++)
+        part(OP_INVOKE, "other", "{}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_LIMIT);
+    char *big = malloc(250001);
+    memset(big, '1', 250000);
+    big[250000] = 0;
+    for (int i = 0; i < 4; i++)
+        part(OP_INVOKE, "other", big, 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, 0); /* looked at off the loop */
+    for (int i = 0; i < 5; i++)
+        part(OP_SET, "a", big, 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_LIMIT);
+    free(big);
+    grant("{\"Effect\":\"Allow\",\"Action\":\"perilune:KvWrite\",\"Resource\":\"*\"}");
+    part(OP_SET, "a", "9", 0);
+    part(OP_CHECK, "a", NULL, a);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_DENIED);
+    part(OP_SET, "a", "9", 0);
+    part(OP_INVOKE, "other", "{}", 0);
+    assert_int_equal(run(HC_KV_COMMIT)->rc, E_DENIED);
+}
+
 static void kv_round(void **state)
 {
     (void)state;
@@ -824,6 +1078,9 @@ int main(void)
         T(s3_pages),
         T(s3_large),
         T(s3_too_large),
+        T(writes_and_reads_in_pieces),
+        T(streams_end_with_the_invocation),
+        T(commits_all_or_nothing),
         T(kv_round),
         T(invokes),
         T(package_files),
