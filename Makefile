@@ -152,6 +152,11 @@ bench: all
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/full.py $(ARGS)
 
+# Objects beside nginx's files and s3rver: three minutes. ARGS="--rounds 1 --no-peers".
+bench-s3: all
+	sh tests/bench/setup.sh all
+	$(PYTHON) tests/bench/s3.py $(ARGS)
+
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/perilune $(FETCH)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
@@ -167,5 +172,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench bench-quick opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench bench-quick bench-s3 opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
