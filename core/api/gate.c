@@ -19,6 +19,7 @@
  * Bodies that wait in memory are bounded together: BUDGET over all requests in flight. */
 #include "api/gate_call.h"
 #include "api/health.h"
+#include "api/s3_cors.h"
 #include "api/xml.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -47,10 +48,15 @@ static struct call *call_new(struct http_req *req, struct services *svc)
         if (str_ieq(h[i].name, STR("host")))
             h[i].value = req->host; /* of an absolute-form target: its authority */
     }
-    v->sig = (struct sigv4_request){req->method, req->path, req->query, h, req->header_count};
+    v->sig = (struct sigv4_request){.method = req->method,
+                                    .path = req->path,
+                                    .query = req->query,
+                                    .headers = h,
+                                    .header_count = req->header_count,
+                                    .host_bucket = route_host_bucket(svc, req)};
     v->headers_end = &v->headers;
     v->began_ns = clock_mono_ns();
-    c->protocol = route_guess(req);
+    c->protocol = route_guess(svc, req);
     req->user = c;
     return c;
 }
@@ -384,6 +390,8 @@ static void bare(struct http_req *req, int status)
 static bool open_path(struct services *svc, struct http_req *req)
 {
     bool reading = str_is(req->method, "GET") || str_is(req->method, "HEAD");
+    if (route_host_bucket(svc, req).n)
+        return false; /* all paths are keys there */
     if (str_is(req->method, "OPTIONS") && str_is(req->path, "*"))
         bare(req, 204);
     else if (str_is(req->path, "/healthz") && reading)
@@ -407,7 +415,13 @@ void gate_request(struct http_req *req, void *ctx)
         bare(req, 503);
         return;
     }
+    if (c->protocol == PROTO_S3 && str_is(req->method, "OPTIONS") && route_s3_split(c)) {
+        s3_cors_preflight(c);
+        return;
+    }
     int rc = call_fields(c, req->query, &err);
+    if (rc == 0 && c->protocol == PROTO_S3 && call_header(c, "origin").p && route_s3_split(c))
+        s3_cors_headers(c);
     if (rc == 0)
         rc = authenticate(c, &err);
     if (rc == 0 && str_is(req->path, "/metrics") && c->private_->verified && c->who.root) {

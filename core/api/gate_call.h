@@ -43,9 +43,14 @@ struct call_private {
 
 /* route.c */
 /* Which protocol to answer in when no signature has named a service. */
-enum protocol route_guess(const struct http_req *req);
+enum protocol route_guess(const struct services *svc, const struct http_req *req);
 /* The protocol of a credential scope's service; false: none of ours. */
 bool route_protocol(struct str service, enum protocol *out);
+/* The bucket that the request's host names (BUCKET.DOMAIN); "" when it names none. */
+struct str route_host_bucket(const struct services *svc, const struct http_req *req);
+/* S3: sets c->param to bucket and key, decoded, and returns the scope as ops.def writes it; NULL on a
+ * broken escape. */
+const char *route_s3_split(struct call *c);
 /* Finds the row: sets c->op and c->param. For PROTO_QUERY before the form is read the row found is
  * a placeholder that takes the body; route_action then finds the real one. E_UNKNOWN_OPERATION,
  * E_NOT_IMPLEMENTED, E_METHOD, E_BAD_URI with text. */

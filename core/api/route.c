@@ -103,9 +103,11 @@ static bool service_path(struct str path)
     return true;
 }
 
-enum protocol route_guess(const struct http_req *req)
+enum protocol route_guess(const struct services *svc, const struct http_req *req)
 {
     struct str type = http_header(req, "content-type");
+    if (route_host_bucket(svc, req).n)
+        return PROTO_S3;
     if (http_header(req, "x-amz-target").p)
         return PROTO_JSON11;
     if (service_path(req->path))
@@ -201,12 +203,24 @@ static bool selected(struct call *c, const char *selector)
     return str_is(call_query(c, key), eq + 1);
 }
 
-/* "/b/k" -> both decoded, and the scope as ops.def writes it. */
-static const char *split_path(struct call *c)
+struct str route_host_bucket(const struct services *svc, const struct http_req *req)
 {
-    struct str rest = c->req->path, bucket;
+    struct str domain = svc->domain, rest = req->host, host = str_cut(&rest, ':');
+    if (domain.n == 0 || host.n < domain.n + 2)
+        return STR("");
+    size_t n = host.n - domain.n;
+    if (host.p[n - 1] != '.' || !str_ieq(str_from(host, n), domain))
+        return STR("");
+    return str_of(host.p, n - 1);
+}
+
+/* "/b/k", or "/k" at a host that names the bucket. */
+const char *route_s3_split(struct call *c)
+{
+    struct str rest = c->req->path, bucket = route_host_bucket(c->svc, c->req);
     str_cut(&rest, '/');
-    bucket = str_cut(&rest, '/');
+    if (bucket.n == 0)
+        bucket = str_cut(&rest, '/');
     if (bucket.n == 0 && rest.n == 0)
         return "/";
     c->param[0] = decode(c, bucket);
@@ -218,7 +232,7 @@ static const char *split_path(struct call *c)
 
 static int find_s3(struct call *c, struct err *err)
 {
-    const char *scope = split_path(c), *select = "";
+    const char *scope = route_s3_split(c), *select = "";
     if (!scope)
         return err_set(err, E_BAD_URI, "Couldn't parse the specified URI.");
     for (size_t i = 0; i < sizeof s3_selectors / sizeof *s3_selectors && !*select; i++)

@@ -209,6 +209,10 @@ static bool is_bucket(struct str path)
 static bool add_resource(struct buf *out, const struct sigv4_request *r, bool slash)
 {
     bool first = true;
+    if (r->host_bucket.n) {
+        buf_addc(out, '/');
+        buf_add(out, r->host_bucket);
+    }
     buf_add(out, r->path);
     if (slash)
         buf_addc(out, '/');

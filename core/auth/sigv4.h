@@ -21,6 +21,7 @@ struct sigv4_request {
     struct str query; /* as on the wire */
     const struct sigv4_header *headers;
     size_t header_count;
+    struct str host_bucket; /* the bucket that the host names; "" for none. Older links cover it */
 };
 
 /* What the Authorization header (or, when `presigned`, the query) says; borrowed from the request.

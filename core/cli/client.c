@@ -310,7 +310,11 @@ static int send_head(struct exchange *x, bool expect)
     for (size_t i = 0; i < n; i++)
         put_header(&head, h[i].name, h[i].value);
     if (t->access_key[0]) {
-        struct sigv4_request r = {str_c(req->method), req->path, req->query, h, n};
+        struct sigv4_request r = {.method = str_c(req->method),
+                                  .path = req->path,
+                                  .query = req->query,
+                                  .headers = h,
+                                  .header_count = n};
         sigv4_sign(&r, str_c(t->access_key), str_c(t->secret), str_c(t->region),
                    str_c(req->service), str_c(date), str_c(x->sha256), &auth);
         put_header(&head, STR("Authorization"), buf_str(&auth));

@@ -24,6 +24,7 @@ static const struct row {
     {"listen", TEXT, FIELD(listen), "127.0.0.1:1969", "HOST:PORT", "where the API listens"},
     {"console-listen", TEXT, FIELD(console_listen), NULL, "HOST:PORT", "where the console listens"},
     {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},
+    {"domain", TEXT, FIELD(domain), NULL, "NAME", "serve buckets at BUCKET.NAME too"},
     {"user", TEXT, FIELD(user), NULL, "NAME", "become this user when started as root"},
     {"jit", TEXT, FIELD(jit), "on", "on|off", "compile hot Lua"},
     {"max-runners", COUNT, FIELD(max_runners), "256", "N", "runner processes at most"},

@@ -13,6 +13,7 @@ struct serve_opts {
     const char *listen;         /* --listen HOST:PORT */
     const char *console_listen; /* --console-listen HOST:PORT */
     const char *region;         /* --region */
+    const char *domain;         /* --domain NAME: buckets as hosts below it; NULL for none */
     const char *user;           /* --user NAME: who the server becomes when started as root */
     const char *jit;            /* --jit on|off */
     uint64_t max_runners;       /* --max-runners */

@@ -7,6 +7,7 @@
 #define GATE_HELP_H
 
 #include "api/gate_call.h"
+#include "api/s3_cors.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "svc/pool.h"
@@ -29,6 +30,16 @@ static struct {
 } got;
 
 static struct str request_body;
+
+void s3_cors_headers(struct call *c)
+{
+    call_set_header(c, "x-cors", c->param[0]);
+}
+
+void s3_cors_preflight(struct call *c)
+{
+    call_empty(c, 299);
+}
 
 static void record(int status, const struct http_header *h, size_t n, struct str body)
 {
@@ -126,6 +137,7 @@ struct ask {
     bool unsigned_;
     int64_t length; /* 0: of the body */
     const char *peer;
+    const char *host; /* NULL: "h:1969" */
     int pad;
 };
 
@@ -154,7 +166,7 @@ static void ask(const struct ask *a)
     struct http_req req = {.method = str_c(a->method),
                            .path = str_c(a->path),
                            .query = str_c(a->query ? a->query : ""),
-                           .host = STR("h:1969"),
+                           .host = str_c(a->host ? a->host : "h:1969"),
                            .headers = h,
                            .id = "11111111-2222-4333-8444-555555555555",
                            .arena = arena_new(8 << 20)};
@@ -172,7 +184,7 @@ static void ask(const struct ask *a)
     clock_split(clock_wall_ms() + a->skew_ms, &t);
     snprintf(stamp, sizeof stamp, "%04d%02d%02dT%02d%02d%02dZ", t.year % 10000, t.month % 100,
              t.day % 100, t.hour % 100, t.minute % 100, t.second % 100);
-    h[req.header_count++] = (struct http_header){STR("Host"), STR("h:1969")};
+    h[req.header_count++] = (struct http_header){STR("Host"), req.host};
     req.header_count += add_lines(h + req.header_count, a->headers ? a->headers : "");
     const char *given = a->sha ? a->sha : str_is(str_c(a->service), "s3") ? sha : "";
     if (*given)
@@ -181,7 +193,11 @@ static void ask(const struct ask *a)
         h[req.header_count++] = (struct http_header){STR("X-Amz-Date"), str_c(stamp)};
         for (size_t i = 0; i < req.header_count; i++)
             s[i] = (struct sigv4_header){h[i].name, h[i].value};
-        struct sigv4_request sr = {req.method, req.path, req.query, s, req.header_count};
+        struct sigv4_request sr = {.method = req.method,
+                                   .path = req.path,
+                                   .query = req.query,
+                                   .headers = s,
+                                   .header_count = req.header_count};
         sigv4_sign(&sr, str_c(a->key ? a->key : KEY), str_c(a->secret ? a->secret : SECRET),
                    STR("eu-west-1"), str_c(a->service), str_c(stamp), str_c(*given ? given : sha),
                    &auth);

@@ -335,6 +335,33 @@ static void policy_of_the_bucket(void **state)
     assert_int_equal(got.status, 403);
 }
 
+static void hosts_and_origins(void **state)
+{
+    (void)state;
+    ASK("s3", "OPTIONS", "/b/k", .unsigned_ = true);
+    assert_int_equal(got.status, 299);
+    ASK("s3", "GET", "/b/k", .headers = "Origin:http://a\n");
+    assert_head("x-cors: b\n");
+    ASK("s3", "GET", "/b/k", .unsigned_ = true, .headers = "Origin:http://a\n");
+    assert_int_equal(got.status, 403);
+    assert_head("x-cors: b\n");
+    svc.domain = STR("localhost");
+    ASK("s3", "GET", "/healthz", .host = "bkt.LOCALHOST:80");
+    assert_int_equal(got.status, 200);
+    assert_string_equal(got.op, "GetObject");
+    assert_string_equal(got.param[0], "bkt");
+    assert_string_equal(got.param[1], "healthz");
+    ASK("s3", "GET", "/b/k", .host = "localhost");
+    assert_string_equal(got.param[0], "b");
+    ASK("s3", "GET", "/b/k", .host = ".localhost");
+    assert_string_equal(got.param[0], "b");
+    ASK("s3", "GET", "/b/k", .host = "xlocalhost");
+    assert_string_equal(got.param[0], "b");
+    svc.domain = STR("");
+    ASK("s3", "GET", "/b/k", .host = "bkt.localhost");
+    assert_string_equal(got.param[0], "b");
+}
+
 static void bad_credentials(void **state)
 {
     (void)state;
@@ -703,6 +730,7 @@ int main(void)
         cmocka_unit_test(open_paths),
         cmocka_unit_test(without_signature),
         cmocka_unit_test(policy_of_the_bucket),
+        cmocka_unit_test(hosts_and_origins),
         cmocka_unit_test(bad_credentials),
         cmocka_unit_test(unknown_operations),
         cmocka_unit_test(bodies),
