@@ -281,3 +281,19 @@ def test_object_attributes(server, s3, bucket):
                           ({"x-amz-object-attributes": "ETag", "x-amz-max-parts": "-1"}, b"InvalidArgument")):
         status, _, body = server.signed("GET", f"/{bucket}/k?attributes=", headers=headers)
         assert status == 400 and b"<Code>" + code in body, body
+@pytest.mark.boto3
+def test_object_attributes_of_parts(s3, bucket):
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="SHA256")["UploadId"]
+    parts = []
+    for number in (2, 3, 7):
+        body = bytes([number]) * (5 << 20 if number != 7 else 10)
+        got = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm="SHA256")
+        parts.append({"PartNumber": number, "ETag": got["ETag"], "ChecksumSHA256": got["ChecksumSHA256"]})
+    done = s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
+    got = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts", "Checksum", "ObjectSize"])
+    assert got["Checksum"]["ChecksumSHA256"] == done["ChecksumSHA256"] and got["ObjectSize"] == 2 * (5 << 20) + 10
+    listed = got["ObjectParts"]
+    assert listed["TotalPartsCount"] == 3 and not listed["IsTruncated"]
+    assert [(p["PartNumber"], p["ChecksumSHA256"]) for p in listed["Parts"]] == [(p["PartNumber"], p["ChecksumSHA256"]) for p in parts]
+    page = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"], MaxParts=1, PartNumberMarker=2)["ObjectParts"]
+    assert ([p["PartNumber"] for p in page["Parts"]], page["IsTruncated"], page["NextPartNumberMarker"]) == ([3], True, 3)
