@@ -4,8 +4,10 @@
  *   ?word ?"phrase"   at least one of those marked so occurs
  *   -word -"phrase"   none of those marked so occurs
  *
- * Inside quotes \" and \\ stand for themselves. Patterns on fields ({ … }, [ … ]) and regular
- * expressions (%…%) are refused. */
+ *   { $.field = value }  see logs_filter_json.h
+ *
+ * Inside quotes \" and \\ stand for themselves. Patterns on columns ([ … ]) and regular expressions
+ * (%…%) are refused. */
 #ifndef SVC_LOGS_FILTER_H
 #define SVC_LOGS_FILTER_H
 
@@ -20,5 +22,7 @@ const struct log_filter *log_filter_parse(struct arena *a, struct str pattern, i
                                           struct err *err);
 /* NULL matches everything. */
 bool log_filter_match(const struct log_filter *f, struct str text);
+/* Does it cost more than a search for words? */
+bool log_filter_is_slow(const struct log_filter *f);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { INLINE_MAX = 256 * 1024 }; /* memory a search may look through on the loop */
+enum { INLINE_MAX = 64 * 1024 }; /* memory a search may look through on the loop */
 
 static struct log_op *op_new(struct log_group *g, int kind, void *ctx)
 {
@@ -90,8 +90,8 @@ static void read_done(uv_work_t *w, int status)
 static bool read_inline(struct log_op *op)
 {
     struct log_search *s = op->search;
-    if (s->q.backward || s->q.stream_must_exist || s->memory_count == 0 ||
-        (s->q.after + 1 < s->memory_first && op->group->on_disk))
+    if (s->q.backward || s->q.stream_must_exist || log_filter_is_slow(s->filter) ||
+        s->memory_count == 0 || (s->q.after + 1 < s->memory_first && op->group->on_disk))
         return false;
     size_t bytes = 0;
     for (size_t i = 0; i < s->memory_count; i++)
