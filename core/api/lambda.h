@@ -5,6 +5,10 @@
 #include "api/gate.h"
 #include "svc/function.h"
 
+/* Judges path, query, headers and body by the table of constraints (lambda_check.def): E_VALIDATION
+ * with all that is wrong. lambda_target does it; handlers without a target call it. */
+int lambda_check(struct call *c, struct err *err);
+
 /* The function that c->param[0] and ?Qualifier= name; qualifier "" when none is given.
  * E_VALIDATION, E_INVALID (they disagree), E_NOT_FOUND (another region or account), with AWS's
  * texts. */
@@ -24,6 +28,9 @@ void lambda_reply_configuration(struct call *c, struct str name, struct str qual
 /* Members of CreateFunction and UpdateFunctionConfiguration into *out, borrowed from c->json and
  * the arena. E_BAD_JSON, E_VALIDATION, E_INVALID. */
 int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err);
+/* The member Architectures, of code; the member Tags as pairs in the arena. */
+int lambda_read_architecture(struct call *c, struct fn_spec *out, struct err *err);
+int lambda_read_tags(struct call *c, const struct fn_env **out, size_t *count, struct err *err);
 
 /* A page of a list, by ?Marker= and ?MaxItems=. Zeroed and filled by lambda_page_begin (E_VALIDATION
  * with AWS's text); lambda_page_add takes an item and the marker that stands for it, and is false

@@ -23,19 +23,11 @@ int lambda_name(struct call *c, struct str text, struct str *name, struct str *q
     int rc = arn_function(text, str_c(c->svc->region), name, qualifier);
     if (rc == E_NOT_FOUND)
         return err_set(err, rc, "Function not found: %.*s", STR_FMT(text));
-    if (rc) {
-        struct str rest = text, bare = str_cut(&rest, ':');
-        rc = rest.p ? E_VALIDATION : function_name_check(bare, err);
-        if (rc == 0 || rest.p)
-            rc = err_set(err, E_VALIDATION,
-                         "1 validation error detected: Value '%.*s' at 'functionName' failed to "
-                         "satisfy constraint: Member must satisfy regular expression pattern: "
-                         "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-"
-                         "\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-"
-                         "_]+))?",
-                         text.n > 160 ? 160 : (int)text.n, text.p);
-        return rc;
-    }
+    if (rc) /* its form is right, so its name is too long */
+        return err_set(err, E_VALIDATION,
+                       "1 validation error detected: Value '%.*s' at 'functionName' failed to "
+                       "satisfy constraint: Member must have length less than or equal to %d",
+                       text.n > 160 ? 160 : (int)text.n, text.p, FUNCTION_NAME_MAX);
     if (!qualifier->p)
         *qualifier = STR("");
     return 0;
@@ -43,21 +35,17 @@ int lambda_name(struct call *c, struct str text, struct str *name, struct str *q
 
 int lambda_target(struct call *c, struct str *name, struct str *qualifier, struct err *err)
 {
-    struct str q = call_query(c, "Qualifier"), unused;
-    int rc = lambda_name(c, c->param[0], name, qualifier, err);
+    struct str q = call_query(c, "Qualifier");
+    int rc = lambda_check(c, err);
+    if (rc == 0)
+        rc = lambda_name(c, c->param[0], name, qualifier, err);
     if (rc || !q.n)
         return rc;
     if (qualifier->n && !str_eq(*qualifier, q))
         return err_set(err, E_INVALID,
                        "The derived qualifier from the function name does not match the specified "
                        "qualifier.");
-    struct str both = arena_printf(c->arena, "%.*s:%.*s", STR_FMT(*name), STR_FMT(q));
-    if (!both.p || arn_function(both, str_c(c->svc->region), &unused, qualifier) != 0)
-        return err_set(err, E_VALIDATION,
-                       "1 validation error detected: Value '%.*s' at 'qualifier' failed to satisfy "
-                       "constraint: Member must satisfy regular expression pattern: "
-                       "(|[a-zA-Z0-9$_-]+)",
-                       q.n > 160 ? 160 : (int)q.n, q.p);
+    *qualifier = q;
     return 0;
 }
 
@@ -102,16 +90,39 @@ static json_t *environment(struct str rec)
     return variables;
 }
 
+static json_t *logging(struct call *c, struct str rec)
+{
+    struct str group = rec_str(rec, FN_LOG_GROUP), app = rec_str(rec, FN_LOG_APP_LEVEL);
+    struct str format = rec_str(rec, FN_LOG_FORMAT), system = rec_str(rec, FN_LOG_SYSTEM_LEVEL);
+    json_t *o = json_object();
+    if (!group.n)
+        group = arena_printf(c->arena, "/aws/lambda/%.*s", STR_FMT(rec_str(rec, FN_NAME)));
+    set_text(o, "LogFormat", format);
+    if (str_is(format, "JSON")) {
+        set_text(o, "ApplicationLogLevel", app.n ? app : STR("INFO"));
+        set_text(o, "SystemLogLevel", system.n ? system : STR("INFO"));
+    }
+    set_text(o, "LogGroup", group);
+    return o;
+}
+
+static void set_code_sha256(json_t *o, struct str rec)
+{
+    struct buf code = BUF_INIT;
+    base64_encode(&code, rec_str(rec, FN_PACKAGE));
+    set_text(o, "CodeSha256", buf_str(&code));
+    buf_deinit(&code);
+}
+
 json_t *lambda_configuration(struct call *c, struct str rec, struct str qualifier)
 {
     json_t *o = json_object(), *variables = environment(rec);
-    struct str name = rec_str(rec, FN_NAME), sha = rec_str(rec, FN_PACKAGE);
-    struct buf code = BUF_INIT;
+    struct str dead = rec_str(rec, FN_DEAD_LETTER), tracing = rec_str(rec, FN_TRACING);
+    struct str architecture = rec_str(rec, FN_ARCHITECTURE);
     char modified[29];
-    base64_encode(&code, sha);
     clock_lambda((int64_t)rec_u64(rec, FN_MODIFIED_MS, 0), modified);
-    set_text(o, "FunctionName", name);
-    set_text(o, "FunctionArn", lambda_arn(c, name, qualifier));
+    set_text(o, "FunctionName", rec_str(rec, FN_NAME));
+    set_text(o, "FunctionArn", lambda_arn(c, rec_str(rec, FN_NAME), qualifier));
     set_text(o, "Runtime", rec_str(rec, FN_RUNTIME));
     set_text(o, "Role", rec_str(rec, FN_ROLE));
     set_text(o, "Handler", rec_str(rec, FN_HANDLER));
@@ -120,47 +131,40 @@ json_t *lambda_configuration(struct call *c, struct str rec, struct str qualifie
     json_object_set_new(o, "Timeout", json_integer((json_int_t)rec_u64(rec, FN_TIMEOUT_S, 3)));
     json_object_set_new(o, "MemorySize", json_integer((json_int_t)rec_u64(rec, FN_MEMORY_MB, 128)));
     set_text(o, "LastModified", str_c(modified));
-    set_text(o, "CodeSha256", buf_str(&code));
+    set_code_sha256(o, rec);
     set_text(o, "Version", rec_str(rec, FN_VERSION));
     if (variables)
         json_object_set_new(o, "Environment", json_pack("{s:o}", "Variables", variables));
-    json_object_set_new(o, "TracingConfig", json_pack("{s:s}", "Mode", "PassThrough"));
+    if (dead.n)
+        json_object_set_new(o, "DeadLetterConfig",
+                            json_pack("{s:o}", "TargetArn", json_text(dead)));
+    json_object_set_new(
+        o, "TracingConfig",
+        json_pack("{s:o}", "Mode", json_text(tracing.n ? tracing : STR("PassThrough"))));
     set_text(o, "RevisionId", rec_str(rec, FN_REVISION));
     set_text(o, "State", STR("Active"));
     set_text(o, "LastUpdateStatus", STR("Successful"));
     set_text(o, "PackageType", STR("Zip"));
-    json_object_set_new(o, "Architectures", json_pack("[s]", ARCHITECTURE));
-    json_object_set_new(o, "EphemeralStorage", json_pack("{s:i}", "Size", 512));
-    struct str group = arena_printf(c->arena, "/aws/lambda/%.*s", STR_FMT(name));
-    json_t *logging = json_object();
-    set_text(logging, "LogFormat", rec_str(rec, FN_LOG_FORMAT));
-    set_text(logging, "LogGroup", group);
-    json_object_set_new(o, "LoggingConfig", logging);
+    json_object_set_new(
+        o, "Architectures",
+        json_pack("[o]", json_text(architecture.n ? architecture : STR(ARCHITECTURE))));
+    json_object_set_new(o, "EphemeralStorage",
+                        json_pack("{s:I}", "Size", (json_int_t)rec_u64(rec, FN_EPHEMERAL_MB, 512)));
+    json_object_set_new(o, "LoggingConfig", logging(c, rec));
     json_object_set_new(o, "SnapStart",
                         json_pack("{s:s,s:s}", "ApplyOn", "None", "OptimizationStatus", "Off"));
-    buf_deinit(&code);
     return o;
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-/* A number with a least value of 1; its greatest is fn_spec_check's. */
-static int read_number(struct call *c, const char *member, const char *shown, uint32_t *out,
-                       struct err *err)
+/* Whose range has been checked. */
+static int read_number(struct call *c, const char *member, uint32_t *out, struct err *err)
 {
     int64_t v = 0;
-    bool given =
-        json_object_get(c->json, member) && !json_is_null(json_object_get(c->json, member));
     int rc = json_member_int(c->json, member, &v, err);
-    if (rc || !given)
-        return rc;
-    if (v < 1)
-        return err_set(err, E_VALIDATION,
-                       "1 validation error detected: Value '%lld' at '%s' failed to satisfy "
-                       "constraint: Member must have value greater than or equal to 1",
-                       (long long)v, shown);
-    *out = v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
-    return 0;
+    *out = (uint32_t)v;
+    return rc;
 }
 
 static int read_environment(struct call *c, struct fn_spec *out, struct err *err)
@@ -208,23 +212,104 @@ static bool asks(const json_t *v)
 static int refuse_unknown(struct call *c, struct err *err)
 {
     static const char *const members[] = {
-        "Layers",      "FileSystemConfigs", "VpcConfig",           "DeadLetterConfig",
-        "ImageConfig", "KMSKeyArn",         "CodeSigningConfigArn"};
-    struct str type = {NULL, 0};
+        "Layers",    "FileSystemConfigs",     "VpcConfig",     "ImageConfig",
+        "KMSKeyArn", "CodeSigningConfigArn",  "DurableConfig", "TenancyConfig",
+        "PublishTo", "CapacityProviderConfig"};
+    struct str type = {NULL, 0}, snap = {NULL, 0};
+    json_t *snap_start = NULL;
     int rc;
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (asks(json_object_get(c->json, members[i])))
             return err_set(err, E_INVALID, "%s is not supported", members[i]);
-    if ((rc = json_member_str(c->json, "PackageType", &type, err)))
+    if ((rc = json_member_str(c->json, "PackageType", &type, err)) ||
+        (rc = json_member_object(c->json, "SnapStart", &snap_start, err)) ||
+        (rc = snap_start ? json_member_str(snap_start, "ApplyOn", &snap, err) : 0))
         return rc;
     if (type.n && !str_is(type, "Zip"))
         return err_set(err, E_INVALID, "PackageType %.*s is not supported: use Zip", STR_FMT(type));
+    if (str_is(snap, "PublishedVersions"))
+        return err_set(err, E_INVALID, "lua is not supported for SnapStart enabled functions.");
     return 0;
+}
+
+/* A text in an object that is a member itself. given: "" stands for an object without it. */
+static int read_inner(struct call *c, const char *object, const char *member, bool given,
+                      struct str *out, struct err *err)
+{
+    json_t *o = NULL;
+    int rc = json_member_object(c->json, object, &o, err);
+    if (rc == 0 && o)
+        rc = json_member_str(o, member, out, err);
+    if (rc == 0 && o && given && !out->p)
+        *out = STR("");
+    return rc;
+}
+
+static int read_logging(struct call *c, struct fn_spec *out, struct err *err)
+{
+    int rc;
+    if ((rc = read_inner(c, "LoggingConfig", "LogFormat", false, &out->log_format, err)) ||
+        (rc = read_inner(c, "LoggingConfig", "LogGroup", false, &out->log_group, err)) ||
+        (rc = read_inner(c, "LoggingConfig", "ApplicationLogLevel", false, &out->app_log_level,
+                         err)) ||
+        (rc = read_inner(c, "LoggingConfig", "SystemLogLevel", false, &out->system_log_level, err)))
+        return rc;
+    if (!str_is(out->log_format, "Text"))
+        return 0;
+    if (out->app_log_level.p || out->system_log_level.p)
+        return err_set(
+            err, E_INVALID,
+            "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel "
+            "from your request or change the LogFormat to \"JSON\" and try again.");
+    out->app_log_level = out->system_log_level = STR("");
+    return 0;
+}
+
+static int read_ephemeral(struct call *c, struct fn_spec *out, struct err *err)
+{
+    json_t *o = NULL;
+    int64_t mb = 0;
+    int rc = json_member_object(c->json, "EphemeralStorage", &o, err);
+    if (rc == 0 && o)
+        rc = json_member_int(o, "Size", &mb, err);
+    out->ephemeral_mb = (uint32_t)mb;
+    return rc;
+}
+
+int lambda_read_architecture(struct call *c, struct fn_spec *out, struct err *err)
+{
+    json_t *list = NULL;
+    int rc = json_member_array(c->json, "Architectures", &list, err);
+    if (rc == 0 && list)
+        out->architecture = json_bytes(json_array_get(list, 0));
+    return rc;
+}
+
+int lambda_read_tags(struct call *c, const struct fn_env **out, size_t *count, struct err *err)
+{
+    json_t *tags = NULL, *value;
+    const char *key;
+    int rc = json_member_object(c->json, "Tags", &tags, err);
+    if (rc || !tags)
+        return rc;
+    struct fn_env *list = arena_zalloc(c->arena, (json_object_size(tags) + 1) * sizeof *list);
+    if (!list)
+        return E_LIMIT;
+    json_object_foreach(tags, key, value)
+    {
+        if (!json_is_string(value))
+            return err_set(err, E_BAD_JSON,
+                           "Could not parse request body into json: the tag %s is no string", key);
+        list[(*count)++] = (struct fn_env){str_c(key), json_bytes(value)};
+    }
+    *out = list;
+    return *count > FUNCTION_TAGS_MAX
+               ? err_set(err, E_INVALID, "Number of tags exceeds resource tag limit.")
+               : 0;
 }
 
 int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err)
 {
-    json_t *logging = NULL;
     int rc;
     if ((rc = refuse_unknown(c, err)) ||
         (rc = json_member_str(c->json, "Runtime", &out->runtime, err)) ||
@@ -232,12 +317,15 @@ int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err)
         (rc = json_member_str(c->json, "Handler", &out->handler, err)) ||
         (rc = json_member_str(c->json, "Description", &out->description, err)) ||
         (rc = json_member_str(c->json, "RevisionId", &out->revision_id, err)) ||
-        (rc = json_member_object(c->json, "LoggingConfig", &logging, err)) ||
-        (rc = read_number(c, "Timeout", "timeout", &out->timeout_s, err)) ||
-        (rc = read_number(c, "MemorySize", "memorySize", &out->memory_mb, err)) ||
-        (rc = read_environment(c, out, err)))
+        (rc = read_inner(c, "DeadLetterConfig", "TargetArn", true, &out->dead_letter, err)) ||
+        (rc = read_inner(c, "TracingConfig", "Mode", false, &out->tracing, err)) ||
+        (rc = read_number(c, "Timeout", &out->timeout_s, err)) ||
+        (rc = read_number(c, "MemorySize", &out->memory_mb, err)) ||
+        (rc = read_ephemeral(c, out, err)) || (rc = read_logging(c, out, err)))
         return rc;
-    return logging ? json_member_str(logging, "LogFormat", &out->log_format, err) : 0;
+    if (str_is(out->tracing, "PassThrough"))
+        out->tracing = STR("");
+    return read_environment(c, out, err);
 }
 
 /* --- pages ------------------------------------------------------------------------------------- */
@@ -246,11 +334,12 @@ int lambda_page_begin(struct lambda_page *p, struct call *c, struct err *err)
 {
     struct str items = call_query(c, "MaxItems"), marker = call_query(c, "Marker");
     uint64_t n = LAMBDA_PAGE;
-    if (items.n && (!str_u64(items, &n) || n < 1))
-        return err_set(err, E_VALIDATION,
-                       "1 validation error detected: Value '%.*s' at 'maxItems' failed to satisfy "
-                       "constraint: Member must have value greater than or equal to 1",
-                       items.n > 40 ? 40 : (int)items.n, items.p);
+    int rc =
+        c->op->resource == RES_FUNCTION ? 0 : lambda_check(c, err); /* else lambda_target did */
+    if (rc)
+        return rc;
+    if (items.n)
+        str_u64(items, &n);
     *p = (struct lambda_page){
         .c = c, .marker = marker.p ? marker : STR(""), .limit = n < LAMBDA_PAGE ? n : LAMBDA_PAGE};
     p->items = json_array();

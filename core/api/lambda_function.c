@@ -262,15 +262,19 @@ static void refuse(struct call *c, const struct package_source *src, int rc, con
 static int create_spec(struct call *c, struct coding *k, struct err *err)
 {
     struct str text = {NULL, 0}, qualifier;
-    int rc = json_member_str(c->json, "FunctionName", &text, err);
-    if (rc == 0 && !text.p)
-        rc = function_name_check(text, err);
+    int rc = lambda_check(c, err);
+    if (rc == 0)
+        rc = json_member_str(c->json, "FunctionName", &text, err);
     if (rc == 0)
         rc = lambda_name(c, text, &k->spec.name, &qualifier, err);
     if (rc == 0)
         rc = call_authorise(c, "lambda:CreateFunction", lambda_arn(c, k->spec.name, STR("")), err);
     if (rc == 0)
         rc = lambda_read_spec(c, &k->spec, err);
+    if (rc == 0)
+        rc = lambda_read_architecture(c, &k->spec, err);
+    if (rc == 0)
+        rc = lambda_read_tags(c, &k->spec.tags, &k->spec.tag_count, err);
     if (rc == 0)
         rc = json_member_bool(c->json, "Publish", &k->publish, err);
     if (rc == 0)
@@ -315,6 +319,7 @@ static int update_spec(struct call *c, struct coding *k, struct err *err)
     if ((rc = lambda_whole_target(c, &k->spec.name, err)) ||
         (rc = json_member_bool(c->json, "DryRun", &k->dry_run, err)) ||
         (rc = json_member_bool(c->json, "Publish", &k->publish, err)) ||
+        (rc = lambda_read_architecture(c, &k->spec, err)) ||
         (rc = json_member_str(c->json, "RevisionId", &k->spec.revision_id, err)))
         return rc;
     struct store_txn *t = store_read(c->svc->store);

@@ -69,7 +69,7 @@ static void run(struct invoking *k)
         .client_context = k->context,
         .arn = k->arn,
         .attempt = 1,
-        .tail = str_ieq(call_header(k->c, "x-amz-log-type"), STR("Tail")),
+        .tail = str_is(call_header(k->c, "x-amz-log-type"), "Tail"),
         .source = "invoke",
         .done = invoked,
         .ctx = k,
@@ -152,16 +152,10 @@ static void scan_done(uv_work_t *work, int status)
     scanned(work->data);
 }
 
-static int read_kind(struct call *c, enum kind *kind, struct err *err)
+static enum kind read_kind(const struct call *c)
 {
     struct str type = call_header(c, "x-amz-invocation-type");
-    *kind = str_is(type, "Event") ? EVENT : str_is(type, "DryRun") ? DRY_RUN : SYNC;
-    if (!type.p || *kind != SYNC || str_is(type, "RequestResponse"))
-        return 0;
-    return err_set(err, E_INVALID,
-                   "Value '%.*s' at 'invocationType' failed to satisfy constraint: Member must "
-                   "satisfy enum value set: [Event, RequestResponse, DryRun]",
-                   type.n > 80 ? 80 : (int)type.n, type.p);
+    return str_is(type, "Event") ? EVENT : str_is(type, "DryRun") ? DRY_RUN : SYNC;
 }
 
 static int read_context(struct call *c, struct str *out, struct err *err)
@@ -186,8 +180,7 @@ static int read_request(struct call *c, struct invoking *k, struct err *err)
 {
     struct str name;
     int rc = lambda_target(c, &name, &k->qualifier, err);
-    if (rc == 0)
-        rc = read_kind(c, &k->kind, err);
+    k->kind = read_kind(c);
     if (rc == 0)
         rc = read_context(c, &k->context, err);
     if (rc == 0 && k->kind == EVENT && c->body.n > EVENT_MAX)

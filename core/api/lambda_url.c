@@ -67,17 +67,13 @@ static int apply(struct job *job, struct store_txn *t)
     return function_url_set(t, j->name, k->qualifier, k->what == REMOVE ? NULL : &k->url, &j->err);
 }
 
-/* What a URL leads to: the function, or an alias. */
+/* What a URL may lead to: the function, or an alias. */
 static int target(struct call *c, struct str *name, struct str *qualifier, struct err *err)
 {
+    uint64_t n;
     int rc = lambda_target(c, name, qualifier, err);
-    if (rc || !qualifier->n)
+    if (rc || !(str_is(*qualifier, "$LATEST") || str_u64(*qualifier, &n)))
         return rc;
-    bool digits = true;
-    for (size_t i = 0; i < qualifier->n; i++)
-        digits = digits && qualifier->p[i] >= '0' && qualifier->p[i] <= '9';
-    if (!digits && !str_is(*qualifier, "$LATEST"))
-        return 0;
     return err_set(err, E_VALIDATION,
                    "1 validation error detected: Value '%.*s' at 'qualifier' failed to satisfy "
                    "constraint: Member must satisfy regular expression pattern: "

@@ -23,7 +23,7 @@ enum {
 
 struct err {
     int code;           /* E_*, 0 while unset */
-    char text[768];     /* what the client reads; empty: the table's text */
+    char text[1536];    /* what the client reads; empty: the table's text */
     char resource[256]; /* S3 <Resource>, "" when none */
     char arg_name[160]; /* S3 InvalidArgument: <ArgumentName1>, "" when none */
     char arg_value[160];

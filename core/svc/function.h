@@ -64,6 +64,7 @@ enum {
     FN_LOG_APP_LEVEL,   /* "INFO" … of JSON logs */
     FN_LOG_SYSTEM_LEVEL,
     FN_UPDATE_RUNTIME_ON, /* "Auto", "FunctionUpdate", "Manual" */
+    FN_ARCHITECTURE,      /* "x86_64", "arm64": what was asked for; absent: this machine's */
 };
 enum {                       /* of FN_ASYNC; absent numbers: not set */
        FN_ASYNC_RETRIES = 1, /* u64 */
@@ -187,7 +188,7 @@ struct fn_spec { /* what a caller may set; p NULL: unchanged on update, default 
     const struct fn_env *env;
     size_t env_count;
     bool env_set;
-    struct str dead_letter, tracing, log_group, app_log_level, system_log_level;
+    struct str dead_letter, tracing, log_group, app_log_level, system_log_level, architecture;
     uint32_t ephemeral_mb;     /* 0: unchanged or default */
     const struct fn_env *tags; /* on create */
     size_t tag_count;

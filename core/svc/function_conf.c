@@ -267,9 +267,8 @@ int function_provision(struct store_txn *t, const char *region, struct str name,
 
 /* --- asynchronous calls ------------------------------------------------------------------------ */
 
-/* ARN of a function here that is not `self`. */
-static int check_destination(struct store_txn *t, const char *region, struct str self,
-                             struct str arn, struct err *err)
+int fn_check_destination(struct store_txn *t, const char *region, struct str self, struct str arn,
+                         struct err *err)
 {
     struct str name, qualifier, rec;
     struct arn parts;
@@ -323,9 +322,9 @@ static int async_row(struct store_txn *t, const char *region, struct str name, s
                        "The function arn:aws:lambda:%s:" ACCOUNT_ID
                        ":function:%.*s:%.*s doesn't have an EventInvokeConfig",
                        region, STR_FMT(name), STR_FMT(q));
-    int rc = async ? check_destination(t, region, name, async->on_success, err) : 0;
+    int rc = async ? fn_check_destination(t, region, name, async->on_success, err) : 0;
     if (rc == 0 && async)
-        rc = check_destination(t, region, name, async->on_failure, err);
+        rc = fn_check_destination(t, region, name, async->on_failure, err);
     if (rc)
         return rc;
     fn_row_without(old, replaced, &row);

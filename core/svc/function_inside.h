@@ -32,6 +32,10 @@ void fn_put_revision(struct buf *out);
 bool fn_is_content(uint16_t tag);
 /* Digest of a row's content; the order of its environment does not matter. */
 void fn_content(struct str rec, unsigned char out[static 32]);
+/* E_INVALID when events of the function `self` cannot be delivered to that ARN; "" is none. */
+int fn_check_destination(struct store_txn *t, const char *region, struct str self, struct str arn,
+                         struct err *err);
+/* E_NOT_FOUND with AWS's text. */
 int fn_not_found(struct err *err, const char *region, struct str name, struct str qualifier);
 
 #endif

@@ -140,6 +140,7 @@ bool fn_is_content(uint16_t tag)
     case FN_LOG_GROUP:
     case FN_LOG_APP_LEVEL:
     case FN_LOG_SYSTEM_LEVEL:
+    case FN_ARCHITECTURE:
         return true;
     }
     return false;
@@ -308,6 +309,7 @@ static void write_row(struct buf *out, const struct fn_spec *s, struct str old, 
     put_pick(out, FN_LOG_GROUP, s->log_group, old);
     put_pick(out, FN_LOG_APP_LEVEL, s->app_log_level, old);
     put_pick(out, FN_LOG_SYSTEM_LEVEL, s->system_log_level, old);
+    put_pick(out, FN_ARCHITECTURE, s->architecture, old);
     uint64_t ephemeral = s->ephemeral_mb ? s->ephemeral_mb : rec_u64(old, FN_EPHEMERAL_MB, 0);
     if (ephemeral)
         rec_put_u64(out, FN_EPHEMERAL_MB, ephemeral);
@@ -329,7 +331,6 @@ int function_create(struct store_txn *t, const char *region, const struct fn_spe
 {
     struct buf rec = BUF_INIT;
     uint64_t id, generation;
-    (void)region;
     int rc = fn_spec_check(spec, true, err);
     if (rc)
         return rc;
@@ -340,6 +341,8 @@ int function_create(struct store_txn *t, const char *region, const struct fn_spe
     rc = check_bootstrap(spec->runtime, spec->package->has_bootstrap, err);
     if (rc == 0)
         rc = role_assumable_by_lambda(t, spec->role, err);
+    if (rc == 0)
+        rc = fn_check_destination(t, region, spec->name, spec->dead_letter, err);
     if (rc == 0)
         rc = store_counter(t, "function", &id);
     if (rc == 0)
@@ -379,6 +382,8 @@ int function_update(struct store_txn *t, const char *region, const struct fn_spe
             runtime, spec->package ? spec->package->has_bootstrap : stored_bootstrap(t, sha), err);
     if (rc == 0 && spec->role.p)
         rc = role_assumable_by_lambda(t, spec->role, err);
+    if (rc == 0)
+        rc = fn_check_destination(t, region, spec->name, spec->dead_letter, err);
     if (rc == 0)
         rc = store_counter(t, "generation", &generation);
     if (rc == 0 && spec->package)
