@@ -7,6 +7,8 @@ local DELETE, LIST = n["s3.delete"], n["s3.list"]
 local BUCKET, KEY, BODY, RANGE = n.bucket, n.key, n.body, n.range
 local CONTENT_TYPE, METADATA, IF_NONE_MATCH = n.content_type, n.metadata, n.if_none_match
 local PREFIX, DELIMITER, CURSOR = n.prefix, n.delimiter, n.cursor
+local COPY, FROM_BUCKET, FROM_KEY = n["s3.copy"], n.from_bucket, n.from_key
+local PRESIGN, METHOD, EXPIRES_S = n["s3.presign"], n.method, n.expires_s
 local type, format = type, string.format
 
 local s3 = {}
@@ -87,6 +89,27 @@ function s3.delete(bucket, key)
     return nil, err
   end
   return true
+end
+
+-- {etag, size}. Bytes, metadata and content type are the source's; nothing passes through here.
+function s3.copy(from_bucket, from_key, to_bucket, to_key)
+  from_bucket, from_key = place("s3.copy", from_bucket, from_key)
+  to_bucket = check.need("s3.copy", 3, to_bucket, "string")
+  to_key = check.need("s3.copy", 4, to_key, "string")
+  return call(COPY, FROM_BUCKET, from_bucket, FROM_KEY, from_key, BUCKET, to_bucket, KEY, to_key)
+end
+
+-- A link with which anybody may do this one thing for `expires` seconds (3600), as long as the
+-- function's role may.
+function s3.presign(bucket, key, opts)
+  bucket, key = place("s3.presign", bucket, key)
+  opts = check.options("s3.presign", 3, opts, { expires = "number", method = "string" })
+  local result, err = call(PRESIGN, BUCKET, bucket, KEY, key, METHOD, opts.method,
+    EXPIRES_S, check.whole("s3.presign", 3, opts.expires))
+  if not result then
+    return nil, err
+  end
+  return result.url
 end
 
 -- Entries and common prefixes of one page as one sequence in the order of their names.

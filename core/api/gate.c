@@ -22,6 +22,7 @@
 #include "api/s3_cors.h"
 #include "api/xml.h"
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -158,6 +159,20 @@ static int anonymous(struct call *c, struct err *err)
     return needs_key ? err_set(err, E_DENIED, "Access Denied") : 0;
 }
 
+/* A link bears it encoded. */
+static struct str session_token_of(struct call *c)
+{
+    struct sigv4_claim *claim = &c->private_->claim;
+    struct str token = claim->session_token;
+    struct buf b = BUF_INIT;
+    if (claim->presigned && str_index(token, '%', 0) >= 0) {
+        if (uri_decode(&b, token, false))
+            token = arena_dup(c->arena, buf_str(&b));
+        buf_deinit(&b);
+    }
+    return token;
+}
+
 static int authenticate(struct call *c, struct err *err)
 {
     struct call_private *v = c->private_;
@@ -171,7 +186,7 @@ static int authenticate(struct call *c, struct err *err)
     rc = payload_form(c, claim->content_sha256, err);
     if (rc)
         return rc;
-    find_key(c, claim->access_key, claim->session_token);
+    find_key(c, claim->access_key, session_token_of(c));
     bool known = v->secret.p != NULL;
     if (claim->content_sha256.p) {
         rc = gate_verify(c, claim->content_sha256, err);

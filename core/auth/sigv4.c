@@ -266,3 +266,34 @@ void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str
     OPENSSL_cleanse(key, sizeof key);
     buf_deinit(&text);
 }
+
+void sigv4_presign(const struct sigv4_request *r, struct str access_key, struct str secret,
+                   struct str token, struct str region, struct str service, int64_t now_ms,
+                   uint64_t expires_s, struct buf *query)
+{
+    struct sigv4_request signing = *r;
+    struct str host = STR("host");
+    char stamp[32], scope[192], signature[65];
+    struct buf text = BUF_INIT, credential = BUF_INIT;
+    unsigned char key[32];
+    size_t begin = query->n;
+    sigv4_stamp(now_ms, stamp);
+    snprintf(scope, sizeof scope, "%.8s/%.*s/%.*s", stamp, STR_FMT(region), STR_FMT(service));
+    buf_printf(&credential, "%.*s/%s/aws4_request", STR_FMT(access_key), scope);
+    buf_lit(query, "X-Amz-Algorithm=" ALGORITHM "&X-Amz-Credential=");
+    uri_encode(query, buf_str(&credential), false);
+    buf_printf(query, "&X-Amz-Date=%s&X-Amz-Expires=%llu", stamp, (unsigned long long)expires_s);
+    if (token.n) {
+        buf_lit(query, "&X-Amz-Security-Token=");
+        uri_encode(query, token, false);
+    }
+    buf_lit(query, "&X-Amz-SignedHeaders=host"); /* the names are in order, as they are signed */
+    signing.query = str_of(query->p + begin, query->n - begin);
+    sigv4_canonical(&text, &signing, &host, 1, service, STR("UNSIGNED-PAYLOAD"));
+    derive(secret, str_of(stamp, 8), region, service, key);
+    sign_text(key, buf_str(&text), stamp, scope, signature);
+    buf_printf(query, "&X-Amz-Signature=%s", signature);
+    OPENSSL_cleanse(key, sizeof key);
+    buf_deinit(&credential);
+    buf_deinit(&text);
+}

@@ -57,6 +57,12 @@ void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str
                 struct str region, struct str service, struct str amz_date /* 20261123T113204Z */,
                 struct str payload_hash, struct buf *authorization);
 
+/* A link: appends the query of a request of r's method, path and Host (r's only header), whose body
+ * nobody signs, good for expires_s from now_ms on. token: of a session, "" none. */
+void sigv4_presign(const struct sigv4_request *r, struct str access_key, struct str secret,
+                   struct str token, struct str region, struct str service, int64_t now_ms,
+                   uint64_t expires_s, struct buf *query);
+
 /* The signatures of an upload's chunks, each made over the one before; the first follows the head's.
  * Holds a key: sigv4_chain_wipe when done. */
 struct sigv4_chain {

@@ -319,6 +319,28 @@ static bool is_loopback(const char *address)
            str_starts(a, STR("[::1]"));
 }
 
+/* The URL in links: as told, else where it listens; for "any address" that of this machine. */
+static void set_endpoint(struct server *s)
+{
+    char url[512];
+    struct str host = str_c(s->opts.listen);
+    for (size_t i = host.n; i > 0; i--)
+        if (host.p[i - 1] == ':') {
+            host.n = i - 1;
+            break;
+        }
+    if (host.n == 0 || str_is(host, "0.0.0.0") || str_is(host, "[::]"))
+        host = STR("127.0.0.1");
+    snprintf(url, sizeof url, "http://%.*s:%d", STR_FMT(host), http_port(s->http));
+    const char *told = s->opts.public_url;
+    size_t n = told ? strlen(told) : 0;
+    while (n && told[n - 1] == '/')
+        n--;
+    if (n)
+        snprintf(url, sizeof url, "%.*s", (int)n, told);
+    hostcalls_endpoint(s->hostcalls, url);
+}
+
 static int listen_api(struct server *s)
 {
     char why[256];
@@ -335,6 +357,7 @@ static int listen_api(struct server *s)
     log_info("listening on http://%.*s:%d", (int)(colon < 0 ? (ptrdiff_t)a.n : colon), a.p,
              http_port(s->http));
     log_info("data in %s; root key in its root.credentials", s->data);
+    set_endpoint(s);
     if (s->root.created)
         log_info("first start: AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", s->root.access_key,
                  s->root.secret);

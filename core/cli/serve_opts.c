@@ -23,6 +23,8 @@ static const struct row {
     {"data", TEXT, FIELD(data), NULL, "DIR", "data folder"},
     {"listen", TEXT, FIELD(listen), "127.0.0.1:1969", "HOST:PORT", "where the API listens"},
     {"console-listen", TEXT, FIELD(console_listen), NULL, "HOST:PORT", "where the console listens"},
+    {"public-url", TEXT, FIELD(public_url), NULL, "URL",
+     "how clients reach the API, in links that functions sign"},
     {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},
     {"domain", TEXT, FIELD(domain), NULL, "NAME", "serve buckets at BUCKET.NAME too"},
     {"user", TEXT, FIELD(user), NULL, "NAME", "become this user when started as root"},

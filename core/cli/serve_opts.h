@@ -12,6 +12,7 @@ struct serve_opts {
     const char *data;           /* --data DIR */
     const char *listen;         /* --listen HOST:PORT */
     const char *console_listen; /* --console-listen HOST:PORT */
+    const char *public_url;     /* --public-url URL: NULL: as it listens */
     const char *region;         /* --region */
     const char *domain;         /* --domain NAME: buckets as hosts below it; NULL for none */
     const char *user;           /* --user NAME: who the server becomes when started as root */

@@ -59,6 +59,9 @@ static const struct {
     [HC_HEADERS] = {"headers", MAP},
     [HC_MAX_BYTES] = {"max_bytes", INT},
     [HC_STATUS] = {"status", INT},
+    [HC_FROM_BUCKET] = {"from_bucket", BYTES},
+    [HC_FROM_KEY] = {"from_key", BYTES},
+    [HC_EXPIRES_S] = {"expires_s", INT},
     [HC_HANDLE] = {"handle", INT},
     [HC_LEFT] = {"left", INT},
 };

@@ -66,6 +66,8 @@ static hostcall_handler *const handlers[HC_CALL_COUNT] = {
     [HC_S3_WRITE] = hostcall_s3_write,
     [HC_S3_FINISH] = hostcall_s3_finish,
     [HC_S3_CLOSE] = hostcall_s3_close,
+    [HC_S3_COPY] = hostcall_s3_copy,
+    [HC_S3_PRESIGN] = hostcall_s3_presign,
 };
 
 const struct hostcall_row *hostcall_row(int number)
@@ -92,6 +94,11 @@ void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queu
     h->guards = (struct guards){h->o.store, h->o.functions, buckets, h->o.region};
     h->objects = objects;
     h->queue = queue;
+}
+
+void hostcalls_endpoint(struct hostcalls *h, const char *url)
+{
+    snprintf(h->endpoint, sizeof h->endpoint, "%s", url);
 }
 
 void hostcalls_close(struct hostcalls *h)

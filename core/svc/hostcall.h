@@ -35,6 +35,8 @@ struct hostcalls *hostcalls_open(const struct hostcalls_opts *o);
  * here. */
 void hostcalls_connect(struct hostcalls *h, struct objects *objects, struct queue *queue,
                        struct bucket_policies *buckets);
+/* How clients reach the server ("http://127.0.0.1:1969"), for links; copied. */
+void hostcalls_endpoint(struct hostcalls *h, const char *url);
 /* After pool_close: no call is open any more. */
 void hostcalls_close(struct hostcalls *h);
 
@@ -55,6 +57,7 @@ struct hostcalls {
     struct hostcalls_opts o;
     struct objects *objects;
     struct queue *queue;
+    char endpoint[512];
     struct cache *cache; /* what functions keep in this node's memory */
     struct guards guards;
     size_t streams;                         /* objects that all functions have open */
@@ -69,7 +72,8 @@ hostcall_handler hostcall_s3_get, hostcall_s3_head, hostcall_s3_put, hostcall_s3
     hostcall_kv_list, hostcall_kv_commit, hostcall_lambda_invoke, hostcall_lambda_invoke_async,
     hostcall_secret_get, hostcall_cache_get, hostcall_cache_set, hostcall_http_request,
     hostcall_response_begin, hostcall_response_write, hostcall_s3_open, hostcall_s3_read,
-    hostcall_s3_create, hostcall_s3_write, hostcall_s3_finish, hostcall_s3_close;
+    hostcall_s3_create, hostcall_s3_write, hostcall_s3_finish, hostcall_s3_close, hostcall_s3_copy,
+    hostcall_s3_presign;
 
 /* --- between hostcall_s3.c and hostcall_stream.c --- */
 

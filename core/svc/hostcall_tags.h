@@ -55,8 +55,11 @@ enum hostcall_tag {
     HC_URL,
     HC_METHOD,  /* default GET */
     HC_HEADERS, /* repeated: rec {1 name, 2 value}; of an answer: names in lower case, each once */
-    HC_MAX_BYTES, /* u64: of the answer's body */
-    HC_STATUS,    /* u64 */
+    HC_MAX_BYTES,   /* u64: of the answer's body */
+    HC_STATUS,      /* u64 */
+    HC_FROM_BUCKET, /* s3.copy: HC_BUCKET and HC_KEY are the target */
+    HC_FROM_KEY,
+    HC_EXPIRES_S, /* s3.presign: u64; HC_METHOD as http.request has it; result: HC_URL */
     HC_HANDLE,    /* u64: s3.open, s3.create gave it */
     HC_LEFT,      /* u64: s3.open, s3.read result: bytes still to come */
 };

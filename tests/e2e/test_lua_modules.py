@@ -575,3 +575,71 @@ def test_streams_in_tasks(lua, bucket):
         local it = s3.chunks(e, 't1', 500000)
         local r2 = task.all { function() return pcall(it) end, function() return select(2, pcall(it)) end }
         return true""", bucket, Timeout=20) is True
+
+
+# --- copies and links -----------------------------------------------------------------------------
+
+
+def test_copy(server, lua, bucket):
+    s3, other = server.client("s3"), unique("bucket")
+    s3.create_bucket(Bucket=other)
+    s3.put_object(Bucket=bucket, Key="source ü", Body=b"x" * 100_000, ContentType="text/x", Metadata={"a": "b"})
+    assert lua("""
+        local r = assert(s3.copy(e[1], 'source ü', e[2], 'target/k'))
+        assert(r.size == 100000 and #r.etag == 32)
+        local none, err = s3.copy(e[1], 'none', e[2], 'k')
+        assert(none == nil and err.code == 'NoSuchKey')
+        none, err = s3.copy(e[1], 'source ü', 'no-such-bucket', 'k')
+        assert(none == nil and err.code == 'NoSuchBucket')
+        assert(not pcall(s3.copy, e[1], 'k', e[2]))
+        return true""", [bucket, other]) is True
+    r = s3.get_object(Bucket=other, Key="target/k")
+    assert r["Body"].read() == b"x" * 100_000 and r["ContentType"] == "text/x" and r["Metadata"] == {"a": "b"}
+    role = server.make_role({"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"})
+    got = lua("local r, err = s3.copy(e[1], 'source ü', e[2], 'k') return err.message", [bucket, other], role=role)
+    assert "s3:GetObject" in got and f"{bucket}/source" in got
+
+
+def fetch(url, method="GET", body=None):
+    import urllib.error
+    import urllib.request
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method=method), timeout=10) as r:
+            return r.status, r.read()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read()
+
+
+def test_presign(server, lua, bucket):
+    s3 = server.client("s3")
+    s3.put_object(Bucket=bucket, Key="shared/a b+ü.txt", Body=b"hello")
+    s3.put_object(Bucket=bucket, Key="private", Body=b"no")
+    role = server.make_role({"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::{bucket}/shared/*"})
+    urls = lua("""
+        local key = 'shared/a b+ü.txt'
+        local none, err = s3.presign(e, 'private')
+        assert(none == nil and err.code == 'AccessDenied' and err.message:find('s3:GetObject', 1, true))
+        none, err = s3.presign(e, key, { method = 'DELETE' })
+        assert(none == nil and err.code == 'AccessDenied' and err.message:find('s3:DeleteObject', 1, true))
+        for _, bad in ipairs { { method = 'POST' }, { expires = 0 }, { expires = 604801 } } do
+          none, err = s3.presign(e, key, bad)
+          assert(none == nil and err.code == 'InvalidArgument')
+        end
+        assert(not pcall(s3.presign, e, key, { expires = 1.5 }))
+        return { get = s3.presign(e, key), head = s3.presign(e, key, { method = 'HEAD', expires = 60 }),
+          put = s3.presign(e, 'shared/new', { method = 'PUT' }), short = s3.presign(e, key, { expires = 1 }) }""", bucket, role=role)
+    assert urls["get"].startswith(server.url)
+    got = fetch(urls["get"])
+    assert got == (200, b"hello"), (urls, got)
+    assert fetch(urls["head"], "HEAD")[0] == 200
+    assert fetch(urls["put"], "PUT", b"by link")[0] == 200
+    assert s3.get_object(Bucket=bucket, Key="shared/new")["Body"].read() == b"by link"
+    assert fetch(urls["get"], "PUT", b"x")[0] == 403 and fetch(urls["get"].replace("shared", "private"))[0] == 403
+    assert fetch(urls["put"])[0] == 403
+    time.sleep(1.2)
+    status, body = fetch(urls["short"])
+    assert status == 403, body
+    iam = server.client("iam")
+    iam.delete_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="inline")
+    status, body = fetch(urls["get"])
+    assert status == 403 and b"AccessDenied" in body, body

@@ -167,7 +167,7 @@ static const char reachable[] =
     "pack remove sort\n"
     "_G.package.loaded.table.unpack = _G.unpack\n"
     "_G.package.preload: \n"
-    "_G.s3: chunks delete get head lines list put writer\n"
+    "_G.s3: chunks copy delete get head lines list presign put writer\n"
     "_G.secrets: get\n"
     "_G.string = _G.package.loaded.string\n"
     "_G.table = _G.package.loaded.table\n"

@@ -457,16 +457,53 @@ static void chunks(void **state)
     }
 }
 
+static void links_that_are_signed_verify(void **state)
+{
+    (void)state;
+    struct sigv4_header host = {STR("host"), STR("files.example.com:1969")};
+    struct sigv4_request r = {
+        .method = STR("GET"), .path = STR("/b/a%20b%2B"), .headers = &host, .header_count = 1};
+    struct sigv4_claim c = {.presigned = false};
+    struct buf query = BUF_INIT;
+    struct err err = {0};
+    int64_t now = 1795779124000;
+    for (int with_token = 0; with_token < 2; with_token++) {
+        struct str token = with_token ? STR("a+b/c==") : STR("");
+        buf_clear(&query);
+        sigv4_presign(&r, STR("ASIATEST"), STR("secret"), token, STR("us-east-1"), STR("s3"), now,
+                      60, &query);
+        struct sigv4_request got = r;
+        got.query = buf_str(&query);
+        assert_int_equal(sigv4_claim(&got, &c, &err), 0);
+        assert_true(c.presigned && c.expires_s == 60 && str_is(c.access_key, "ASIATEST"));
+        assert_int_equal(c.session_token.n > 0, with_token);
+        struct str hash = STR("UNSIGNED-PAYLOAD"), secret = STR("secret");
+        assert_int_equal(sigv4_verify(&got, &c, secret, hash, now + 59000, &err), 0);
+        assert_int_equal(sigv4_verify(&got, &c, secret, hash, now + 61000, &err), E_EXPIRED);
+        assert_int_equal(sigv4_verify(&got, &c, STR("other"), hash, now, &err), E_BAD_SIGNATURE);
+        got.path = STR("/b/other");
+        assert_int_equal(sigv4_verify(&got, &c, secret, hash, now, &err), E_BAD_SIGNATURE);
+    }
+    buf_deinit(&query);
+}
+
 int main(void)
 {
     now_ms = clock_join(2026, 11, 23, 11, 32, 4);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(botocore),       cmocka_unit_test(tampering),
-        cmocka_unit_test(clock_window),   cmocka_unit_test(round_trip),
-        cmocka_unit_test(signed_headers), cmocka_unit_test(date_header),
-        cmocka_unit_test(malformed),      cmocka_unit_test(malformed_query),
-        cmocka_unit_test(kept_keys),      cmocka_unit_test(big),
-        cmocka_unit_test(older_header),   cmocka_unit_test(chunks),
+        cmocka_unit_test(botocore),
+        cmocka_unit_test(tampering),
+        cmocka_unit_test(clock_window),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(signed_headers),
+        cmocka_unit_test(date_header),
+        cmocka_unit_test(malformed),
+        cmocka_unit_test(malformed_query),
+        cmocka_unit_test(kept_keys),
+        cmocka_unit_test(big),
+        cmocka_unit_test(older_header),
+        cmocka_unit_test(chunks),
+        cmocka_unit_test(links_that_are_signed_verify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
