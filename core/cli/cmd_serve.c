@@ -17,6 +17,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,11 +116,14 @@ static int become(const struct passwd *pw)
     }
     if (pw->pw_uid == 0)
         return 0;
+    int end_with_parent = 0; /* who started us may want it so; a change of user forgets it */
+    prctl(PR_GET_PDEATHSIG, &end_with_parent, 0, 0, 0);
     if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid)) {
         log_error("cannot become %s: %s", pw->pw_name, strerror(errno));
         return -1;
     }
+    prctl(PR_SET_PDEATHSIG, end_with_parent, 0, 0, 0);
     return 0;
 }
 

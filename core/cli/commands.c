@@ -52,6 +52,7 @@ const struct cli_flag *cli_flags_of(const struct cli_command *command)
 const struct cli_command *const cli_commands[] = {
     &serve,
     &cmd_init,
+    &cmd_dev,
     &cmd_test,
     &cmd_deploy,
     &cmd_invoke,

@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 
 struct target {
-    char url[320];  /* "http[s]://HOST:PORT", no slash at the end */
+    char url[320]; /* "http[s]://HOST:PORT", no slash at the end */
     bool tls;
     char host[256]; /* without brackets */
     char port[6];

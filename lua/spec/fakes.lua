@@ -2,8 +2,8 @@
 --
 -- This runs before every other module and takes core.call's place, so that what specs run is the
 -- modules' real code (argument checks, shapes, iterators) down to the line that would ask the core.
--- What each call does is in plays.lua. All that they remember lies in one table, `world`, which can be saved and brought back: each
--- test begins with what its describe blocks have set up.
+-- What each call does is in plays.lua. All that they remember lies in one table, `world`, which can be
+-- saved and brought back: each test begins with what its describe blocks have set up.
 local core, env = ...
 
 local numbers, real_call, new_error = core.numbers, core.call, core.new_error
