@@ -18,6 +18,14 @@ int lambda_whole_target(struct call *c, struct str *name, struct err *err);
 /* The same from any text that names a function. */
 int lambda_name(struct call *c, struct str text, struct str *name, struct str *qualifier,
                 struct err *err);
+/* An answer in parts (lambda_stream.c): where invoke puts them, NULL without memory, and what is then
+ * its done, whose ctx is the stream's. Takes a reference of fn. */
+struct invoke_result;
+struct invoke_stream *lambda_stream(struct call *c, struct fn *fn);
+void lambda_stream_invoked(void *ctx, const struct invoke_result *r);
+/* The error of an invocation that did not run. */
+void lambda_reply_unrun(struct call *c, const struct invoke_result *r);
+
 /* "arn:…:function:NAME[:QUALIFIER]" in the arena. */
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier);
 

@@ -12,7 +12,7 @@
 
 enum { SCAN_ON_LOOP = 64 * 1024, EVENT_MAX = 1024 * 1024, CONTEXT_MAX = 3583 };
 
-enum kind { SYNC, EVENT, DRY_RUN };
+enum kind { SYNC, EVENT, DRY_RUN, STREAM };
 
 struct invoking {
     uv_work_t work;
@@ -35,16 +35,20 @@ static void reply_throttled(struct call *c)
                         "User", "message", "Rate Exceeded."));
 }
 
+void lambda_reply_unrun(struct call *c, const struct invoke_result *r)
+{
+    if (r->rc == E_THROTTLED)
+        reply_throttled(c);
+    else
+        call_error(c, r->rc, NULL);
+}
+
 static void invoked(void *ctx, const struct invoke_result *r)
 {
     struct invoking *k = ctx;
     struct call *c = k->c;
-    if (r->rc == E_THROTTLED) {
-        reply_throttled(c);
-        return;
-    }
     if (r->rc) {
-        call_error(c, r->rc, NULL);
+        lambda_reply_unrun(c, r);
         return;
     }
     call_set_header(c, "X-Amz-Executed-Version", r->version);
@@ -75,7 +79,15 @@ static void run(struct invoking *k)
         .ctx = k,
     };
     memcpy(req.request_id, k->c->req->id, sizeof req.request_id);
-    invoke(k->c->svc->pool, &req);
+    if (k->kind == STREAM) {
+        req.stream = lambda_stream(k->c, fn);
+        req.done = lambda_stream_invoked;
+        req.ctx = req.stream ? req.stream->ctx : NULL;
+    }
+    if (k->kind == STREAM && !req.stream)
+        call_error(k->c, E_LIMIT, NULL);
+    else
+        invoke(k->c->svc->pool, &req);
     fn_unref(fn);
 }
 
@@ -129,7 +141,7 @@ static void scanned(struct invoking *k)
         err_set(&err, E_BAD_JSON,
                 "Could not parse request body into json: the payload is not valid JSON");
         call_error(c, E_BAD_JSON, &err);
-    } else if (k->kind == SYNC) {
+    } else if (k->kind == SYNC || k->kind == STREAM) {
         run(k);
     } else if (k->kind == EVENT) {
         k->job = (struct job){.apply = put_event, .done = event_stored};
@@ -155,6 +167,8 @@ static void scan_done(uv_work_t *work, int status)
 static enum kind read_kind(const struct call *c)
 {
     struct str type = call_header(c, "x-amz-invocation-type");
+    if (c->op->handler == lambda_invoke_with_response_stream)
+        return str_is(type, "DryRun") ? DRY_RUN : STREAM;
     return str_is(type, "Event") ? EVENT : str_is(type, "DryRun") ? DRY_RUN : SYNC;
 }
 
@@ -213,4 +227,9 @@ void lambda_invoke(struct call *c)
         rc = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
         ASSERT(rc == 0);
     }
+}
+
+void lambda_invoke_with_response_stream(struct call *c)
+{
+    lambda_invoke(c);
 }
