@@ -14,7 +14,8 @@ build=(make gcc binutils libc6-dev pkg-config
     libexpat1-dev libzip-dev libseccomp-dev libcurl4-openssl-dev)
 demo=(python3 python3-boto3 awscli)
 test=(libcmocka-dev python3 python3-pytest python3-boto3 awscli
-    clang-format cppcheck lua-check)
+    clang-format cppcheck lua-check
+    rclone s3cmd openssl)
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -31,7 +32,12 @@ wanted() {
             # Either implementation of pkg-config serves.
             ;;
         demo) printf '%s\n' "${demo[@]}" ;;
-        test) printf '%s\n' "${test[@]}" ;;
+        test)
+            printf '%s\n' "${test[@]}"
+            # Whatever nginx and node there are serve; Debian's own otherwise.
+            [ -x /usr/sbin/nginx ] || echo nginx-light
+            command -v node npm >/dev/null || printf '%s\n' nodejs npm
+            ;;
         *)
             say "unknown group '$group': build, test or demo" >&2
             exit 2

@@ -6,7 +6,7 @@ import pytest
 
 from perilune import Server
 
-MARKS = ("boto3", "aws_v1", "aws_v2", "http", "cli")
+MARKS = ("boto3", "aws_v1", "aws_v2", "rclone", "s3cmd", "js", "nginx", "http", "cli")
 
 
 def pytest_configure(config):
