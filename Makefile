@@ -94,6 +94,10 @@ $(BUILD)/fault/%: tests/fault/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS)
 fault: $(FAULT)
+# The long form of what the suite does shortly: minutes.
+fault-multipart: all $(FAULT)
+	MULTIPART_KILLS=50 MULTIPART_UPLOADS=64 MULTIPART_CUTS=500 MULTIPART_LOAD_S=3 BUILD=$(BUILD) \
+	    $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_multipart_faults.py
 
 # Built side by side, run one after the other: some of them look at the clock.
 build-unit: all fault $(WIRE) $(UNIT)
@@ -172,5 +176,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench bench-quick bench-s3 opcov all build-unit unit fault check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
