@@ -36,7 +36,7 @@ wanted() {
             printf '%s\n' "${test[@]}"
             # Whatever nginx and node there are serve; Debian's own otherwise.
             [ -x /usr/sbin/nginx ] || echo nginx-light
-            command -v node npm >/dev/null || printf '%s\n' nodejs npm
+            { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm
             ;;
         *)
             say "unknown group '$group': build, test or demo" >&2
