@@ -29,7 +29,12 @@ enum op_resource {
     RES_FUNCTION_JSON, /* the same from the member FunctionName; checked once the body is parsed */
     RES_BUCKET,        /* arn:aws:s3:::{0} */
     RES_OBJECT,        /* arn:aws:s3:::{0}/{1} */
-    RES_ROLE,          /* arn:aws:iam::ACCOUNT:role/RoleName (form field) */
+    RES_ROLE,          /* the ARN of the role RoleName (form field); a list's: role/ */
+    RES_USER,          /* the same of UserName; absent: of the caller, when that is a user */
+    RES_KEY_OWNER,     /* the ARN of the user whose key AccessKeyId is */
+    RES_POLICY,        /* PolicyArn, or what Path and PolicyName will make */
+    RES_POLICY_SOURCE, /* PolicySourceArn */
+    RES_ROLE_ARN,      /* RoleArn */
     RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
                           logGroupIdentifier, logStreamName */
     RES_PERILUNE,      /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment

@@ -9,8 +9,8 @@
 
 bool resource_in_body(const struct op *op)
 {
-    return op->resource == RES_FUNCTION_JSON || op->resource == RES_ROLE ||
-           op->resource == RES_LOG_GROUP;
+    return op->resource == RES_FUNCTION_JSON || op->resource == RES_LOG_GROUP ||
+           op->protocol == PROTO_QUERY;
 }
 
 static struct str function_arn(struct call *c, struct str given)
@@ -26,6 +26,71 @@ static struct str function_arn(struct call *c, struct str given)
         qualifier = asked;
     return arena_printf(c->arena, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
                         c->svc->region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+}
+
+/* prefix, then bytes: a name may hold any, NUL too. */
+static struct str joined(struct arena *a, const char *prefix, struct str name, const char *between,
+                         struct str more)
+{
+    struct str parts[] = {str_c(prefix), name, str_c(between), more};
+    char *p = arena_alloc(a, parts[0].n + parts[1].n + parts[2].n + parts[3].n + 1);
+    size_t n = 0;
+    for (size_t i = 0; p && i < 4; i++) {
+        if (parts[i].n)
+            memcpy(p + n, parts[i].p, parts[i].n);
+        n += parts[i].n;
+    }
+    return str_of(p, n);
+}
+
+/* A user or role that is there has its own path; one that is to be made has the form's. */
+static struct str entity_of(struct call *c, const struct entity_kind *kind, struct str name)
+{
+    struct principals *all =
+        kind == &entity_user ? identity_users(c->svc->identities) : role_principals(c->svc->roles);
+    const struct principal *p =
+        name.n && name.n <= ENTITY_NAME_MAX ? principal_find(all, name) : NULL;
+    struct str path = call_query(c, "Path");
+    char prefix[64];
+    if (p && p->exists)
+        return arena_dup(c->arena, p->arn);
+    snprintf(prefix, sizeof prefix, "arn:aws:iam::" ACCOUNT_ID ":%s", kind->word);
+    return joined(c->arena, prefix, path.n && path.p[0] == '/' ? path : STR("/"), "", name);
+}
+
+static struct str user_of(struct call *c)
+{
+    struct str name = call_query(c, "UserName");
+    bool list = strcmp(c->op->name, "ListUsers") == 0;
+    if (!name.p && !list && c->who.kind != IDENTITY_ROLE)
+        return c->who.principal_arn;
+    return entity_of(c, &entity_user, name);
+}
+
+static struct str key_owner(struct call *c)
+{
+    struct str rec, owner;
+    struct store_txn *t = store_read(c->svc->store);
+    int rc = access_key_get(t, call_query(c, "AccessKeyId"), STR(""), &rec, NULL);
+    owner = entity_of(c, &entity_user, rc ? STR("") : rec_str(rec, KEY_USER));
+    store_read_end(t);
+    return owner;
+}
+
+static struct str policy_of(struct call *c)
+{
+    struct str arn = call_query(c, "PolicyArn"), path = call_query(c, "Path");
+    if (arn.p)
+        return arn;
+    return joined(c->arena, "arn:aws:iam::" ACCOUNT_ID ":policy",
+                  path.n && path.p[0] == '/' ? path : STR("/"), "", call_query(c, "PolicyName"));
+}
+
+/* A field that holds the ARN itself. */
+static struct str arn_in(struct call *c, const char *field)
+{
+    struct str arn = call_query(c, field);
+    return arn.n ? arn : STR("*");
 }
 
 static struct str log_group_arn(struct call *c)
@@ -65,14 +130,28 @@ int resource_arn(struct call *c, struct str *out)
         *out = function_arn(c, json_bytes(json_object_get(c->json, "FunctionName")));
         break;
     case RES_BUCKET:
-        *out = arena_printf(a, "arn:aws:s3:::%.*s", STR_FMT(p[0]));
+        *out = joined(a, "arn:aws:s3:::", p[0], "", STR(""));
         break;
     case RES_OBJECT:
-        *out = arena_printf(a, "arn:aws:s3:::%.*s/%.*s", STR_FMT(p[0]), STR_FMT(p[1]));
+        *out = joined(a, "arn:aws:s3:::", p[0], "/", p[1]);
         break;
     case RES_ROLE:
-        *out = arena_printf(a, "arn:aws:iam::" ACCOUNT_ID ":role/%.*s",
-                            STR_FMT(call_query(c, "RoleName")));
+        *out = entity_of(c, &entity_role, call_query(c, "RoleName"));
+        break;
+    case RES_USER:
+        *out = user_of(c);
+        break;
+    case RES_KEY_OWNER:
+        *out = key_owner(c);
+        break;
+    case RES_POLICY:
+        *out = policy_of(c);
+        break;
+    case RES_POLICY_SOURCE:
+        *out = arn_in(c, "PolicySourceArn");
+        break;
+    case RES_ROLE_ARN:
+        *out = arn_in(c, "RoleArn");
         break;
     case RES_LOG_GROUP:
         *out = log_group_arn(c);

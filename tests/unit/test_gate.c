@@ -115,6 +115,46 @@ void guard_end(struct guard *out)
     (void)out;
 }
 
+/* Nobody has a path. */
+const struct entity_kind entity_role = {T_ROLES, "role", "Role", "AROA", 10240};
+const struct entity_kind entity_user = {T_USERS, "user", "User", "AIDA", 2048};
+
+struct principals *identity_users(struct identities *ids)
+{
+    (void)ids;
+    return NULL;
+}
+
+struct principals *role_principals(struct roles *r)
+{
+    (void)r;
+    return NULL;
+}
+
+const struct principal *principal_find(struct principals *p, struct str name)
+{
+    (void)p, (void)name;
+    return NULL;
+}
+
+int access_key_get(struct store_txn *t, struct str id, struct str user, struct str *rec,
+                   struct err *err)
+{
+    (void)t, (void)id, (void)user, (void)rec, (void)err;
+    return E_NOT_FOUND;
+}
+
+struct store_txn *store_read(struct store *s)
+{
+    (void)s;
+    return NULL;
+}
+
+void store_read_end(struct store_txn *t)
+{
+    (void)t;
+}
+
 static void set_policy(struct policy **p, enum policy_kind kind, const char *json)
 {
     policy_free(*p);
