@@ -11,7 +11,15 @@
 
 struct blob_writer;
 
-enum { BLOB_READ_MAX = 1024 * 1024 };
+enum { BLOB_READ_MAX = 1024 * 1024, BLOB_PIECE = 64 * 1024 };
+
+/* A run of a blob's bytes in memory, shared by who writes it and who hashes it. */
+struct blob_piece {
+    struct blob_piece *next; /* the writer's */
+    int refs;
+    size_t n;
+    char bytes[BLOB_PIECE];
+};
 
 /* Starts a new blob (the file is created on the pool at the first write). Never NULL. */
 struct blob_writer *blob_create(struct store *s);
@@ -22,6 +30,13 @@ size_t blob_write(struct blob_writer *w, struct str bytes);
  * 256 KiB. */
 void blob_pause_above(struct blob_writer *w, size_t bytes);
 void blob_on_drained(struct blob_writer *w, void (*drained)(void *ctx), void *ctx);
+/* Shows the bytes a second time, in pieces that will not change, to who hashes them: `full` is called
+ * within blob_write and blob_end and gets a reference, which blob_piece_done gives back (any thread).
+ * Before the first write. */
+void blob_on_piece(struct blob_writer *w, void (*full)(void *ctx, struct blob_piece *p), void *ctx);
+void blob_piece_done(struct blob_piece *p);
+/* No more bytes will come: the last piece is shown and written; blob_finish or blob_abort follows. */
+void blob_end(struct blob_writer *w);
 /* Writes the rest, fsyncs file and folder on the pool, then done(ctx, rc, id, size). The writer is
  * gone after done. On rc != 0 the file has been removed. The file has no reference yet: the next
  * job must blob_ref it, or blob_discard is called. */

@@ -3,7 +3,7 @@
  * A file is created under its final name, written, fsynced, its folder fsynced, and only then is
  * its id given to the caller, whose transaction refers to it; nothing is renamed. All file work is
  * done on the uv pool, one request at a time for a writer. A writer holds at most the 1 MiB that
- * its caller lets pile up, cut into 256 KiB pieces. After the first error further bytes are
+ * its caller lets pile up, cut into 64 KiB pieces. After the first error further bytes are
  * dropped and the file is gone before `done` is told.
  *
  * Hashing is the callers' business; so is deciding what is large. */
@@ -17,28 +17,30 @@
 #include "store/blob.h"
 #include "store/inside.h"
 
-enum { PIECE = 256 * 1024, PAUSE = 1024 * 1024, RESUME = PIECE };
-
-struct piece {
-    struct piece *next;
-    size_t n;
-    char bytes[PIECE];
+enum {
+    PAUSE = 1024 * 1024,
+    PAUSE_MIN = 256 * 1024,
+    RESUME = 256 * 1024,    /* bytes left when the caller may go on */
+    PUSH = 4 * 1024 * 1024, /* bytes after which the disk is told to begin */
 };
 
 struct blob_writer {
     uv_work_t work;
     struct store *store;
     uint64_t id, size; /* size: bytes in the file */
+    uint64_t pushed;   /* of them, on their way to the disk */
     int fd, rc;        /* the pool's while working */
-    struct piece *first, *last;
+    struct blob_piece *first, *last;
     size_t waiting, pause_above;
-    struct piece *taken; /* what the pool is writing */
+    struct blob_piece *taken; /* what the pool is writing */
     size_t taken_bytes;
-    bool working, paused, finishing, aborted;
+    bool working, paused, ended, finishing, aborted;
     bool sealed; /* the taken pieces are the last: fsync after them */
     bool drop;   /* as aborted was when the pool began */
     void (*drained)(void *ctx);
     void *drained_ctx;
+    void (*full)(void *ctx, struct blob_piece *p);
+    void *full_ctx;
     void (*done)(void *ctx, int rc, uint64_t id, uint64_t size);
     void *done_ctx;
 };
@@ -66,25 +68,44 @@ struct blob_writer *blob_create(struct store *s)
 
 void blob_pause_above(struct blob_writer *w, size_t bytes)
 {
-    w->pause_above = bytes < PIECE ? PIECE : bytes;
+    w->pause_above = bytes < PAUSE_MIN ? PAUSE_MIN : bytes;
+}
+
+void blob_piece_done(struct blob_piece *p)
+{
+    if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(p);
+}
+
+/* The last piece is as it will stay. */
+static void show(struct blob_writer *w)
+{
+    if (!w->full)
+        return;
+    w->last->refs++; /* nobody else has seen it yet */
+    w->full(w->full_ctx, w->last);
 }
 
 size_t blob_write(struct blob_writer *w, struct str bytes)
 {
+    ASSERT(!w->ended);
     w->waiting += bytes.n;
     while (bytes.n) {
-        if (!w->last || w->last->n == PIECE) {
-            struct piece *p = malloc(sizeof *p);
+        if (!w->last || w->last->n == BLOB_PIECE) {
+            struct blob_piece *p = malloc(sizeof *p);
             if (!p)
                 fatal("out of memory");
             p->next = NULL;
+            p->refs = 1;
             p->n = 0;
             w->last = *(w->last ? &w->last->next : &w->first) = p;
         }
-        size_t n = PIECE - w->last->n < bytes.n ? PIECE - w->last->n : bytes.n;
+        size_t n = BLOB_PIECE - w->last->n < bytes.n ? BLOB_PIECE - w->last->n : bytes.n;
         memcpy(w->last->bytes + w->last->n, bytes.p, n);
         w->last->n += n;
         bytes = str_from(bytes, n);
+        if (w->last->n == BLOB_PIECE)
+            show(w);
     }
     step(w);
     w->paused = w->waiting > w->pause_above;
@@ -95,6 +116,20 @@ void blob_on_drained(struct blob_writer *w, void (*drained)(void *ctx), void *ct
 {
     w->drained = drained;
     w->drained_ctx = ctx;
+}
+
+void blob_on_piece(struct blob_writer *w, void (*full)(void *ctx, struct blob_piece *p), void *ctx)
+{
+    w->full = full;
+    w->full_ctx = ctx;
+}
+
+void blob_end(struct blob_writer *w)
+{
+    w->ended = true;
+    if (w->last && w->last->n < BLOB_PIECE)
+        show(w);
+    step(w);
 }
 
 void blob_finish(struct blob_writer *w, void (*done)(void *ctx, int rc, uint64_t id, uint64_t size),
@@ -112,11 +147,11 @@ void blob_abort(struct blob_writer *w)
     step(w);
 }
 
-static void free_pieces(struct piece *p)
+static void free_pieces(struct blob_piece *p)
 {
-    for (struct piece *next; p; p = next) {
+    for (struct blob_piece *next; p; p = next) {
         next = p->next;
-        free(p);
+        blob_piece_done(p);
     }
 }
 
@@ -139,7 +174,17 @@ static int create_file(struct blob_writer *w)
     return w->fd < 0 ? errno : 0;
 }
 
-static int write_piece(struct blob_writer *w, const struct piece *p)
+/* Starts the writing of what lies in memory, and does not wait for it: the fsync at the end would
+ * otherwise begin with everything still to do. A hint only; 64 MiB: 1.3 times as fast. */
+static void push(struct blob_writer *w)
+{
+    if (w->size - w->pushed < PUSH)
+        return;
+    sync_file_range(w->fd, (off_t)w->pushed, (off_t)(w->size - w->pushed), SYNC_FILE_RANGE_WRITE);
+    w->pushed = w->size;
+}
+
+static int write_piece(struct blob_writer *w, const struct blob_piece *p)
 {
     size_t at = 0;
     int rc = FAULT(blob_write);
@@ -153,6 +198,8 @@ static int write_piece(struct blob_writer *w, const struct piece *p)
             rc = errno;
     }
     w->size += at;
+    if (rc == 0)
+        push(w);
     return rc;
 }
 
@@ -177,7 +224,7 @@ static void write_pieces(uv_work_t *work)
     int rc = 0;
     if (!w->drop && w->rc == 0) {
         rc = w->fd < 0 ? create_file(w) : 0;
-        for (struct piece *p = w->taken; p && rc == 0; p = p->next)
+        for (struct blob_piece *p = w->taken; p && rc == 0; p = p->next)
             rc = write_piece(w, p);
         if (rc == 0 && w->sealed)
             rc = seal_file(w);
@@ -227,10 +274,11 @@ static void after_write(uv_work_t *work, int status)
 /* Takes all pieces, or all full ones while more may come. */
 static void take(struct blob_writer *w)
 {
-    struct piece *keep = NULL, **end = &w->first;
+    struct blob_piece *keep = NULL, **end = &w->first;
     w->taken_bytes = 0;
     for (; *end; end = &(*end)->next) {
-        if (!w->finishing && !w->aborted && (*end)->n < PIECE) {
+        bool more = !w->ended && !w->finishing && !w->aborted;
+        if (more && (*end)->n < BLOB_PIECE) {
             keep = *end;
             break;
         }

@@ -1,12 +1,12 @@
 /* ingest: from the first byte to digests that are right and a file that is safe.
  *
  *   write  -> small: kept in memory, hashed at the end
- *          -> large: copied to a blob writer and, in runs of 64 KiB, hashed on the pool
+ *          -> large: into the blob writer's pieces, which are written and hashed at the same time
  *   finish -> hashes ready -> compared -> blob synced -> done
  *
  * A large body's MD5 runs beside its checksum and SHA-256 on two pool threads over the same run of
- * bytes, while the next run fills and the blob writer writes; the source is told to pause when
- * either falls behind, so that a transfer of any size holds less than 1 MiB. The digests are
+ * pieces, while the next run gathers and the blob writer writes. The source is told to pause when
+ * any of them falls behind, so that a transfer of any size holds less than 1 MiB. The digests are
  * compared before anything can refer to the bytes: a body that is not what its sender said leaves
  * no file. */
 #include "svc/ingest.h"
@@ -17,8 +17,8 @@
 #include "svc/object_rows.h"
 
 enum {
-    HASH_RUN = 64 * 1024,    /* bytes that go to the pool together */
-    BLOB_PAUSE = 448 * 1024, /* the blob writer holds two of its pieces, not five */
+    RUN_MAX = 4,             /* pieces that may gather while the pool works on a run */
+    BLOB_PAUSE = 448 * 1024, /* bytes that may wait for the disk; pieces are shared */
     DIGESTS_FAST = 0,        /* works[]: MD5 */
     DIGESTS_OTHER = 1,       /* works[]: checksum and SHA-256 */
 };
@@ -45,9 +45,9 @@ struct ingest {
     struct blob_writer *blob; /* NULL while small */
     bool blob_behind;         /* its drained callback is due */
 
-    struct hash *md5, *sha256;   /* of large bodies; sha256 NULL when not needed */
-    struct checksum checksum;    /* of any but SHA-256, which sha256 serves */
-    struct buf filling, hashing; /* bytes for the pool; bytes it works on */
+    struct hash *md5, *sha256;    /* of large bodies; sha256 NULL when not needed */
+    struct checksum checksum;     /* of any but SHA-256, which sha256 serves */
+    struct buf gathered, hashing; /* struct blob_piece *: for the pool; those it works on */
     uv_work_t works[2];
     int working; /* of works[] */
 
@@ -98,13 +98,34 @@ uint64_t ingest_size(const struct ingest *g)
     return g->facts.size;
 }
 
+static size_t piece_count(const struct buf *pieces)
+{
+    return pieces->n / sizeof(struct blob_piece *);
+}
+
+static struct blob_piece *piece_at(const struct buf *pieces, size_t i)
+{
+    struct blob_piece *p;
+    memcpy(&p, pieces->p + i * sizeof p, sizeof p);
+    return p;
+}
+
+static void pieces_done(struct buf *pieces)
+{
+    for (size_t i = 0; i < piece_count(pieces); i++)
+        blob_piece_done(piece_at(pieces, i));
+    buf_clear(pieces);
+}
+
 static void ingest_free(struct ingest *g)
 {
     hash_free(g->md5);
     hash_free(g->sha256);
     checksum_deinit(&g->checksum);
     buf_deinit(&g->small);
-    buf_deinit(&g->filling);
+    pieces_done(&g->gathered);
+    pieces_done(&g->hashing);
+    buf_deinit(&g->gathered);
     buf_deinit(&g->hashing);
     free(g);
 }
@@ -115,39 +136,46 @@ static void ingest_free(struct ingest *g)
 /* Should the source wait? */
 static bool is_behind(const struct ingest *g)
 {
-    return g->blob_behind || (g->working && g->filling.n >= HASH_RUN);
+    return g->blob_behind || (g->working && piece_count(&g->gathered) >= RUN_MAX);
 }
 
 static void hash_fast(uv_work_t *w)
 {
     struct ingest *g = w->data;
-    hash_update(g->md5, g->hashing.p, g->hashing.n);
+    for (size_t i = 0; i < piece_count(&g->hashing); i++) {
+        const struct blob_piece *p = piece_at(&g->hashing, i);
+        hash_update(g->md5, p->bytes, p->n);
+    }
 }
 
 static void hash_other(uv_work_t *w)
 {
     struct ingest *g = w->data;
-    checksum_update(&g->checksum, buf_str(&g->hashing));
-    if (g->sha256)
-        hash_update(g->sha256, g->hashing.p, g->hashing.n);
+    for (size_t i = 0; i < piece_count(&g->hashing); i++) {
+        const struct blob_piece *p = piece_at(&g->hashing, i);
+        checksum_update(&g->checksum, str_of(p->bytes, p->n));
+        if (g->sha256)
+            hash_update(g->sha256, p->bytes, p->n);
+    }
 }
 
 static void hashed(uv_work_t *w, int status)
 {
     struct ingest *g = w->data;
     (void)status; /* pool work is never cancelled */
-    if (--g->working == 0)
-        ingest_step(g);
+    if (--g->working)
+        return;
+    pieces_done(&g->hashing);
+    ingest_step(g);
 }
 
-/* Hands the filled run to the pool when it is free and the run is worth it. */
-static void hash_next(struct ingest *g, size_t at_least)
+/* Hands what has gathered to the pool when that is free. */
+static void hash_next(struct ingest *g)
 {
-    if (g->working || g->filling.n < at_least)
+    if (g->working || g->gathered.n == 0)
         return;
-    struct buf run = g->filling;
-    g->filling = g->hashing;
-    buf_clear(&g->filling);
+    struct buf run = g->gathered;
+    g->gathered = g->hashing;
     g->hashing = run;
     g->working = 1;
     uv_queue_work(g->o->loop, &g->works[DIGESTS_FAST], hash_fast, hashed);
@@ -155,6 +183,17 @@ static void hash_next(struct ingest *g, size_t at_least)
         g->working = 2;
         uv_queue_work(g->o->loop, &g->works[DIGESTS_OTHER], hash_other, hashed);
     }
+}
+
+static void piece_full(void *ctx, struct blob_piece *p)
+{
+    struct ingest *g = ctx;
+    buf_add(&g->gathered, str_of((const char *)&p, sizeof p));
+    if (g->gathered.rc) {
+        g->lost = true;
+        blob_piece_done(p);
+    }
+    hash_next(g);
 }
 
 static void tell_drained(struct ingest *g)
@@ -178,10 +217,6 @@ static void add_large(struct ingest *g, struct str bytes)
     if (bytes.n == 0)
         return;
     g->blob_behind = blob_write(g->blob, bytes) > BLOB_PAUSE;
-    buf_add(&g->filling, bytes);
-    if (g->filling.rc)
-        g->lost = true;
-    hash_next(g, HASH_RUN);
 }
 
 static void become_large(struct ingest *g)
@@ -196,6 +231,7 @@ static void become_large(struct ingest *g)
     g->blob = blob_create(g->o->store);
     blob_pause_above(g->blob, BLOB_PAUSE);
     blob_on_drained(g->blob, blob_drained, g);
+    blob_on_piece(g->blob, piece_full, g);
     add_large(g, buf_str(&g->small));
     buf_deinit(&g->small);
 }
@@ -322,11 +358,11 @@ static void ingest_step(struct ingest *g)
 {
     switch (g->state) {
     case INGEST_OPEN:
-        hash_next(g, HASH_RUN);
+        hash_next(g);
         tell_drained(g);
         break;
     case INGEST_HASHING:
-        hash_next(g, 1);
+        hash_next(g);
         if (!g->working)
             check(g);
         break;
@@ -348,6 +384,8 @@ void ingest_finish(struct ingest *g,
     g->done = done;
     g->ctx = ctx;
     g->state = INGEST_HASHING;
+    if (g->blob)
+        blob_end(g->blob);
     ingest_step(g);
 }
 
