@@ -95,12 +95,18 @@ static struct str arn_in(struct call *c, const char *field)
 
 static struct str log_group_arn(struct call *c)
 {
-    struct str group = json_bytes(json_object_get(c->json, "logGroupName"));
-    struct str stream = json_bytes(json_object_get(c->json, "logStreamName"));
-    if (!group.p)
-        group = json_bytes(json_object_get(c->json, "logGroupIdentifier"));
-    if (str_starts(group, STR("arn:")))
-        return group;
+    static const char *const members[] = {"logGroupName", "logGroupIdentifier", "resourceArn"};
+    struct str stream = json_bytes(json_object_get(c->json, "logStreamName")), group = STR("");
+    struct arn arn;
+    for (size_t i = 0; i < 3 && !group.n; i++)
+        group = json_bytes(json_object_get(c->json, members[i]));
+    if (arn_parse(group, &arn)) { /* the handler refuses those of other places */
+        group = arn.resource;
+        if (str_starts(group, STR("log-group:")))
+            group = str_from(group, 10);
+        if (str_ends(group, STR(":*")))
+            group.n -= 2;
+    }
     return arena_printf(c->arena, "arn:aws:logs:%s:" ACCOUNT_ID ":log-group:%.*s:log-stream:%.*s",
                         c->svc->region, STR_FMT(group), STR_FMT(stream));
 }

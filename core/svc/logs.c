@@ -17,6 +17,7 @@ enum { NAME_MAX_BYTES = 512, SEGMENT_MIN = 64 * 1024, SEGMENT_MAX = 4 << 20 };
 
 static void on_keeper(uv_timer_t *t);
 static void on_idle(uv_idle_t *idle);
+static void on_expiry(uv_timer_t *t);
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
@@ -40,10 +41,13 @@ struct logs *logs_open(uv_loop_t *loop, const char *dir, uint64_t total_max, uin
         l->segment_max = SEGMENT_MIN;
     uv_timer_init(loop, &l->timer);
     uv_timer_init(loop, &l->keeper);
+    uv_timer_init(loop, &l->expiry);
     uv_idle_init(loop, &l->idle);
-    l->timer.data = l->keeper.data = l->idle.data = l;
+    l->timer.data = l->keeper.data = l->expiry.data = l->idle.data = l;
     uv_unref((uv_handle_t *)&l->keeper);
-    l->handles = 3;
+    uv_unref((uv_handle_t *)&l->expiry);
+    l->handles = 4;
+    uv_timer_start(&l->expiry, on_expiry, EXPIRY_MS, EXPIRY_MS);
     log_sweep_start(l);
     return l;
 }
@@ -81,10 +85,12 @@ void logs_close(struct logs *l)
     l->stop = true;
     uv_timer_stop(&l->timer);
     uv_timer_stop(&l->keeper);
+    uv_timer_stop(&l->expiry);
     finish_jobs(l);
     flush_all(l);
     uv_close((uv_handle_t *)&l->timer, on_handle_closed);
     uv_close((uv_handle_t *)&l->keeper, on_handle_closed);
+    uv_close((uv_handle_t *)&l->expiry, on_handle_closed);
     uv_close((uv_handle_t *)&l->idle, on_handle_closed);
     while (l->handles)
         uv_run(l->loop, UV_RUN_NOWAIT);
@@ -175,6 +181,11 @@ static void on_keeper(uv_timer_t *t)
             if (is_idle(g) && uv_now(l->loop) - g->used_ms >= KEEP_MS)
                 log_group_free(g);
         }
+}
+
+static void on_expiry(uv_timer_t *t)
+{
+    log_sweep_start(t->data);
 }
 
 /* --- chunks ----------------------------------------------------------------------------------- */
@@ -273,9 +284,9 @@ void log_stream_close(struct log_stream *s)
     free(s);
 }
 
-static uint64_t next_id(struct log_group *g, int64_t wall_ms)
+static uint64_t next_id(struct log_group *g, int64_t now_ms)
 {
-    uint64_t id = wall_ms > 0 ? (uint64_t)wall_ms << LOG_ID_SHIFT : 0;
+    uint64_t id = now_ms > 0 ? (uint64_t)now_ms << LOG_ID_SHIFT : 0;
     g->last_id = id > g->last_id ? id : g->last_id + 1;
     return g->last_id;
 }
@@ -296,7 +307,7 @@ static void announce(struct log_stream *s, struct log_chunk *c, uint64_t id)
 
 /* Room for a record of a stream in its group's last chunk; announces the stream when needed. NULL:
  * the line is dropped (and counted). */
-static struct log_chunk *make_room(struct log_stream *s, size_t size, int64_t wall_ms)
+static struct log_chunk *make_room(struct log_stream *s, size_t size, int64_t now_ms)
 {
     struct log_group *g = s->group;
     struct logs *l = g->logs;
@@ -307,16 +318,16 @@ static struct log_chunk *make_room(struct log_stream *s, size_t size, int64_t wa
     bool known = c && s->chunk_seq == c->seq;
     if (!c || c->sealed || c->n + size + (known ? 0 : introduction) > c->cap ||
         (!known && c->streams == UINT16_MAX)) {
-        c = chunk_new(g, size + introduction, wall_ms);
+        c = chunk_new(g, size + introduction, now_ms);
         known = false;
     }
     if (!c)
         return NULL;
     if (s->created_ms == 0)
-        s->created_ms = wall_ms;
+        s->created_ms = now_ms;
     if (g->created_ms == 0)
-        g->created_ms = wall_ms;
-    uint64_t id = next_id(g, wall_ms);
+        g->created_ms = now_ms;
+    uint64_t id = next_id(g, now_ms);
     if (c->n == 0)
         c->first_id = id;
     if (!known)
@@ -341,9 +352,10 @@ static size_t pack_request(struct log_stream *s, const char *request_id, char ou
     return n;
 }
 
-/* Appends one record with `body_n` bytes of body: where they go, or NULL when it is dropped. */
-static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum log_severity level,
-                 const char *request_id, size_t body_n)
+/* Appends one record with `body_n` bytes of body, stamped stamp_ms and come at now_ms: where they go,
+ * or NULL when it is dropped. */
+static char *put_at(struct log_stream *s, int64_t stamp_ms, int64_t now_ms, enum log_kind kind,
+                    enum log_severity level, const char *request_id, size_t body_n)
 {
     struct log_group *g = s->group;
     char packed[256];
@@ -356,13 +368,13 @@ static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum
         log_flush_early(g);
     size_t request_n = pack_request(s, request_id, packed, &flag);
     size_t size = LOG_HEAD + request_n + body_n;
-    struct log_chunk *c = make_room(s, size, wall_ms);
+    struct log_chunk *c = make_room(s, size, now_ms);
     if (!c) {
         g->dropped++;
         return NULL;
     }
     char *p = c->p + c->n;
-    log_record_head(p, size, g->last_id, wall_ms, s->number, kind, (uint8_t)(level | flag));
+    log_record_head(p, size, g->last_id, stamp_ms, s->number, kind, (uint8_t)(level | flag));
     memcpy(p + LOG_HEAD, packed, request_n);
     c->n += size;
     g->pending += size;
@@ -372,6 +384,21 @@ static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum
     if (g->followers && !g->news)
         log_group_told(g);
     return p + LOG_HEAD + request_n;
+}
+
+static char *put(struct log_stream *s, int64_t wall_ms, enum log_kind kind, enum log_severity level,
+                 const char *request_id, size_t body_n)
+{
+    return put_at(s, wall_ms, wall_ms, kind, level, request_id, body_n);
+}
+
+void log_line_at(struct log_stream *s, int64_t stamp_ms, int64_t now_ms, struct str text)
+{
+    if (text.n > LOG_TEXT_MAX)
+        text.n = LOG_TEXT_MAX;
+    char *body = put_at(s, stamp_ms, now_ms, LOG_KIND_LINE, LOG_INFO, NULL, text.n);
+    if (body && text.n)
+        memcpy(body, text.p, text.n);
 }
 
 void log_line(struct log_stream *s, int64_t wall_ms, enum log_severity level,

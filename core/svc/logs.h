@@ -105,9 +105,13 @@ void logs_unfollow(struct log_follower *f);
 
 /* --- groups and streams ----------------------------------------------------------------------- */
 
+struct log_tag {
+    struct str key, value;
+};
 struct log_group_info {
     struct str name;
     int64_t created_ms;
+    uint32_t retention_days; /* 0: for ever */
     uint64_t stored_bytes;
 };
 struct log_group_list {
@@ -115,31 +119,74 @@ struct log_group_list {
     size_t count;
     bool more;
 };
-/* Groups whose names begin with prefix, after the name `after` ("": from the first), valid during
+/* Groups whose names begin with prefix and hold part, after the name `after` ("": from the first), valid during
  * done. */
-void logs_groups(struct logs *l, struct str prefix, struct str after, size_t limit,
+void logs_groups(struct logs *l, struct str prefix, struct str part, struct str after, size_t limit,
                  void (*done)(void *ctx, int rc, const struct log_group_list *list), void *ctx);
 
 struct log_stream_info {
     struct str name;
+    bool has_events;
     int64_t created_ms, first_ms, last_ms, last_ingestion_ms;
 };
 struct log_stream_list {
     const struct log_stream_info *streams; /* by name; at most 10,000, the latest ones */
     size_t count;
 };
-/* The streams that events are left of. E_NOT_FOUND: no such group. */
-void logs_streams(struct logs *l, struct str group, struct str prefix,
+/* The streams that were created, or that events are left of. encode (may be NULL) is called with the
+ * list on a pool thread first. E_NOT_FOUND: no such group. */
+typedef void log_stream_list_cb(void *ctx, const struct log_stream_list *list);
+void logs_streams(struct logs *l, struct str group, struct str prefix, log_stream_list_cb *encode,
                   void (*done)(void *ctx, int rc, const struct log_stream_list *list,
                                const struct err *err),
                   void *ctx);
 
-/* E_EXISTS, E_INVALID (name), E_IO, E_NO_SPACE. */
-void logs_create_group(struct logs *l, struct str group,
-                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);
-/* With all its events; streams that are open start it anew when next written to. E_NOT_FOUND. */
-void logs_remove_group(struct logs *l, struct str group,
-                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);
+/* A change of a group; each is whole and on the disk when `done` is called with 0. All of them:
+ * E_VALIDATION (the group's name), E_IO, E_NO_SPACE; but for creating, E_NOT_FOUND. */
+typedef void log_done_cb(void *ctx, int rc, const struct err *err);
+/* E_EXISTS, E_QUOTA (tags). Tags are copied. */
+void logs_create_group(struct logs *l, struct str group, const struct log_tag *tags, size_t count,
+                       log_done_cb *done, void *ctx);
+/* With all its events; streams that are open start it anew when next written to. */
+void logs_remove_group(struct logs *l, struct str group, log_done_cb *done, void *ctx);
+/* Events older than that are shown no more and, segment by segment, removed. 0: none is. */
+void logs_set_retention(struct logs *l, struct str group, uint32_t days, log_done_cb *done,
+                        void *ctx);
+/* E_QUOTA: more than 50 tags. */
+void logs_set_tags(struct logs *l, struct str group, const struct log_tag *tags, size_t count,
+                   log_done_cb *done, void *ctx);
+void logs_drop_tags(struct logs *l, struct str group, const struct str *keys, size_t count,
+                    log_done_cb *done, void *ctx);
+/* Valid during done. */
+void logs_tags(struct logs *l, struct str group,
+               void (*done)(void *ctx, int rc, const struct log_tag *tags, size_t count,
+                            const struct err *err),
+               void *ctx);
+/* E_EXISTS, E_QUOTA. */
+void logs_create_stream(struct logs *l, struct str group, struct str stream, log_done_cb *done,
+                        void *ctx);
+/* With its events. */
+void logs_remove_stream(struct logs *l, struct str group, struct str stream, log_done_cb *done,
+                        void *ctx);
+
+/* What somebody else has logged: events in order of time, all within a day, into a stream that is
+ * there. Borrowed until `done`. rc: 0; E_NOT_FOUND (group, or stream: err says which); E_THROTTLED:
+ * too much waits to be written; E_NO_SPACE. */
+struct log_put_event {
+    int64_t timestamp_ms;
+    struct str message;
+};
+struct log_put_result {
+    /* -1, or: events before / from that index were not taken */
+    long too_old_end, expired_end, too_new_start;
+    uint64_t last_id;
+};
+void logs_put(struct logs *l, struct str group, struct str stream,
+              const struct log_put_event *events, size_t count,
+              void (*done)(void *ctx, int rc, const struct log_put_result *r,
+                           const struct err *err),
+              void *ctx);
+
 /* The same for callers who do not wait. Always 0. */
 int logs_delete_group(struct logs *l, struct str group);
 

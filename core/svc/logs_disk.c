@@ -17,9 +17,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/rec.h"
 
-enum { META_CREATED = 1, META_NAME = 2 };
 enum { PLAIN_NAME_MAX = 200, READ_MAX = 64 << 20 };
 
 static const char magic[LOG_MAGIC_SIZE] = "PLLOG1\r\n";
@@ -98,6 +96,8 @@ static void forget_all(struct log_disk *d)
     d->count = d->capacity = 0;
     buf_deinit(&d->index);
     log_index_free(&d->live);
+    log_meta_unref(d->meta);
+    d->meta = NULL;
     d->live_open = false;
     d->bytes = 0;
     d->exists = false;
@@ -233,8 +233,10 @@ int log_disk_open(struct log_disk *d, uint64_t *last_id)
     DIR *dir = opendir(d->dir);
     if (!dir)
         return errno == ENOENT ? 0 : E_IO;
+    struct log_meta *meta = log_meta_load(d->dir, false);
     uv_mutex_lock(&d->lock);
     d->exists = true;
+    d->meta = meta ? meta : log_meta_new(str_of(d->name, d->name_n), 0);
     list_segments(d, dir);
     closedir(dir);
     while (d->count && (rc = recover(d, &d->segments[d->count - 1], last_id)) == E_NOT_FOUND)
@@ -281,47 +283,48 @@ static int write_file(const char *path, struct str bytes)
     return rc;
 }
 
-int log_disk_create(struct log_disk *d, int64_t now_ms)
+int log_disk_create(struct log_disk *d, int64_t now_ms, bool sync)
 {
-    char path[1024];
-    struct buf meta = BUF_INIT;
     if (mkdir(d->dir, 0700) < 0)
         return errno == EEXIST ? E_EXISTS : log_errno();
-    rec_put_u64(&meta, META_CREATED, (uint64_t)now_ms);
-    rec_put_str(&meta, META_NAME, str_of(d->name, d->name_n));
-    snprintf(path, sizeof path, "%s/group", d->dir);
-    int rc = write_file(path, buf_str(&meta));
-    buf_deinit(&meta);
+    struct log_meta *meta = log_meta_new(str_of(d->name, d->name_n), now_ms);
+    int rc = log_meta_save(meta, d->dir, 0, sync);
     if (rc) {
+        log_meta_unref(meta);
         rmdir(d->dir);
         return rc;
     }
     uv_mutex_lock(&d->lock);
     d->exists = true;
+    log_meta_unref(d->meta);
+    d->meta = meta;
     d->dir_synced = false;
     uv_mutex_unlock(&d->lock);
     return 0;
 }
 
-bool log_group_meta(const char *dir, int64_t *created_ms, char **name, size_t *name_n)
+struct log_meta *log_disk_meta(struct log_disk *d)
 {
-    char path[1024], bytes[1024];
-    snprintf(path, sizeof path, "%s/group", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, bytes, sizeof bytes);
-    close(fd);
-    struct str meta = str_of(bytes, n > 0 ? (size_t)n : 0);
-    struct str text = rec_str(meta, META_NAME);
-    if (!text.p || !log_group_name_ok(text))
-        return false;
-    *created_ms = (int64_t)rec_u64(meta, META_CREATED, 0);
-    if (name) {
-        *name = strndup(text.p, text.n);
-        *name_n = text.n;
+    uv_mutex_lock(&d->lock);
+    struct log_meta *m = log_meta_ref(d->meta);
+    uv_mutex_unlock(&d->lock);
+    return m ? m : log_meta_new(str_of(d->name, d->name_n), 0);
+}
+
+int log_disk_set_meta(struct log_disk *d, struct log_meta *m)
+{
+    int rc = d->exists ? 0 : log_disk_create(d, m->created_ms, true);
+    if (rc == 0)
+        rc = log_meta_save(m, d->dir, d->count ? d->segments[0].first_id : 0, true);
+    if (rc) {
+        log_meta_unref(m);
+        return rc;
     }
-    return true;
+    uv_mutex_lock(&d->lock);
+    log_meta_unref(d->meta);
+    d->meta = m;
+    uv_mutex_unlock(&d->lock);
+    return 0;
 }
 
 int log_disk_remove(struct log_disk *d)
@@ -564,7 +567,7 @@ int log_disk_append(struct log_disk *d, struct log_piece *pieces, size_t count, 
     int rc = 0;
     *written = 0;
     if (count && !d->exists)
-        rc = log_disk_create(d, now_ms);
+        rc = log_disk_create(d, now_ms, false);
     if (rc == E_EXISTS)
         rc = 0;
     if (rc == 0 && count && space_is_low(d->dir))
@@ -585,6 +588,7 @@ void log_view_take(struct log_disk *d, struct log_view *v)
     *v = (struct log_view){0};
     uv_mutex_lock(&d->lock);
     v->exists = d->exists;
+    v->meta = log_meta_ref(d->meta);
     v->count = d->count;
     v->segments = malloc((d->count + 1) * sizeof *v->segments);
     if (!v->segments)
@@ -599,6 +603,7 @@ void log_view_free(struct log_view *v)
 {
     free(v->segments);
     buf_deinit(&v->index);
+    log_meta_unref(v->meta);
 }
 
 int log_view_fd(const struct log_disk *d, const struct log_view *v, size_t i)

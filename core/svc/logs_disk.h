@@ -1,6 +1,6 @@
 /* logs_disk: one group's segments as files.
  *
- *   DIR/group                  rec: 1 created_ms (u64), 2 name
+ *   DIR/group, DIR/streams     see logs_meta.h
  *   DIR/<first id, 16 hex>.log "PLLOG1\r\n", then records; the newest is the active one
  *   DIR/<first id>.idx         index entries of a closed segment
  *
@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "svc/logs_index.h"
+#include "svc/logs_meta.h"
 
 enum { LOG_MAGIC_SIZE = 8, LOG_DIR_MAX = 240 };
 
@@ -31,6 +32,7 @@ struct log_disk {
     _Atomic int64_t *total; /* bytes of all groups */
     uv_mutex_t lock;        /* over what follows, while a job changes it */
     bool exists;
+    struct log_meta *meta; /* NULL while there is no folder */
     struct log_segment *segments;
     size_t count, capacity;
     struct buf index; /* entries of the active segment's finished blocks */
@@ -63,8 +65,13 @@ void log_disk_free(struct log_disk *d);
 /* Reads the folder, cuts off what a crash has left half-written. *last_id: highest id found, 0 for
  * none. 0 also when there is no folder (d->exists says so); E_IO. */
 int log_disk_open(struct log_disk *d, uint64_t *last_id);
-/* Makes the folder. E_EXISTS, E_IO, E_NO_SPACE. */
-int log_disk_create(struct log_disk *d, int64_t now_ms);
+/* Makes the folder; sync: for good. E_EXISTS, E_IO, E_NO_SPACE. */
+int log_disk_create(struct log_disk *d, int64_t now_ms, bool sync);
+/* What is known of the group, to read it or to make another of it; log_meta_unref it. Any thread. */
+struct log_meta *log_disk_meta(struct log_disk *d);
+/* Puts another in its place, on the disk and for readers; takes the reference, also on failure. Makes
+ * the folder when there is none yet. E_IO, E_NO_SPACE, E_LIMIT. */
+int log_disk_set_meta(struct log_disk *d, struct log_meta *m);
 int log_disk_remove(struct log_disk *d);
 /* Writes the pieces in order, drops the oldest segments past group_max. *written: pieces that are
  * whole in the files; 0, E_NO_SPACE or E_IO. */
@@ -77,6 +84,7 @@ struct log_view {
     struct log_segment *segments;
     size_t count;
     struct buf index; /* of the last segment */
+    struct log_meta *meta;
     bool exists;
 };
 void log_view_take(struct log_disk *d, struct log_view *v);
@@ -91,7 +99,5 @@ int log_errno(void);
 void log_segment_path(const char *dir, uint64_t first_id, const char *ext, char *out, size_t size);
 /* True when the file name is a segment's (".log") or index's (".idx"). */
 bool log_segment_name(const char *file, const char *ext, uint64_t *first_id);
-/* What DIR/group says; false when it cannot be read. The name is malloc'd. */
-bool log_group_meta(const char *dir, int64_t *created_ms, char **name, size_t *name_n);
 
 #endif

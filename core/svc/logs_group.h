@@ -21,6 +21,7 @@ enum {
     FLUSH_EARLY = 512 << 10, /* unwritten bytes that do not wait for that */
     SYNC_MS = 1000,
     KEEP_MS = 60000, /* a group nobody uses stays in memory */
+    EXPIRY_MS = 3600 * 1000,
 };
 
 struct log_chunk {
@@ -58,7 +59,7 @@ struct log_follower {
 
 /* Something asked of a group, waiting for its turn or under way. */
 struct log_op {
-    enum { OP_READ, OP_STREAMS, OP_CREATE, OP_REMOVE } kind;
+    enum { OP_READ, OP_STREAMS, OP_PUT, OP_CHANGE } kind;
     struct log_op *next;
     struct log_group *group;
     uv_work_t work;
@@ -68,12 +69,13 @@ struct log_op {
     struct log_search *search; /* OP_READ */
     log_encode_cb *encode;
     log_page_cb *page_done;
-    struct log_streams *streams; /* OP_STREAMS */
+    struct log_streams *streams; /* OP_STREAMS, OP_PUT, OP_CHANGE of a stream */
+    log_stream_list_cb *streams_encode;
     void (*streams_done)(void *ctx, int rc, const struct log_stream_list *list,
                          const struct err *err);
-    void (*done)(void *ctx, int rc, const struct err *err); /* OP_CREATE, OP_REMOVE */
+    const struct log_change *change; /* OP_CHANGE */
+    struct log_put *put;             /* OP_PUT */
     void *ctx;
-    int64_t now_ms;
     int rc;
 };
 
@@ -116,6 +118,7 @@ struct logs {
     atomic_bool stop;
     uv_timer_t timer;  /* writes and syncs */
     uv_timer_t keeper; /* forgets idle groups */
+    uv_timer_t expiry; /* looks for what is too old */
     uv_idle_t idle;    /* tells followers */
     int handles;
     struct log_group *table[TABLE];
@@ -130,6 +133,8 @@ struct logs {
 };
 
 /* logs.c */
+/* log_line of a record that came from outside: stamped with another time than its arrival. */
+void log_line_at(struct log_stream *s, int64_t stamp_ms, int64_t now_ms, struct str text);
 struct log_group *log_group_get(struct logs *l, struct str name);
 void log_group_free(struct log_group *g);
 /* Frees it when nothing holds it and it has nothing to say. */
@@ -156,6 +161,20 @@ void log_sync_start(struct logs *l, size_t count);
 /* logs_ops.c */
 /* Starts what can be started of the group's ops. */
 void log_group_pump(struct log_group *g);
+struct log_op *log_op_new(struct log_group *g, int kind, void *ctx);
+void log_op_submit(struct log_op *op);
+void log_op_free(struct log_op *op);
+/* Gives the op a search for streams: all that begin with the name, or exactly that. */
+void log_op_streams(struct log_op *op, struct str name, bool exact);
+/* Lends the group's chunks, as they are now, to the op (and its search for streams). */
+void log_op_borrow(struct log_op *op);
+/* E_VALIDATION with AWS's text when it is no name of a group. */
+int log_group_check(struct str group, struct err *err);
+
+/* logs_change.c: starts an OP_CHANGE; it is freed when it has ended. */
+void log_change_start(struct log_op *op);
+/* logs_put.c, likewise OP_PUT. */
+void log_put_start(struct log_op *op);
 
 /* logs_sweep.c */
 void log_sweep_start(struct logs *l);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crc.h"
 #include "base/log.h"
 
@@ -33,33 +34,67 @@ struct stream_node {
 
 struct stream_table {
     struct log_streams *s;
+    const struct log_meta *meta;
     struct stream_node *slots[TABLE_SIZE];
     size_t count;
 };
 
+static struct stream_node **find(struct stream_table *t, struct str name)
+{
+    struct stream_node **at = &t->slots[crc32_update(0, name.p, name.n) % TABLE_SIZE];
+    while (*at && !str_eq((*at)->info.name, name))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct log_stream_info *add(struct stream_table *t, struct stream_node **at, struct str name)
+{
+    if (t->count == STREAMS_MAX || !(*at = arena_zalloc(t->s->arena, sizeof **at)))
+        return NULL;
+    t->count++;
+    (*at)->info.name = arena_dup(t->s->arena, name);
+    return &(*at)->info;
+}
+
+static bool stream_wanted(const struct log_streams *s, struct str name)
+{
+    return s->exact ? str_eq(name, s->prefix) : str_starts(name, s->prefix);
+}
+
 static void merge_stream(struct stream_table *t, const struct index_stream *is)
 {
-    if (is->last_id == 0 || !str_starts(is->name, t->s->prefix))
+    if (is->last_id == 0 || !stream_wanted(t->s, is->name))
         return;
-    struct stream_node **slot = &t->slots[crc32_update(0, is->name.p, is->name.n) % TABLE_SIZE], *n;
-    for (n = *slot; n && !str_eq(n->info.name, is->name); n = n->next)
-        ;
+    const struct log_mark *mark = log_meta_mark(t->meta, is->name);
+    if (mark && is->last_id <= mark->gone)
+        return;
     int64_t ingested = (int64_t)(is->last_id >> LOG_ID_SHIFT);
-    if (!n) {
-        if (t->count == STREAMS_MAX || !(n = arena_zalloc(t->s->arena, sizeof *n)))
-            return;
-        t->count++;
-        n->next = *slot;
-        *slot = n;
-        n->info = (struct log_stream_info){arena_dup(t->s->arena, is->name), is->created_ms,
-                                           is->first_ms, is->last_ms, ingested};
+    struct stream_node **at = find(t, is->name);
+    struct log_stream_info *i = *at ? &(*at)->info : add(t, at, is->name);
+    if (!i)
         return;
+    if (!i->created_ms || (is->created_ms < i->created_ms && !(mark && mark->created_ms)))
+        i->created_ms = is->created_ms;
+    if (!i->has_events || is->first_ms < i->first_ms)
+        i->first_ms = is->first_ms;
+    if (is->last_ms > i->last_ms)
+        i->last_ms = is->last_ms;
+    if (ingested > i->last_ingestion_ms)
+        i->last_ingestion_ms = ingested;
+    i->has_events = true;
+}
+
+/* Those that were created may have no event (yet, or any more). */
+static void merge_marks(struct stream_table *t)
+{
+    for (size_t i = 0; t->meta && i < t->meta->mark_count; i++) {
+        const struct log_mark *mark = &t->meta->marks[i];
+        if (mark->created_ms == 0 || !stream_wanted(t->s, mark->name))
+            continue;
+        struct log_stream_info *info = add(t, find(t, mark->name), mark->name);
+        if (info)
+            info->created_ms = mark->created_ms;
     }
-    struct log_stream_info *i = &n->info;
-    i->created_ms = is->created_ms < i->created_ms ? is->created_ms : i->created_ms;
-    i->first_ms = is->first_ms < i->first_ms ? is->first_ms : i->first_ms;
-    i->last_ms = is->last_ms > i->last_ms ? is->last_ms : i->last_ms;
-    i->last_ingestion_ms = ingested > i->last_ingestion_ms ? ingested : i->last_ingestion_ms;
 }
 
 static void merge_memory(struct stream_table *t, const struct log_slice *m)
@@ -107,6 +142,8 @@ void log_streams_run(struct log_streams *s)
     log_view_take(s->disk, &v);
     if (!v.exists && s->memory_count == 0)
         s->rc = err_set(&s->err, E_NOT_FOUND, "The specified log group does not exist.");
+    t->meta = v.meta;
+    merge_marks(t);
     for (size_t i = s->memory_count; i-- > 0;)
         merge_memory(t, &s->memory[i]);
     for (size_t i = v.count; i-- > 0;)
@@ -128,9 +165,7 @@ void log_streams_run(struct log_streams *s)
 /* The group's name from its folder's; p NULL when it is none of ours. */
 static struct str folder_group(struct log_groups *g, const char *folder)
 {
-    char path[1024], *name;
-    size_t n;
-    int64_t created;
+    char path[1024];
     struct str none = {NULL, 0};
     if (folder[0] == 'g') {
         struct str s = arena_dup(g->arena, str_c(folder + 1));
@@ -140,10 +175,9 @@ static struct str folder_group(struct log_groups *g, const char *folder)
         return log_group_name_ok(s) ? s : none;
     }
     snprintf(path, sizeof path, "%s/%s", g->root, folder);
-    if (folder[0] != 'h' || !log_group_meta(path, &created, &name, &n))
-        return none;
-    struct str s = arena_dup(g->arena, str_of(name, n));
-    free(name);
+    struct log_meta *m = folder[0] == 'h' ? log_meta_load(path, true) : NULL;
+    struct str s = m ? arena_dup(g->arena, m->name) : none;
+    log_meta_unref(m);
     return s;
 }
 
@@ -154,7 +188,13 @@ static void describe(struct log_groups *g, struct log_group_info *info)
     struct stat st;
     log_dir_name(info->name, folder);
     snprintf(path, sizeof path, "%s/%s", g->root, folder);
-    if (!log_group_meta(path, &info->created_ms, NULL, NULL) && stat(path, &st) == 0)
+    struct log_meta *m = log_meta_load(path, true);
+    if (m) {
+        info->created_ms = m->created_ms;
+        info->retention_days = m->retention_days;
+    }
+    log_meta_unref(m);
+    if (info->created_ms == 0 && stat(path, &st) == 0)
         info->created_ms = (int64_t)st.st_mtime * 1000;
     DIR *dir = opendir(path);
     while (dir && (e = readdir(dir)))
@@ -172,7 +212,7 @@ static int by_group_name(const void *a, const void *b)
 
 static bool group_wanted(const struct log_groups *g, struct str name)
 {
-    return name.p && str_starts(name, g->prefix) &&
+    return name.p && str_starts(name, g->prefix) && str_find(name, g->part) >= 0 &&
            (g->after.n == 0 || str_cmp(name, g->after) > 0);
 }
 
@@ -231,11 +271,20 @@ static uint64_t size_of(int dir, const char *file, int64_t *modified_ns)
     return (uint64_t)st.st_size;
 }
 
+/* A segment goes when its last event must be too old: stamps may be two hours ahead of the clock. */
+static bool too_old(const struct log_meta *m, int64_t modified_ns)
+{
+    enum { AHEAD_S = 7200 };
+    int64_t start_ms = log_meta_start(m, clock_wall_ms());
+    return start_ms && modified_ns / 1000000 + AHEAD_S * INT64_C(1000) < start_ms;
+}
+
 static void sweep_group(struct log_sweep *s, const char *folder, bool collect, size_t *capacity)
 {
     char path[1024], index[32];
     struct dirent *e;
     snprintf(path, sizeof path, "%s/%s", s->root, folder);
+    struct log_meta *meta = log_meta_load(path, true);
     DIR *dir = opendir(path);
     while (dir && (e = readdir(dir))) {
         struct log_victim v = {0};
@@ -245,7 +294,9 @@ static void sweep_group(struct log_sweep *s, const char *folder, bool collect, s
         snprintf(index, sizeof index, "%.16s.idx", e->d_name);
         v.bytes += size_of(dirfd(dir), index, NULL);
         snprintf(v.folder, sizeof v.folder, "%s", folder);
+        v.expired = too_old(meta, v.modified_ns);
         s->bytes += v.bytes;
+        s->expired |= v.expired;
         if (!collect)
             continue;
         s->victims = grown(s->victims, capacity, s->victim_count + 1, sizeof v);
@@ -253,6 +304,7 @@ static void sweep_group(struct log_sweep *s, const char *folder, bool collect, s
     }
     if (dir)
         closedir(dir);
+    log_meta_unref(meta);
 }
 
 static int by_age(const void *a, const void *b)
@@ -278,19 +330,24 @@ static void sweep_all(struct log_sweep *s, bool collect)
 
 void log_sweep_run(struct log_sweep *s)
 {
-    size_t gone = 0;
+    size_t kept = 0;
     s->victims = NULL;
     s->victim_count = 0;
+    s->expired = false;
     sweep_all(s, false);
-    if (s->bytes <= s->total_max)
+    if (s->bytes <= s->total_max && !s->expired)
         return;
     sweep_all(s, true);
     if (s->victim_count)
         qsort(s->victims, s->victim_count, sizeof *s->victims, by_age);
     uint64_t left = s->bytes, goal = s->total_max - s->total_max / 20;
-    while (left > goal && gone < s->victim_count)
-        left -= s->victims[gone++].bytes;
-    s->victim_count = gone;
+    bool full = left > s->total_max;
+    for (size_t i = 0; i < s->victim_count; i++)
+        if (s->victims[i].expired || (full && left > goal)) {
+            left -= s->victims[i].bytes;
+            s->victims[kept++] = s->victims[i];
+        }
+    s->victim_count = kept;
 }
 
 void log_victim_unlink(const char *root, const struct log_victim *v)

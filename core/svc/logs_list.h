@@ -11,6 +11,7 @@
 struct log_streams {
     struct arena *arena;
     struct str prefix;
+    bool exact; /* the stream of that name only */
     struct log_disk *disk;
     const struct log_slice *memory;
     size_t memory_count;
@@ -26,7 +27,7 @@ void log_streams_run(struct log_streams *s);
 struct log_groups {
     struct arena *arena;
     const char *root;
-    struct str prefix, after;
+    struct str prefix, part, after; /* part: occurs anywhere in the name */
     size_t limit;
     /* groups that have no folder yet: added to what is found */
     const struct log_group_info *fresh;
@@ -43,16 +44,19 @@ struct log_victim {
     uint64_t first_id;
     uint64_t bytes; /* of segment and index */
     int64_t modified_ns;
+    bool expired; /* older than its group keeps */
 };
 struct log_sweep {
     const char *root;
     uint64_t total_max;
     const atomic_bool *stop;
-    uint64_t bytes;             /* result: what all segments take */
+    bool expired;               /* result: some are */
+    uint64_t bytes;             /* what all segments take */
     struct log_victim *victims; /* the oldest ones that are too many, oldest first; malloc'd */
     size_t victim_count;
 };
-/* Adds up all segments and, when that is more than total_max, names the oldest that have to go. */
+/* Adds up all segments and names those that have to go: too old for their group, and the oldest of
+ * all when all are more than total_max. */
 void log_sweep_run(struct log_sweep *s);
 void log_victim_unlink(const char *root, const struct log_victim *v);
 

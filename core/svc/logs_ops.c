@@ -5,12 +5,11 @@
  * what the disk holds of them is skipped, so every event is seen once. */
 #include "svc/logs_group.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 enum { INLINE_MAX = 64 * 1024 }; /* memory a search may look through on the loop */
 
-static struct log_op *op_new(struct log_group *g, int kind, void *ctx)
+struct log_op *log_op_new(struct log_group *g, int kind, void *ctx)
 {
     struct log_op *op = calloc(1, sizeof *op);
     if (!op)
@@ -22,7 +21,7 @@ static struct log_op *op_new(struct log_group *g, int kind, void *ctx)
     return op;
 }
 
-static void op_submit(struct log_op *op)
+void log_op_submit(struct log_op *op)
 {
     struct log_group *g = op->group;
     *g->ops_tail = op;
@@ -31,8 +30,7 @@ static void op_submit(struct log_op *op)
     log_group_settle(g);
 }
 
-/* Lends the group's chunks, as they are now, to a reader. */
-static void borrow(struct log_op *op)
+void log_op_borrow(struct log_op *op)
 {
     struct log_group *g = op->group;
     size_t n = 0;
@@ -49,9 +47,15 @@ static void borrow(struct log_op *op)
         op->chunks[op->chunk_count] = c;
         op->slices[op->chunk_count++] = (struct log_slice){c->p, c->n};
     }
+    if (op->streams) {
+        op->streams->disk = g->disk;
+        op->streams->memory = op->slices;
+        op->streams->memory_count = op->chunk_count;
+        op->streams->memory_first = op->chunk_count ? op->chunks[0]->first_id : 0;
+    }
 }
 
-static void op_free(struct log_op *op)
+void log_op_free(struct log_op *op)
 {
     struct log_group *g = op->group;
     for (size_t i = 0; i < op->chunk_count; i++) {
@@ -83,7 +87,7 @@ static void read_done(uv_work_t *w, int status)
     (void)status;
     log_job_end(op->group);
     op->page_done(op->ctx, s->rc, &s->page, &s->err);
-    op_free(op);
+    log_op_free(op);
 }
 
 /* A reader that only wants what is newer than all files is answered here and now. */
@@ -102,14 +106,14 @@ static bool read_inline(struct log_op *op)
     if (op->encode)
         op->encode(op->ctx, &s->page);
     op->page_done(op->ctx, s->rc, &s->page, &s->err);
-    op_free(op);
+    log_op_free(op);
     return true;
 }
 
 static void start_read(struct log_op *op)
 {
     struct log_search *s = op->search;
-    borrow(op);
+    log_op_borrow(op);
     s->disk = op->group->disk;
     s->memory = op->slices;
     s->memory_count = op->chunk_count;
@@ -124,6 +128,8 @@ static void streams_work(uv_work_t *w)
 {
     struct log_op *op = w->data;
     log_streams_run(op->streams);
+    if (op->streams_encode && op->streams->rc == 0)
+        op->streams_encode(op->ctx, &op->streams->list);
 }
 
 static void streams_done(uv_work_t *w, int status)
@@ -132,75 +138,14 @@ static void streams_done(uv_work_t *w, int status)
     (void)status;
     log_job_end(op->group);
     op->streams_done(op->ctx, op->streams->rc, &op->streams->list, &op->streams->err);
-    op_free(op);
+    log_op_free(op);
 }
 
 static void start_streams(struct log_op *op)
 {
-    struct log_streams *s = op->streams;
-    borrow(op);
-    s->disk = op->group->disk;
-    s->memory = op->slices;
-    s->memory_count = op->chunk_count;
-    s->memory_first = op->chunk_count ? op->chunks[0]->first_id : 0;
+    log_op_borrow(op);
     log_job_begin(op->group);
     uv_queue_work(op->group->logs->loop, &op->work, streams_work, streams_done);
-}
-
-static void change_work(uv_work_t *w)
-{
-    struct log_op *op = w->data;
-    struct log_disk *d = op->group->disk;
-    op->rc = op->kind == OP_CREATE ? log_disk_create(d, op->now_ms) : log_disk_remove(d);
-}
-
-static void change_tell(struct log_op *op)
-{
-    struct err err = {0};
-    if (op->rc == E_NOT_FOUND)
-        err_set(&err, op->rc, "The specified log group does not exist.");
-    else if (op->rc == E_EXISTS)
-        err_set(&err, op->rc, "The specified log group already exists");
-    if (op->done)
-        op->done(op->ctx, op->rc, &err);
-}
-
-static void change_done(uv_work_t *w, int status)
-{
-    struct log_op *op = w->data;
-    struct log_group *g = op->group;
-    (void)status;
-    log_job_end(g);
-    g->exclusive = false;
-    g->on_disk = g->disk->exists;
-    g->unsynced = g->on_disk;
-    if (g->unsynced && !g->active)
-        log_flush_want(g);
-    change_tell(op);
-    log_group_pump(g);
-    op_free(op);
-}
-
-static void start_change(struct log_op *op)
-{
-    struct log_group *g = op->group;
-    bool there = g->on_disk || g->first;
-    if (there != (op->kind == OP_REMOVE)) {
-        op->rc = there ? E_EXISTS : E_NOT_FOUND;
-        change_tell(op);
-        op_free(op);
-        return;
-    }
-    if (op->kind == OP_REMOVE) {
-        log_chunks_drop(g, true);
-        g->dropped = 0;
-        g->created_ms = 0;
-        for (struct log_stream *s = g->streams; s; s = s->next)
-            s->created_ms = 0;
-    }
-    g->exclusive = true;
-    log_job_begin(g);
-    uv_queue_work(g->logs->loop, &op->work, change_work, change_done);
 }
 
 void log_group_pump(struct log_group *g)
@@ -208,8 +153,7 @@ void log_group_pump(struct log_group *g)
     struct log_op *op;
     g->jobs++; /* not freed by an op that ends at once */
     while ((op = g->ops) && g->opened && !g->exclusive) {
-        bool change = op->kind == OP_CREATE || op->kind == OP_REMOVE;
-        if (change && g->flushing)
+        if (op->kind == OP_CHANGE && g->flushing)
             break;
         g->ops = op->next;
         if (!g->ops)
@@ -219,8 +163,10 @@ void log_group_pump(struct log_group *g)
             start_read(op);
         else if (op->kind == OP_STREAMS)
             start_streams(op);
+        else if (op->kind == OP_PUT)
+            log_put_start(op);
         else
-            start_change(op);
+            log_change_start(op);
     }
     g->jobs--;
 }
@@ -228,7 +174,7 @@ void log_group_pump(struct log_group *g)
 /* --- what the header promises ------------------------------------------------------------------
  */
 
-static int check_name(struct str group, struct err *err)
+int log_group_check(struct str group, struct err *err)
 {
     if (log_group_name_ok(group))
         return 0;
@@ -245,73 +191,46 @@ void logs_read(struct logs *l, const struct log_query *q, log_encode_cb *encode,
     struct err err = {0};
     struct log_page none = {0};
     struct log_search *search = NULL;
-    int rc = check_name(q->group, &err);
+    int rc = log_group_check(q->group, &err);
     if (rc == 0)
         search = log_search_new(q, &rc, &err);
     if (rc) {
         done(ctx, rc, &none, &err);
         return;
     }
-    struct log_op *op = op_new(log_group_get(l, q->group), OP_READ, ctx);
+    struct log_op *op = log_op_new(log_group_get(l, q->group), OP_READ, ctx);
     op->search = search;
     op->encode = encode;
     op->page_done = done;
-    op_submit(op);
+    log_op_submit(op);
 }
 
-void logs_streams(struct logs *l, struct str group, struct str prefix,
+void log_op_streams(struct log_op *op, struct str name, bool exact)
+{
+    struct arena *a = arena_new(16 << 20);
+    op->streams = arena_zalloc(a, sizeof *op->streams);
+    op->streams->arena = a;
+    op->streams->prefix = arena_dup(a, name);
+    op->streams->exact = exact;
+}
+
+void logs_streams(struct logs *l, struct str group, struct str prefix, log_stream_list_cb *encode,
                   void (*done)(void *ctx, int rc, const struct log_stream_list *list,
                                const struct err *err),
                   void *ctx)
 {
     struct err err = {0};
     struct log_stream_list none = {0};
-    int rc = check_name(group, &err);
+    int rc = log_group_check(group, &err);
     if (rc) {
         done(ctx, rc, &none, &err);
         return;
     }
-    struct log_op *op = op_new(log_group_get(l, group), OP_STREAMS, ctx);
-    struct arena *a = arena_new(16 << 20);
-    op->streams = arena_zalloc(a, sizeof *op->streams);
-    op->streams->arena = a;
-    op->streams->prefix = arena_dup(a, prefix);
+    struct log_op *op = log_op_new(log_group_get(l, group), OP_STREAMS, ctx);
+    log_op_streams(op, prefix, false);
+    op->streams_encode = encode;
     op->streams_done = done;
-    op_submit(op);
-}
-
-static void change(struct logs *l, struct str group, int kind,
-                   void (*done)(void *ctx, int rc, const struct err *err), void *ctx)
-{
-    struct err err = {0};
-    int rc = check_name(group, &err);
-    if (rc) {
-        if (done)
-            done(ctx, rc, &err);
-        return;
-    }
-    struct log_op *op = op_new(log_group_get(l, group), kind, ctx);
-    op->done = done;
-    op->now_ms = clock_wall_ms();
-    op_submit(op);
-}
-
-void logs_create_group(struct logs *l, struct str group,
-                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx)
-{
-    change(l, group, OP_CREATE, done, ctx);
-}
-
-void logs_remove_group(struct logs *l, struct str group,
-                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx)
-{
-    change(l, group, OP_REMOVE, done, ctx);
-}
-
-int logs_delete_group(struct logs *l, struct str group)
-{
-    change(l, group, OP_REMOVE, NULL, NULL);
-    return 0;
+    log_op_submit(op);
 }
 
 /* --- listing groups --------------------------------------------------------------------------- */
@@ -360,7 +279,7 @@ static void add_fresh(struct listing *x)
     x->groups.fresh_count = count;
 }
 
-void logs_groups(struct logs *l, struct str prefix, struct str after, size_t limit,
+void logs_groups(struct logs *l, struct str prefix, struct str part, struct str after, size_t limit,
                  void (*done)(void *ctx, int rc, const struct log_group_list *list), void *ctx)
 {
     struct listing *x = calloc(1, sizeof *x);
@@ -372,6 +291,7 @@ void logs_groups(struct logs *l, struct str prefix, struct str after, size_t lim
     x->groups.arena = arena_new(64 << 20);
     x->groups.root = l->root;
     x->groups.prefix = arena_dup(x->groups.arena, prefix);
+    x->groups.part = arena_dup(x->groups.arena, part);
     x->groups.after = arena_dup(x->groups.arena, after);
     x->groups.limit = limit;
     add_fresh(x);

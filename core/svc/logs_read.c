@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum { SCAN_MAX = 8 << 20, PAGE_MAX = 1 << 20, ARENA_LIMIT = 64 << 20, BLOCK_MAX = 1 << 20 };
@@ -18,10 +19,14 @@ struct run {
     size_t capacity;
     size_t scanned, found; /* bytes */
     bool stream_seen;
+    const struct log_meta *meta;
     /* of the block at hand */
     struct buf bytes; /* read from the disk */
     struct buf text;
-    struct str *names; /* by stream number; p NULL: not wanted */
+    struct run_stream {
+        struct str name; /* p NULL: not wanted */
+        uint64_t gone;   /* events up to that id are deleted */
+    } * names;           /* by stream number */
     size_t name_count, name_capacity;
     uint32_t *offsets; /* of its events */
     size_t offset_count, offset_capacity;
@@ -116,6 +121,12 @@ static bool emit(struct run *r, const struct log_record *rec, struct str stream)
     return s->page.count < s->q.limit && r->found < PAGE_MAX;
 }
 
+static uint64_t gone_up_to(const struct run *r, struct str stream)
+{
+    const struct log_mark *mark = log_meta_mark(r->meta, stream);
+    return mark ? mark->gone : 0;
+}
+
 /* First pass over a block: names its streams and lists its events. */
 static void survey(struct run *r, struct str bytes, bool checked)
 {
@@ -128,10 +139,10 @@ static void survey(struct run *r, struct str bytes, bool checked)
                 return;
             struct str name = str_from(rec.body, 8);
             bool wanted = stream_wanted(&r->s->q, name);
-            r->stream_seen |= wanted;
             r->names = grown(r->names, &r->name_capacity, r->name_count + 1, sizeof *r->names);
             r->names[r->name_count++] =
-                wanted ? arena_dup(r->s->arena, name) : (struct str){NULL, 0};
+                (struct run_stream){wanted ? arena_dup(r->s->arena, name) : (struct str){NULL, 0},
+                                    wanted ? gone_up_to(r, name) : 0};
         } else if (rec.stream < r->name_count) {
             r->offsets =
                 grown(r->offsets, &r->offset_capacity, r->offset_count + 1, sizeof *r->offsets);
@@ -154,11 +165,13 @@ static bool walk(struct run *r, struct str bytes, bool checked)
         struct log_record rec;
         size_t i = q->backward ? r->offset_count - 1 - k : k;
         log_record_get(str_from(bytes, r->offsets[i]), false, &rec);
+        struct str stream = r->names[rec.stream].name;
+        bool there = stream.p && rec.id > r->names[rec.stream].gone;
+        r->stream_seen |= there;
         if (!ids_wanted(q, rec.id, rec.id))
             continue;
         s->page.last = rec.id;
-        struct str stream = r->names[rec.stream];
-        if (!stream.p || rec.level < q->level || !time_wanted(q, rec.stamp_ms, rec.stamp_ms))
+        if (!there || rec.level < q->level || !time_wanted(q, rec.stamp_ms, rec.stamp_ms))
             continue;
         if (q->request_id.n && !str_eq(q->request_id, str_of(rec.request_id, rec.request_n)))
             continue;
@@ -177,7 +190,7 @@ static bool streams_wanted(struct run *r, struct str streams)
     if (r->s->q.stream_count == 0 && r->s->q.stream_prefix.n == 0)
         return true;
     while (log_index_stream(&streams, &st))
-        if (stream_wanted(&r->s->q, st.name))
+        if (stream_wanted(&r->s->q, st.name) && st.last_id > gone_up_to(r, st.name))
             return r->stream_seen = true;
     return false;
 }
@@ -264,6 +277,11 @@ static bool search_segments(struct run *r)
     struct log_view v;
     bool on = true;
     log_view_take(s->disk, &v);
+    if (v.exists && s->q.stream_must_exist)
+        for (size_t i = 0; i < s->q.stream_count; i++) {
+            const struct log_mark *mark = log_meta_mark(r->meta, s->q.streams[i]);
+            r->stream_seen |= mark && mark->created_ms;
+        }
     if (!v.exists && s->memory_count == 0)
         s->rc = err_set(&s->err, E_NOT_FOUND, "The specified log group does not exist.");
     for (size_t k = 0; k < v.count && on; k++)
@@ -302,9 +320,19 @@ static void finish(struct run *r)
     buf_deinit(&r->text);
 }
 
+static void begin(struct run *r, struct log_search *s, struct log_meta *meta)
+{
+    int64_t start = log_meta_start(meta, clock_wall_ms());
+    *r = (struct run){.s = s, .meta = meta};
+    if (start > s->q.start_ms)
+        s->q.start_ms = start;
+}
+
 void log_search_run(struct log_search *s)
 {
-    struct run r = {.s = s};
+    struct log_meta *meta = log_disk_meta(s->disk);
+    struct run r;
+    begin(&r, s, meta);
     if (s->q.backward) {
         if (search_memory(&r))
             search_segments(&r);
@@ -312,11 +340,15 @@ void log_search_run(struct log_search *s)
         search_memory(&r);
     }
     finish(&r);
+    log_meta_unref(meta);
 }
 
 void log_search_memory(struct log_search *s)
 {
-    struct run r = {.s = s};
+    struct log_meta *meta = log_disk_meta(s->disk);
+    struct run r;
+    begin(&r, s, meta);
     search_memory(&r);
     finish(&r);
+    log_meta_unref(meta);
 }

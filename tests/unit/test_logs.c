@@ -607,8 +607,7 @@ static void patterns(void **state)
         if (strcmp(hits, cases[i].hits) != 0)
             fail_msg("%s: %s instead of %s", cases[i].pattern, hits, cases[i].hits);
     }
-    static const char *const bad[] = {
-        "{ $.level = \"ERROR\" }", "[a, b]", "%re%", "\"open", "- x", "a ?\"open"};
+    static const char *const bad[] = {"[a, b]", "%re%", "\"open", "- x", "a ?\"open"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct log_query q = {.group = STR(G), .limit = 100, .pattern = str_c(bad[i])};
         ask(&q);
@@ -712,7 +711,7 @@ static void on_groups(void *ctx, int rc, const struct log_group_list *list)
 static void ask_groups(const char *prefix, const char *after, size_t limit)
 {
     listed.done = false;
-    logs_groups(logs, str_c(prefix), str_c(after), limit, on_groups, NULL);
+    logs_groups(logs, str_c(prefix), STR(""), str_c(after), limit, on_groups, NULL);
     while (!listed.done)
         uv_run(&loop, UV_RUN_ONCE);
 }
@@ -735,7 +734,7 @@ static void on_streams(void *ctx, int rc, const struct log_stream_list *list, co
 static void ask_streams(const char *group, const char *prefix)
 {
     listed.done = false;
-    logs_streams(logs, str_c(group), str_c(prefix), on_streams, NULL);
+    logs_streams(logs, str_c(group), str_c(prefix), NULL, on_streams, NULL);
     while (!listed.done)
         uv_run(&loop, UV_RUN_ONCE);
 }
@@ -755,6 +754,11 @@ static int changed(void (*f)(struct logs *, struct str, void (*)(void *, int, co
     while (rc == 1)
         uv_run(&loop, UV_RUN_ONCE);
     return rc;
+}
+
+static void make_group(struct logs *l, struct str group, log_done_cb *done, void *ctx)
+{
+    logs_create_group(l, group, NULL, 0, done, ctx);
 }
 
 static void groups_and_streams(void **state)
@@ -786,12 +790,12 @@ static void groups_and_streams(void **state)
         assert_int_equal(listed.n, 1);
         spin(60);
     }
-    assert_int_equal(changed(logs_create_group, "/a/b"), 0);
-    assert_int_equal(changed(logs_create_group, longest), 0);
-    assert_int_equal(changed(logs_create_group, ".."), 0);
-    assert_int_equal(changed(logs_create_group, "/a/b"), E_EXISTS);
-    assert_int_equal(changed(logs_create_group, G), E_EXISTS);
-    assert_int_equal(changed(logs_create_group, "a b"), E_VALIDATION);
+    assert_int_equal(changed(make_group, "/a/b"), 0);
+    assert_int_equal(changed(make_group, longest), 0);
+    assert_int_equal(changed(make_group, ".."), 0);
+    assert_int_equal(changed(make_group, "/a/b"), E_EXISTS);
+    assert_int_equal(changed(make_group, G), E_EXISTS);
+    assert_int_equal(changed(make_group, "a b"), E_VALIDATION);
     for (int i = 0; i < 2; i++) {
         ask_groups("", "", 50);
         assert_int_equal(listed.n, 4);
