@@ -72,6 +72,11 @@ void perilune_blueprint_get(struct call *c)
     blueprint_describe(c->svc->blueprint, c->param[0], answer, c);
 }
 
+static int may(void *ctx, const char *action, struct str resource, struct err *err)
+{
+    return call_authorise(ctx, action, resource, err);
+}
+
 /* {"name"?, "parameters"?: {…}, "dry_run"?}; name is short for the parameter of that name. */
 void perilune_blueprint_new(struct call *c)
 {
@@ -89,7 +94,7 @@ void perilune_blueprint_new(struct call *c)
     json_t *parameters = given ? json_copy(given) : json_object();
     if (name.p)
         json_object_set_new(parameters, "name", json_text(name));
-    blueprint_instantiate(c->svc->blueprint, c->param[0], parameters, dry_run, answer, c);
+    blueprint_instantiate(c->svc->blueprint, c->param[0], parameters, dry_run, may, answer, c);
     json_decref(parameters);
 }
 
@@ -147,6 +152,12 @@ static void deploy_applied(void *ctx, int rc, json_t *report, const struct err *
     deploy_end(ctx, rc, report, err);
 }
 
+static int deploy_may(void *ctx, const char *action, struct str resource, struct err *err)
+{
+    struct deploying *d = ctx;
+    return call_authorise(d->call, action, resource, err);
+}
+
 static void deploy_packaged(void *ctx, int rc, struct package *pkg, const struct err *err)
 {
     struct deploying *d = ctx;
@@ -170,6 +181,7 @@ static void deploy_packaged(void *ctx, int rc, struct package *pkg, const struct
         .update = true,
         .done = deploy_applied,
         .ctx = d,
+        .may = deploy_may,
     };
     deploy_apply(d->call->svc->deploy, &req);
 }

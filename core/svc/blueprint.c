@@ -15,6 +15,7 @@ struct instance {
     struct arena *arena;
     char name[64];
     bool dry_run;
+    blueprint_may *may; /* NULL: it is only described */
     blueprint_done *done;
     void *ctx;
     json_t *built; /* what build() answered */
@@ -112,6 +113,12 @@ void blueprint_describe(const struct blueprint_env *env, struct str name, bluepr
 /* --- instantiation -----------------------------------------------------------------------------
  */
 
+static int may(void *ctx, const char *action, struct str resource, struct err *err)
+{
+    struct instance *in = ctx;
+    return in->may(in->ctx, action, resource, err);
+}
+
 static void deployed(void *ctx, int rc, json_t *report, const struct err *err)
 {
     struct instance *in = ctx;
@@ -142,6 +149,7 @@ static void deploy(struct instance *in)
         .dry_run = in->dry_run,
         .done = deployed,
         .ctx = in,
+        .may = may,
     };
     deploy_apply(in->env->deploy, &req);
 }
@@ -217,11 +225,12 @@ static void built(void *ctx, int rc, json_t *result, const struct err *err)
 }
 
 void blueprint_instantiate(const struct blueprint_env *env, struct str name, json_t *parameters,
-                           bool dry_run, blueprint_done *done, void *ctx)
+                           bool dry_run, blueprint_may *allowed, blueprint_done *done, void *ctx)
 {
     struct instance *in = instance_new(env, name, dry_run, done, ctx);
     if (!in)
         return;
+    in->may = allowed;
     struct zipfile_entry file = {STR("blueprint.lua"), file_of(in->name, "blueprint.lua")};
     struct buf event = BUF_INIT;
     buf_lit(&event, "{\"parameters\":");

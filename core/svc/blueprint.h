@@ -17,6 +17,9 @@ struct blueprint_env {
 /* json and err are borrowed. */
 typedef void blueprint_done(void *ctx, int rc, json_t *json, const struct err *err);
 
+/* deploy_req.may, with the same ctx. */
+typedef int blueprint_may(void *ctx, const char *action, struct str resource, struct err *err);
+
 /* ["s3-upload", …], a new reference. */
 json_t *blueprint_names(void);
 /* {"name","title","summary","params":[…],"files":[…]}; E_NOT_FOUND. */
@@ -26,6 +29,6 @@ void blueprint_describe(const struct blueprint_env *env, struct str name, bluepr
  * "blueprint", "parameters" and, when there is a bucket to try it with, "try". E_INVALID names
  * every parameter that is wrong; E_EXISTS when the function is there. */
 void blueprint_instantiate(const struct blueprint_env *env, struct str name, json_t *parameters,
-                           bool dry_run, blueprint_done *done, void *ctx);
+                           bool dry_run, blueprint_may *may, blueprint_done *done, void *ctx);
 
 #endif

@@ -65,6 +65,15 @@ static void apply_done(struct job *job, int rc)
     free(d);
 }
 
+/* A preview tells too what would be refused. */
+static int permitted(struct deployment *d)
+{
+    char arn[128];
+    snprintf(arn, sizeof arn, "arn:aws:iam::" ACCOUNT_ID ":role/%s", d->role);
+    int rc = d->req.may(d->req.ctx, "iam:PutRolePolicy", str_c(arn), &d->err);
+    return rc ? rc : d->req.may(d->req.ctx, "iam:PassRole", str_c(arn), &d->err);
+}
+
 void deploy_apply(const struct deploy_env *env, const struct deploy_req *req)
 {
     struct deployment *d = calloc(1, sizeof *d);
@@ -75,12 +84,17 @@ void deploy_apply(const struct deploy_env *env, const struct deploy_req *req)
     d->req.source = str_c(d->source);
     d->job = (struct job){.apply = apply_job, .done = apply_done, .undo = true};
     snprintf(d->role, sizeof d->role, "%.*s-role", STR_FMT(req->manifest->name));
+    int rc = permitted(d);
+    if (rc) {
+        apply_done(&d->job, rc);
+        return;
+    }
     if (!req->dry_run) {
         store_submit(env->store, &d->job);
         return;
     }
     struct store_txn *t = store_read(env->store);
-    int rc = make_all(d, t, false);
+    rc = make_all(d, t, false);
     store_read_end(t);
     apply_done(&d->job, rc);
 }

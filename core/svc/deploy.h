@@ -30,6 +30,9 @@ struct deploy_req {
      * "granted":[text]}; version, the one published, not on a dry run; borrowed */
     void (*done)(void *ctx, int rc, json_t *report, const struct err *err);
     void *ctx;
+    /* May whoever asks do that? 0, or E_DENIED. A deployment writes the role and hands it to the
+     * function: iam:PutRolePolicy and iam:PassRole on it. */
+    int (*may)(void *ctx, const char *action, struct str resource, struct err *err);
 };
 void deploy_apply(const struct deploy_env *env, const struct deploy_req *req);
 /* Removes what the deployment NAME made. Its buckets go when they are empty, else they are named in

@@ -1,4 +1,5 @@
 """Users, access keys, sessions: who may sign, what they may do, and how each is refused."""
+import base64
 import datetime
 import json
 import os
@@ -323,6 +324,27 @@ def test_pass_role(server, iam):
     other = server.make_role()
     refused("AccessDeniedException", 403, function.update_function_configuration, FunctionName=make["FunctionName"], Role=other)
     function.update_function_configuration(FunctionName=make["FunctionName"], Role=role, Timeout=5)
+
+
+@pytest.mark.http
+def test_deployments_pass_a_role_too(server):
+    """Who may deploy must also be allowed to write the role and to hand it to a function."""
+    p, name = Person(server, allow("perilune:*")), unique("dep")
+    role = f"arn:aws:iam::{ACCOUNT}:role/{name}-role"
+    blueprint, deployment = "/perilune/v1/blueprints/s3-upload", "/perilune/v1/deployments"
+    code = make_zip({"function.lua": "return { name = '%s', handler = 'handler.main' }" % name, "handler.lua": "return { main = function() end }"})
+    bodies = {blueprint: json.dumps({"name": name}).encode(), deployment: json.dumps({"zip": base64.b64encode(code).decode()}).encode()}
+    ask = lambda path: server.signed("POST", path, bodies[path], service="perilune", access_key=p.key["AccessKeyId"], secret_key=p.key["SecretAccessKey"])
+    for path in bodies:
+        status, _, body = ask(path)
+        assert status == 403 and f"iam:PutRolePolicy on resource: {role}".encode() in body, body
+    p.may(allow("perilune:*"), allow("iam:PutRolePolicy", role))
+    for path in bodies:
+        status, _, body = ask(path)
+        assert status == 403 and f"iam:PassRole on resource: {role}".encode() in body, body
+    p.may(allow("perilune:*"), allow(["iam:PutRolePolicy", "iam:PassRole"], role))
+    status, _, body = ask(deployment)
+    assert status == 200, body
 
 
 @boto
