@@ -70,8 +70,6 @@ static struct call *call_new(struct http_req *req, struct services *svc)
 static void find_key(struct call *c, struct str access_key, struct str token)
 {
     struct call_private *v = c->private_;
-    if (str_index(token, '%', 0) >= 0) /* out of a link; a token of ours has none */
-        call_decode(c, token, &token);
     v->key_rc = identity_find(c->svc->identities, access_key, token, c->arena, &c->who, &v->secret);
     if (v->key_rc && v->key_rc != E_TOKEN_EXPIRED)
         v->secret = (struct str){NULL, 0};

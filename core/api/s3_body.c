@@ -11,25 +11,10 @@
  * IncompleteBody, a trailer that was not announced (or was, and is not there) MalformedTrailerError. */
 #include "api/s3_body.h"
 
+#include "api/chunk_chain.h"
 #include "api/gate_call.h"
 #include "base/codec.h"
-#include "base/hash.h"
 #include "net/aws_chunked.h"
-
-enum {
-    RUN_BYTES = 64 * 1024, /* what goes to the pool together: bytes, */
-    RUN_MARKS = 512,       /* or ends of chunks */
-    LOOP_MARKS = 64,       /* as many signatures are checked in place */
-};
-
-struct mark { /* the end of a chunk in a run */
-    size_t at;
-    char signature[AWS_CHUNKED_SIGNATURE];
-};
-
-struct run {
-    struct buf bytes, marks; /* marks: struct mark */
-};
 
 struct s3_body {
     struct call *c;
@@ -52,12 +37,7 @@ struct s3_body {
     char trailer_signature[AWS_CHUNKED_SIGNATURE];
     struct buf trailer; /* "name:value\n" of each line that is signed */
 
-    /* the chain of signatures */
-    struct sigv4_chain chain;
-    struct run filling, checking;
-    struct hash *chunk; /* SHA-256 of the chunk so far; the pool's while working */
-    uv_work_t work;
-    bool working, chain_broken;
+    struct chunk_chain chain; /* when signed */
 };
 
 /* --- the head -----------------------------------------------------------------------------------
@@ -229,7 +209,7 @@ struct str s3_body_encoding(struct call *c)
     return out.n ? out : str_of(NULL, 0);
 }
 
-/* --- the chain ----------------------------------------------------------------------------------
+/* --- decoding -----------------------------------------------------------------------------------
  */
 
 static void end(struct s3_body *b);
@@ -237,37 +217,6 @@ static void end(struct s3_body *b);
 static struct s3_body *body_of(struct http_req *req)
 {
     return ((struct call *)req->user)->private_->body;
-}
-
-static size_t mark_count(const struct run *r)
-{
-    return r->marks.n / sizeof(struct mark);
-}
-
-static bool is_full(const struct run *r)
-{
-    return r->bytes.n >= RUN_BYTES || mark_count(r) >= RUN_MARKS;
-}
-
-/* Checks what the run holds; on the pool, or in place when it is little. */
-static void check_run(struct s3_body *b, const struct run *r)
-{
-    const struct mark *marks = (const struct mark *)(const void *)r->marks.p;
-    size_t at = 0;
-    unsigned char sha256[32];
-    for (size_t i = 0; i <= mark_count(r) && !b->chain_broken; i++) {
-        size_t end_at = i < mark_count(r) ? marks[i].at : r->bytes.n;
-        if (!b->chunk)
-            b->chunk = hash_new(HASH_SHA256);
-        hash_update(b->chunk, r->bytes.p + at, end_at - at);
-        at = end_at;
-        if (i == mark_count(r))
-            break;
-        hash_final(b->chunk, sha256);
-        b->chunk = NULL;
-        struct str signature = str_of(marks[i].signature, sizeof marks[i].signature);
-        b->chain_broken = !sigv4_chain_chunk(&b->chain, sha256, signature);
-    }
 }
 
 static void fail(struct s3_body *b, int rc)
@@ -285,7 +234,7 @@ static int no_match(struct s3_body *b)
 
 static bool is_behind(const struct s3_body *b)
 {
-    return b->ingest_behind || (b->working && is_full(&b->filling));
+    return b->ingest_behind || (b->is_signed && chunk_chain_behind(&b->chain));
 }
 
 static void resume(struct s3_body *b)
@@ -294,59 +243,22 @@ static void resume(struct s3_body *b)
         http_body_resume(b->c->req);
 }
 
-static void run_check(uv_work_t *w)
+static void check_chain(struct s3_body *b)
 {
-    struct s3_body *b = w->data;
-    check_run(b, &b->checking);
+    int rc = b->is_signed ? chunk_chain_rc(&b->chain) : 0;
+    if (rc)
+        fail(b, rc == E_BAD_SIGNATURE ? no_match(b) : rc);
 }
 
-static void chain_step(struct s3_body *b);
-
-static void run_checked(uv_work_t *w, int status)
+static void chain_moved(void *ctx)
 {
-    struct s3_body *b = w->data;
-    (void)status; /* pool work is never cancelled */
-    b->working = false;
-    buf_clear(&b->checking.bytes);
-    buf_clear(&b->checking.marks);
-    if (b->chain_broken)
-        fail(b, no_match(b));
-    chain_step(b);
-    if (b->failed || (b->ended && !b->working))
+    struct s3_body *b = ctx;
+    check_chain(b);
+    if (b->failed || b->ended)
         end(b);
     else
         resume(b);
 }
-
-/* Gives a run to the pool when it is full or the last. */
-static void chain_step(struct s3_body *b)
-{
-    if (b->working || b->failed || !(is_full(&b->filling) || (b->ended && b->filling.marks.n)))
-        return;
-    if (b->filling.bytes.n <= RUN_BYTES && mark_count(&b->filling) <= LOOP_MARKS && b->ended) {
-        check_run(b, &b->filling);
-        buf_clear(&b->filling.marks);
-        if (b->chain_broken)
-            fail(b, no_match(b));
-        return;
-    }
-    struct run run = b->filling;
-    b->filling = b->checking;
-    b->checking = run;
-    b->working = true;
-    b->work.data = b;
-    uv_queue_work(b->c->svc->loop, &b->work, run_check, run_checked);
-}
-
-static void chain_mark(struct s3_body *b, struct str signature)
-{
-    struct mark m = {.at = b->filling.bytes.n};
-    memcpy(m.signature, signature.p, sizeof m.signature);
-    buf_add(&b->filling.marks, str_of((char *)&m, sizeof m));
-}
-
-/* --- decoding -----------------------------------------------------------------------------------
- */
 
 static int bad_length(struct s3_body *b)
 {
@@ -368,9 +280,7 @@ static void add(struct s3_body *b, struct str bytes)
     }
     b->ingest_behind = !ingest_write(b->to, bytes);
     if (b->is_signed)
-        buf_add(&b->filling.bytes, bytes);
-    if (b->filling.bytes.rc)
-        fail(b, E_INTERNAL);
+        chunk_chain_add(&b->chain, bytes);
 }
 
 static void trailer_line(struct s3_body *b, struct str name, struct str value)
@@ -411,7 +321,7 @@ static void decode(struct s3_body *b, struct str in)
             break;
         case AWS_CHUNKED_CHUNK:
             if (b->is_signed)
-                chain_mark(b, out);
+                chunk_chain_mark(&b->chain, out);
             break;
         case AWS_CHUNKED_TRAILER:
             trailer_line(b, b->decoder.name, b->decoder.value);
@@ -420,8 +330,7 @@ static void decode(struct s3_body *b, struct str in)
             fail(b, aws_chunked_in_trailer(&b->decoder) ? E_BAD_TRAILER : bad_framing(b));
             break;
         }
-        if (b->is_signed)
-            chain_step(b);
+        check_chain(b);
     }
 }
 
@@ -430,36 +339,27 @@ static void decode(struct s3_body *b, struct str in)
 
 static int check_trailer(struct s3_body *b)
 {
-    unsigned char sha256[32];
+    struct str signature = str_of(b->trailer_signature, sizeof b->trailer_signature);
     if (b->announced && !b->got_checksum)
         return E_BAD_TRAILER;
     if (!b->is_signed || !b->has_trailer)
         return 0;
     if (!b->got_signature)
         return E_BAD_TRAILER;
-    hash_once(HASH_SHA256, buf_str(&b->trailer), sha256);
-    return sigv4_chain_trailer(&b->chain, sha256,
-                               str_of(b->trailer_signature, sizeof b->trailer_signature))
-               ? 0
-               : no_match(b);
+    return chunk_chain_trailer(&b->chain, buf_str(&b->trailer), signature) ? 0 : no_match(b);
 }
 
 /* Tells, once the pool has let go. */
 static void end(struct s3_body *b)
 {
-    if (b->working || b->told)
+    if (b->told || (b->is_signed && chunk_chain_busy(&b->chain)))
         return;
     b->told = true;
     if (!b->failed && b->chunked && (b->rc = check_trailer(b)) != 0)
         b->failed = true;
-    struct run *runs[] = {&b->filling, &b->checking};
-    for (int i = 0; i < 2; i++) {
-        buf_deinit(&runs[i]->bytes);
-        buf_deinit(&runs[i]->marks);
-    }
+    if (b->is_signed)
+        chunk_chain_deinit(&b->chain);
     buf_deinit(&b->trailer);
-    hash_free(b->chunk);
-    sigv4_chain_wipe(&b->chain);
     b->taken(b->c, b->failed ? b->rc : 0, b->failed && b->err.code == b->rc ? &b->err : NULL);
 }
 
@@ -496,7 +396,8 @@ static void body_end(struct http_req *req, int rc)
     else if (b->chunked && ingest_size(b->to) != b->size)
         fail(b, bad_length(b));
     if (b->is_signed)
-        chain_step(b);
+        chunk_chain_end(&b->chain);
+    check_chain(b);
     end(b);
 }
 
@@ -513,6 +414,6 @@ void s3_body_take(struct s3_body *b, struct ingest *to,
     if (b->chunked)
         aws_chunked_init(&b->decoder, b->is_signed, b->has_trailer);
     if (b->is_signed)
-        sigv4_chain_init(&b->chain, &v->claim, v->secret);
+        chunk_chain_init(&b->chain, b->c->svc->loop, &v->claim, v->secret, chain_moved, b);
     http_body_stream(b->c->req, b->chunked ? 0 : b->c->op->body_limit, &body_sink);
 }
