@@ -1,7 +1,8 @@
 /* s3_uploads: the life of a multipart upload but for its bytes: CreateMultipartUpload,
- * AbortMultipartUpload, ListParts, ListMultipartUploads. */
+ * AbortMultipartUpload, ListParts, ListMultipartUploads. The lists are made in slices (s3_slices.h). */
 #include "api/gate.h"
 #include "api/s3.h"
+#include "api/s3_slices.h"
 #include "base/codec.h"
 #include "svc/upload.h"
 
@@ -133,17 +134,20 @@ static void add_checksum_kind(struct buf *doc, const struct upload *u)
 /* --- ListParts --------------------------------------------------------------------------------- */
 
 struct parts {
-    struct buf doc, rows;
-    uint32_t last;
+    struct s3_slices slices; /* first */
+    uint64_t upload, limit, left;
+    uint32_t last; /* number of the last part in the document, or the marker */
+    bool truncated;
 };
 
 static void add_part(void *ctx, const struct extent *x)
 {
     struct parts *p = ctx;
-    struct buf *doc = &p->rows;
+    struct buf *doc = &p->slices.doc;
     char md5[2 * EXTENT_MD5 + 1];
     hex_encode(x->md5.p, EXTENT_MD5, md5);
     p->last = x->number;
+    p->left--;
     buf_lit(doc, "<Part>");
     s3_xml_number(doc, "PartNumber", x->number);
     s3_xml_time(doc, "LastModified", x->modified_ms);
@@ -154,139 +158,203 @@ static void add_part(void *ctx, const struct extent *x)
     buf_lit(doc, "</Part>");
 }
 
-static void write_parts(struct call *c, struct parts *p, const struct upload *u, uint64_t after,
-                        uint64_t limit, bool truncated)
+static int part_rows(struct s3_slices *s, bool *more)
 {
-    struct buf *doc = &p->doc;
+    struct parts *p = (struct parts *)s;
+    size_t n = p->left < S3_SLICE_ROWS ? (size_t)p->left : S3_SLICE_ROWS;
+    struct store_txn *t = store_read(s->c->svc->store);
+    int rc = upload_parts(t, p->upload, p->last, n, add_part, p, &p->truncated);
+    store_read_end(t);
+    *more = p->truncated && p->left;
+    return rc;
+}
+
+static void parts_end(struct s3_slices *s)
+{
+    struct parts *p = (struct parts *)s;
+    s3_xml_number(&s->doc, "NextPartNumberMarker", p->last);
+    buf_printf(&s->doc, "<IsTruncated>%s</IsTruncated>",
+               p->truncated && p->limit ? "true" : "false");
+    buf_lit(&s->doc, "</ListPartsResult>");
+}
+
+static void nothing(struct s3_slices *s)
+{
+    (void)s;
+}
+
+static void begin_parts(struct parts *p, const struct upload *u)
+{
+    struct call *c = p->slices.c;
+    struct buf *doc = &p->slices.doc;
     s3_xml_begin(doc, "ListPartsResult");
     xml_element(doc, "Bucket", c->param[0]);
     xml_element(doc, "Key", c->param[1]);
     xml_element(doc, "UploadId", call_query(c, "uploadId"));
     add_people(doc);
-    s3_xml_number(doc, "PartNumberMarker", after);
-    s3_xml_number(doc, "NextPartNumberMarker", p->last);
-    s3_xml_number(doc, "MaxParts", limit);
-    buf_printf(doc, "<IsTruncated>%s</IsTruncated>", truncated ? "true" : "false");
+    s3_xml_number(doc, "PartNumberMarker", p->last);
+    s3_xml_number(doc, "MaxParts", p->limit);
     add_checksum_kind(doc, u);
-    buf_add(doc, buf_str(&p->rows));
-    buf_lit(doc, "</ListPartsResult>");
+}
+
+static int read_parts(struct parts *p, struct err *err)
+{
+    struct call *c = p->slices.c;
+    struct upload u;
+    uint64_t after = 0;
+    struct str marker = call_query(c, "part-number-marker");
+    int rc = read_limit(c, "max-parts", &p->limit, err);
+    if (rc)
+        return rc;
+    if (marker.n && (!str_u64(marker, &after) || after > INT32_MAX))
+        return err_set(err, E_INVALID,
+                       "Argument part-number-marker must be an integer between 0 and 2147483647");
+    p->left = p->limit;
+    p->last = (uint32_t)after;
+    struct store_txn *t = store_read(c->svc->store);
+    rc = upload_get_open(t, c->param[0], c->param[1], call_query(c, "uploadId"), &u);
+    if (rc == 0) {
+        p->upload = u.id;
+        begin_parts(p, &u);
+    }
+    store_read_end(t);
+    return rc;
 }
 
 void s3_list_parts(struct call *c)
 {
     struct err err = {0};
-    struct upload u;
-    struct parts p = {.doc = BUF_INIT, .rows = BUF_INIT};
-    uint64_t limit, after = 0;
-    bool truncated = false;
-    struct str marker = call_query(c, "part-number-marker");
-    int rc = read_limit(c, "max-parts", &limit, &err);
-    if (rc == 0 && marker.n && (!str_u64(marker, &after) || after > INT32_MAX))
-        rc = err_set(&err, E_INVALID,
-                     "Argument part-number-marker must be an integer between 0 and "
-                     "2147483647");
-    if (rc) {
+    struct parts *p = arena_zalloc(c->arena, sizeof *p);
+    int rc = E_LIMIT;
+    if (p) {
+        p->slices =
+            (struct s3_slices){.c = c, .rows = part_rows, .end = parts_end, .release = nothing};
+        rc = read_parts(p, &err);
+    }
+    if (rc)
         call_error(c, rc, &err);
-        return;
-    }
-    struct store_txn *t = store_read(c->svc->store);
-    rc = upload_get_open(t, c->param[0], c->param[1], call_query(c, "uploadId"), &u);
-    if (rc == 0)
-        rc = upload_parts(t, u.id, (uint32_t)after, (size_t)limit, add_part, &p, &truncated);
-    if (rc == 0)
-        write_parts(c, &p, &u, after, limit, truncated && limit);
-    store_read_end(t);
-    buf_deinit(&p.rows);
-    if (rc) {
-        buf_deinit(&p.doc);
-        call_error(c, rc, NULL);
-        return;
-    }
-    s3_xml_reply(c, &p.doc);
+    else
+        s3_slices_send(&p->slices);
 }
 
 /* --- ListMultipartUploads ---------------------------------------------------------------------- */
 
 struct uploads {
-    struct buf doc, rows;
-    bool url_encoding;
+    struct s3_slices slices; /* first */
+    struct upload_list l;    /* what to walk next */
+    uint64_t limit, left;
+    bool url_encoding, truncated;
+    struct buf last, after; /* last key or prefix of the slice; where the slice began */
+    uint64_t last_id;
 };
 
-static void add_text(const struct uploads *s, struct buf *out, const char *name, struct str text)
+static void add_text(struct uploads *s, const char *name, struct str text)
 {
     if (!s->url_encoding) {
-        xml_element(out, name, text);
+        xml_element(&s->slices.doc, name, text);
         return;
     }
-    buf_printf(out, "<%s>", name);
-    uri_encode(out, text, true);
-    buf_printf(out, "</%s>", name);
+    buf_printf(&s->slices.doc, "<%s>", name);
+    uri_encode(&s->slices.doc, text, true);
+    buf_printf(&s->slices.doc, "</%s>", name);
 }
 
 static void add_upload(void *ctx, const struct upload *u)
 {
     struct uploads *s = ctx;
+    struct buf *doc = &s->slices.doc;
     char id[UPLOAD_ID_MAX];
     upload_id_text(u->id, id);
-    buf_lit(&s->rows, "<Upload>");
-    add_text(s, &s->rows, "Key", u->key);
-    xml_element(&s->rows, "UploadId", str_c(id));
-    add_people(&s->rows);
-    s3_xml_time(&s->rows, "Initiated", u->initiated_ms);
-    add_checksum_kind(&s->rows, u);
-    buf_lit(&s->rows, "</Upload>");
+    s->left--;
+    buf_lit(doc, "<Upload>");
+    add_text(s, "Key", u->key);
+    xml_element(doc, "UploadId", str_c(id));
+    add_people(doc);
+    s3_xml_time(doc, "Initiated", u->initiated_ms);
+    add_checksum_kind(doc, u);
+    buf_lit(doc, "</Upload>");
 }
 
 static void add_group(void *ctx, struct str prefix)
 {
     struct uploads *s = ctx;
-    buf_lit(&s->rows, "<CommonPrefixes>");
-    add_text(s, &s->rows, "Prefix", prefix);
-    buf_lit(&s->rows, "</CommonPrefixes>");
+    s->left--;
+    buf_lit(&s->slices.doc, "<CommonPrefixes>");
+    add_text(s, "Prefix", prefix);
+    buf_lit(&s->slices.doc, "</CommonPrefixes>");
 }
 
-static void write_uploads(struct call *c, struct uploads *s, const struct upload_list *l,
-                          bool truncated, struct str last_key, uint64_t last_id)
+static int upload_rows(struct s3_slices *slices, bool *more)
 {
-    struct buf *doc = &s->doc;
-    char id[UPLOAD_ID_MAX];
-    upload_id_text(last_id, id);
-    s3_xml_begin(doc, "ListMultipartUploadsResult");
-    xml_element(doc, "Bucket", l->bucket);
-    add_text(s, doc, "KeyMarker", l->after);
-    xml_element(doc, "UploadIdMarker", call_query(c, "upload-id-marker"));
-    if (truncated) {
-        add_text(s, doc, "NextKeyMarker", last_key);
-        xml_element(doc, "NextUploadIdMarker", last_id ? str_c(id) : STR(""));
+    struct uploads *s = (struct uploads *)slices;
+    s->l.limit = s->left < S3_SLICE_ROWS ? (size_t)s->left : S3_SLICE_ROWS;
+    struct store_txn *t = store_read(slices->c->svc->store);
+    int rc = upload_list(t, &s->l, add_upload, add_group, s, &s->truncated, &s->last, &s->last_id);
+    store_read_end(t);
+    *more = s->truncated && s->left;
+    if (*more) {
+        struct buf swap = s->after;
+        s->after = s->last;
+        s->last = swap;
+        s->l.after = buf_str(&s->after);
+        s->l.after_id = s->last_id;
     }
-    if (l->prefix.n)
-        add_text(s, doc, "Prefix", l->prefix);
-    if (l->delimiter.n)
-        add_text(s, doc, "Delimiter", l->delimiter);
+    return rc;
+}
+
+static void uploads_end(struct s3_slices *slices)
+{
+    struct uploads *s = (struct uploads *)slices;
+    char id[UPLOAD_ID_MAX];
+    upload_id_text(s->last_id, id);
+    if (s->truncated) {
+        add_text(s, "NextKeyMarker", buf_str(&s->last));
+        xml_element(&slices->doc, "NextUploadIdMarker", s->last_id ? str_c(id) : STR(""));
+    }
+    buf_printf(&slices->doc, "<IsTruncated>%s</IsTruncated>", s->truncated ? "true" : "false");
+    buf_lit(&slices->doc, "</ListMultipartUploadsResult>");
+}
+
+static void uploads_release(struct s3_slices *slices)
+{
+    struct uploads *s = (struct uploads *)slices;
+    buf_deinit(&s->last);
+    buf_deinit(&s->after);
+}
+
+static void begin_uploads(struct uploads *s)
+{
+    struct call *c = s->slices.c;
+    struct buf *doc = &s->slices.doc;
+    s3_xml_begin(doc, "ListMultipartUploadsResult");
+    xml_element(doc, "Bucket", s->l.bucket);
+    add_text(s, "KeyMarker", s->l.after);
+    xml_element(doc, "UploadIdMarker", call_query(c, "upload-id-marker"));
+    if (s->l.prefix.n)
+        add_text(s, "Prefix", s->l.prefix);
+    if (s->l.delimiter.n)
+        add_text(s, "Delimiter", s->l.delimiter);
     if (s->url_encoding)
         buf_lit(doc, "<EncodingType>url</EncodingType>");
-    s3_xml_number(doc, "MaxUploads", l->limit);
-    buf_printf(doc, "<IsTruncated>%s</IsTruncated>", truncated ? "true" : "false");
-    buf_add(doc, buf_str(&s->rows));
-    buf_lit(doc, "</ListMultipartUploadsResult>");
+    s3_xml_number(doc, "MaxUploads", s->limit);
 }
 
-static int read_list(struct call *c, struct upload_list *l, struct uploads *s, struct err *err)
+static int read_uploads(struct uploads *s, struct err *err)
 {
-    uint64_t limit;
+    struct call *c = s->slices.c;
     struct str encoding = call_query(c, "encoding-type"), id = call_query(c, "upload-id-marker");
-    int rc = read_limit(c, "max-uploads", &limit, err);
+    int rc = read_limit(c, "max-uploads", &s->limit, err);
     if (rc)
         return rc;
     if (encoding.n && !str_is(encoding, "url"))
         return err_set(err, E_INVALID, "Invalid Encoding Method specified in Request");
     s->url_encoding = encoding.n > 0;
-    *l = (struct upload_list){.bucket = c->param[0],
-                              .prefix = call_query(c, "prefix"),
-                              .delimiter = call_query(c, "delimiter"),
-                              .after = call_query(c, "key-marker"),
-                              .limit = (size_t)limit};
-    if (id.n && l->after.n && (l->after_id = upload_id_read(id)) == 0)
+    s->left = s->limit;
+    s->l = (struct upload_list){.bucket = c->param[0],
+                                .prefix = call_query(c, "prefix"),
+                                .delimiter = call_query(c, "delimiter"),
+                                .after = call_query(c, "key-marker")};
+    if (id.n && s->l.after.n && (s->l.after_id = upload_id_read(id)) == 0)
         return err_set(err, E_INVALID, "Invalid uploadId marker");
     return 0;
 }
@@ -294,27 +362,17 @@ static int read_list(struct call *c, struct upload_list *l, struct uploads *s, s
 void s3_list_uploads(struct call *c)
 {
     struct err err = {0};
-    struct upload_list l;
-    struct uploads s = {.doc = BUF_INIT, .rows = BUF_INIT};
-    struct buf last_key = BUF_INIT;
-    uint64_t last_id;
-    bool truncated;
-    int rc = read_list(c, &l, &s, &err);
+    struct uploads *s = arena_zalloc(c->arena, sizeof *s);
+    int rc = E_LIMIT;
+    if (s) {
+        s->slices = (struct s3_slices){
+            .c = c, .rows = upload_rows, .end = uploads_end, .release = uploads_release};
+        rc = read_uploads(s, &err);
+    }
     if (rc) {
         call_error(c, rc, &err);
         return;
     }
-    struct store_txn *t = store_read(c->svc->store);
-    rc = upload_list(t, &l, add_upload, add_group, &s, &truncated, &last_key, &last_id);
-    store_read_end(t);
-    if (rc == 0)
-        write_uploads(c, &s, &l, truncated, buf_str(&last_key), last_id);
-    buf_deinit(&last_key);
-    buf_deinit(&s.rows);
-    if (rc) {
-        buf_deinit(&s.doc);
-        call_error(c, rc, NULL);
-        return;
-    }
-    s3_xml_reply(c, &s.doc);
+    begin_uploads(s);
+    s3_slices_send(&s->slices);
 }
