@@ -10,7 +10,7 @@
 #include "svc/ingest.h"
 #include "svc/object_read.h"
 
-enum { RUN = 256 * 1024 };
+enum { RUN = 128 * 1024 };
 #define COPY_MAX (5ull << 30)
 
 struct copying {
