@@ -137,7 +137,9 @@ static void add_value(struct buf *out, struct str v)
     }
 }
 
-/* "name:value,value\n"; false when the request has no such header. */
+/* "name:value,value\n"; false when the request has no such header. Older SDKs sign their
+ * Transfer-Encoding, which is between them and the next hop: a proxy that knows the body's length by
+ * then takes it out. There is one value that they can have meant. */
 static bool add_header(struct buf *out, const struct sigv4_request *r, struct str name)
 {
     bool found = false;
@@ -148,6 +150,10 @@ static bool add_header(struct buf *out, const struct sigv4_request *r, struct st
             buf_add(out, name);
         buf_addc(out, found ? ',' : ':');
         add_value(out, r->headers[i].value);
+        found = true;
+    }
+    if (!found && str_is(name, "transfer-encoding")) {
+        buf_lit(out, "transfer-encoding:chunked");
         found = true;
     }
     buf_addc(out, '\n');
