@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/rec.h"
 #include "svc/function_version.h"
+#include "svc/object_gather.h"
 
 /* --- reading --------------------------------------------------------------------------------- */
 
@@ -127,7 +128,8 @@ struct coding {
     struct fn_spec spec;
     struct package *package;
     bool create, dry_run, publish;
-    char version[24]; /* published */
+    char version[24];         /* published */
+    struct object_read *read; /* of code in a bucket that came there in parts */
 };
 
 static int apply_code(struct job *job, struct store_txn *t)
@@ -209,10 +211,29 @@ static void packaged(void *ctx, int rc, struct package *package, const struct er
     lambda_submit(&k->j, k->j.c, k->spec.name, apply_code, reply_code);
 }
 
-/* Code from a bucket: the object's bytes or blob. */
-static int find_object(struct call *c, const json_t *code, struct package_source *src,
+static void gathered(void *ctx, int rc, uint64_t blob)
+{
+    struct coding *k = ctx;
+    const struct package_source src = {.blob = blob, .own_blob = true};
+    if (rc)
+        call_error(k->j.c, rc, NULL);
+    else
+        package_build_from(k->j.c->svc->store, &src, packaged, k);
+}
+
+static void build(struct coding *k, const struct package_source *src)
+{
+    if (k->read)
+        object_gather(k->j.c->svc->store, k->read, gathered, k);
+    else
+        package_build_from(k->j.c->svc->store, src, packaged, k);
+}
+
+/* Code from a bucket: the object's bytes or blob, or a reader of its parts. */
+static int find_object(struct coding *k, const json_t *code, struct package_source *src,
                        struct err *err)
 {
+    struct call *c = k->j.c;
     struct str bucket = {NULL, 0}, key = {NULL, 0}, version = {NULL, 0};
     struct object_meta m;
     int rc;
@@ -232,6 +253,10 @@ static int find_object(struct call *c, const json_t *code, struct package_source
         rc = E_NO_VERSION;
     if (rc == 0 && m.blob)
         *src = (struct package_source){.blob = m.blob};
+    else if (rc == 0 && m.extents.list && m.size <= PACKAGE_ZIP_MAX)
+        k->read = object_read_open(c->svc->objects, &m, 0, m.size, &rc);
+    else if (rc == 0 && m.extents.list)
+        rc = E_LIMIT;
     else if (rc == 0)
         src->zip = arena_dup(c->arena, m.inline_body);
     store_read_end(t);
@@ -241,14 +266,14 @@ static int find_object(struct call *c, const json_t *code, struct package_source
               : 0;
 }
 
-static int find_code(struct call *c, const json_t *code, struct package_source *src,
+static int find_code(struct coding *k, const json_t *code, struct package_source *src,
                      struct err *err)
 {
     if (json_object_get(code, "ImageUri"))
         return err_set(err, E_INVALID, "ImageUri is not supported: use ZipFile or S3Bucket");
     if (src->zip.p || src->blob)
         return 0;
-    return find_object(c, code, src, err);
+    return find_object(k, code, src, err);
 }
 
 /* A blob that came with a request which is refused before package_build took it over. */
@@ -300,11 +325,11 @@ static void create_taken(struct call *c, int rc, const struct package_source *sr
     if (rc == 0)
         rc = json_member_object(c->json, "Code", &member, &err);
     if (rc == 0)
-        rc = find_code(c, member, &code, &err);
+        rc = find_code(k, member, &code, &err);
     if (rc)
         refuse(c, src, rc, &err);
     else
-        package_build_from(c->svc->store, &code, packaged, k);
+        build(k, &code);
 }
 
 void lambda_create_function(struct call *c)
@@ -342,11 +367,11 @@ static void update_taken(struct call *c, int rc, const struct package_source *sr
         rc = update_spec(c, k, &err);
     }
     if (rc == 0)
-        rc = find_code(c, c->json, &code, &err);
+        rc = find_code(k, c->json, &code, &err);
     if (rc)
         refuse(c, src, rc, &err);
     else
-        package_build_from(c->svc->store, &code, packaged, k);
+        build(k, &code);
 }
 
 void lambda_update_function_code(struct call *c)
