@@ -82,8 +82,12 @@ static void send_body(struct call *c, const struct answer *a)
 /* response-content-type=… and its like in the query replace what was stored. */
 static struct str override_of(struct call *c, struct str name)
 {
-    struct str q = arena_printf(c->arena, "response-%.*s", STR_FMT(name));
-    return q.p ? call_query(c, q.p) : q;
+    char q[40] = "response-";
+    size_t n = strlen(q);
+    if (name.n >= sizeof q - n)
+        return str_of(NULL, 0);
+    memcpy(q + n, name.p, name.n);
+    return call_query(c, q);
 }
 
 static bool override_is_clean(struct str s)

@@ -6,6 +6,7 @@
  * have to guess about. Everything handed out is borrowed from the request. */
 #include "auth/sigv2.h"
 #include "auth/sigv4.h"
+#include "auth/sigv4_canonical.h"
 #include "base/clock.h"
 
 enum { EXPIRES_MAX_S = 604800 };
@@ -186,11 +187,9 @@ static int claim_from_query(const struct sigv4_request *r, struct sigv4_claim *o
 /* The scope's date must be the day of the request's time. */
 static bool same_day(const struct sigv4_claim *c)
 {
-    struct clock_parts t;
-    char day[16];
-    clock_split(c->time_ms, &t);
-    snprintf(day, sizeof day, "%04d%02d%02d", t.year % 10000, t.month % 100, t.day % 100);
-    return str_is(c->date, day);
+    char stamp[32];
+    sigv4_stamp(c->time_ms, stamp);
+    return str_eq(c->date, str_of(stamp, 8));
 }
 
 int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
