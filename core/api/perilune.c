@@ -129,7 +129,8 @@ static void deploy_end(struct deploying *d, int rc, json_t *report, const struct
             json_object_set_new(report, "url", json_text(buf_str(&url)));
             buf_deinit(&url);
         }
-        json_object_set_new(report, "version", json_string("$LATEST"));
+        if (!json_object_get(report, "version")) /* a preview publishes none */
+            json_object_set_new(report, "version", json_string("$LATEST"));
         json_object_set_new(report, "dry_run", json_boolean(d->dry_run));
         json_t *warnings = json_array();
         if (d->package && d->package->warning.n)

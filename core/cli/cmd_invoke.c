@@ -1,31 +1,13 @@
 /* cmd_invoke: calls a function. The payload goes to stdout and nothing else does, so that it can be
  * piped on; the log and all remarks go to stderr. */
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "base/codec.h"
 #include "base/json.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/out.h"
+#include "cli/stdin.h"
 
 enum { PAYLOAD_READ_MAX = 64 << 20 }; /* the server's own limit is lower and better explained */
-
-static int read_fd(int fd, const char *name, struct buf *out)
-{
-    for (;;) {
-        char *to = buf_reserve(out, 64 * 1024);
-        ssize_t n = to ? read(fd, to, 64 * 1024) : 0;
-        if (!to)
-            return cli_fail(CLI_FAILED, "%s is larger than any payload", name);
-        if (n < 0 && errno != EINTR)
-            return cli_fail(CLI_FAILED, "%s: %s", name, strerror(errno));
-        if (n == 0)
-            return CLI_OK;
-        out->n += n > 0 ? (size_t)n : 0;
-    }
-}
 
 static int read_payload(struct cli *cli, struct buf *out)
 {
@@ -39,19 +21,10 @@ static int read_payload(struct cli *cli, struct buf *out)
                         dash);
     if ((data != NULL) + (file != NULL) + (dash != NULL) > 1)
         return cli_fail(CLI_USAGE, "give the payload once: -d, -f or '-'");
-    if (dash || (file && strcmp(file, "-") == 0))
-        return read_fd(0, "standard input", out);
-    if (!file) {
-        buf_add(out, str_c(data ? data : "{}"));
-        return out->rc ? cli_fail(CLI_FAILED, "the payload is too large") : CLI_OK;
-    }
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return cli_fail(errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED, "%s: %s", file,
-                        strerror(errno));
-    int rc = read_fd(fd, file, out);
-    close(fd);
-    return rc;
+    if (dash || file)
+        return stdin_file(dash ? dash : file, out);
+    buf_add(out, str_c(data ? data : "{}"));
+    return out->rc ? cli_fail(CLI_FAILED, "the payload is too large") : CLI_OK;
 }
 
 static void print_tail(const struct client_res *res)

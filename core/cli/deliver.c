@@ -68,7 +68,9 @@ void deliver_print(const json_t *r, bool dry_run)
                out_int(r, "ms"));
     out_things("created", json_object_get(r, "created"));
     out_things("updated", json_object_get(r, "updated"));
+    out_things("removed", json_object_get(r, "removed"));
     out_things("granted", json_object_get(r, "granted"));
+    out_things("revoked", json_object_get(r, "revoked"));
     if (*out_str(r, "url"))
         printf("  url       %s\n", out_str(r, "url"));
     json_array_foreach(json_object_get(r, "warnings"), i, text)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "svc/deploy_report.h"
 #include "svc/function_conf.h"
 #include "svc/function_version.h"
 #include "svc/kv.h"
@@ -36,13 +37,14 @@ struct deployment {
     const struct deploy_env *env;
     struct deploy_req req;
     char *source; /* req.source's copy */
+    char *before; /* the T_LINKS record of the deployment before this one; NULL: none */
+    size_t before_size;
     char role[80];
     json_t *report;
     struct err err;
 };
 
 static int make_all(struct deployment *d, struct store_txn *t, bool write);
-static void report_add(json_t *report, const char *list, const char *type, struct str name);
 
 static int apply_job(struct job *job, struct store_txn *t)
 {
@@ -62,6 +64,7 @@ static void apply_done(struct job *job, int rc)
     d->req.done(d->req.ctx, rc, d->report, &d->err);
     json_decref(d->report);
     free(d->source);
+    free(d->before);
     free(d);
 }
 
@@ -109,7 +112,12 @@ static int make_role(struct deployment *d, struct store_txn *t, bool write)
     bool exists = rc == 0;
     if (rc && rc != E_NOT_FOUND)
         return rc;
-    report_add(d->report, exists ? "updated" : "created", "role", str_c(d->role));
+    deploy_report_add(d->report, exists ? "updated" : "created", "role", str_c(d->role));
+    struct str rest = exists ? old : STR(""), v;
+    uint16_t tag;
+    while (rec_next(&rest, &tag, &v))
+        if (tag == ENTITY_POLICY && str_is(rec_str(v, 1), "permissions"))
+            deploy_report_revoked(d->report, rec_str(v, 2));
     if (!write)
         return 0;
     struct buf b = BUF_INIT;
@@ -127,9 +135,7 @@ static int make_role(struct deployment *d, struct store_txn *t, bool write)
         rec_end(&b, mark);
     }
     /* what others have attached to it stays */
-    struct str rest = exists ? old : STR(""), v;
-    uint16_t tag;
-    while (rec_next(&rest, &tag, &v))
+    for (rest = exists ? old : STR(""); rec_next(&rest, &tag, &v);)
         if (tag == ENTITY_ATTACHED || tag == ENTITY_TAG)
             rec_put_str(&b, tag, v);
     rc = b.rc ? b.rc : role_put(t, str_c(d->role), buf_str(&b));
@@ -159,7 +165,7 @@ static int make_function(struct deployment *d, struct store_txn *t, bool write)
     bool exists = function_exists(t, m->name);
     if (exists && !d->req.update)
         return err_set(&d->err, E_EXISTS, "Function already exist: %.*s", STR_FMT(m->name));
-    report_add(d->report, exists ? "updated" : "created", "function", m->name);
+    deploy_report_add(d->report, exists ? "updated" : "created", "function", m->name);
     int rc = fn_spec_check(&spec, true, &d->err);
     if (rc || !write)
         return rc;
@@ -183,7 +189,7 @@ static int make_bucket(struct deployment *d, struct store_txn *t, bool write, st
     rc = bucket_get(t, bucket, &id, &created);
     if (rc != E_NO_BUCKET)
         return rc;
-    report_add(d->report, "created", "bucket", bucket);
+    deploy_report_add(d->report, "created", "bucket", bucket);
     rec_put_str(link, LINK_BUCKET, bucket);
     return write ? bucket_create(t, bucket, &id) : 0;
 }
@@ -212,6 +218,17 @@ static int permit_bucket(struct deployment *d, struct store_txn *t, const struct
     return rc;
 }
 
+/* Did the deployment before make that: the notification of that id, the URL? */
+static bool had(const struct deployment *d, uint16_t wanted, struct str id)
+{
+    struct str rest = str_of(d->before, d->before_size), v;
+    uint16_t tag;
+    while (rec_next(&rest, &tag, &v))
+        if (tag == wanted && (tag != LINK_TRIGGER || str_eq(rec_str(v, 2), id)))
+            return true;
+    return false;
+}
+
 static int make_triggers(struct deployment *d, struct store_txn *t, bool write, struct buf *link)
 {
     const struct manifest *m = d->req.manifest;
@@ -224,7 +241,8 @@ static int make_triggers(struct deployment *d, struct store_txn *t, bool write, 
             rc = bucket_trigger_add(t, d->env->region, b->bucket, &b->trigger, &d->err);
         if (rc)
             return rc;
-        report_add(d->report, "created", "notification", b->trigger.id);
+        deploy_report_add(d->report, had(d, LINK_TRIGGER, b->trigger.id) ? "updated" : "created",
+                          "notification", b->trigger.id);
         size_t mark = rec_begin(link, LINK_TRIGGER);
         rec_put_str(link, 1, b->bucket);
         rec_put_str(link, 2, b->trigger.id);
@@ -239,9 +257,12 @@ static int make_url(struct deployment *d, struct store_txn *t, bool write, struc
     int rc = 0;
     if (write) /* the previous deployment's, if any */
         function_policy_remove(t, m->name, STR(""), STR("url-public"), NULL);
+    bool before = had(d, LINK_URL, STR(""));
+    if (!m->url && before)
+        deploy_report_add(d->report, "removed", "url", m->name);
     if (!m->url)
         return write ? function_url_set(t, m->name, STR(""), NULL, NULL) == E_IO ? E_IO : 0 : 0;
-    report_add(d->report, "created", "url", m->name);
+    deploy_report_add(d->report, before ? "updated" : "created", "url", m->name);
     rec_put_u64(link, LINK_URL, 1);
     if (!write)
         return 0;
@@ -259,29 +280,48 @@ static int make_url(struct deployment *d, struct store_txn *t, bool write, struc
     return rc;
 }
 
-/* Takes away the notifications of an earlier deployment; what is still wanted is added again.
- * Buckets that it made stay noted as made. */
-static int carry_over(struct deployment *d, struct store_txn *t, bool write, struct buf *link)
+static int read_before(struct deployment *d, struct store_txn *t)
 {
-    struct str old, copy_of, v;
-    uint16_t tag;
+    struct str old;
+    free(d->before);
+    d->before = NULL;
+    d->before_size = 0;
     int rc = store_get(t, T_LINKS, d->req.manifest->name, &old);
     if (rc)
         return rc == E_NOT_FOUND ? 0 : rc;
-    char *copy = malloc(old.n + 1); /* `old` dies with the next write */
-    if (!copy)
+    d->before = malloc(old.n + 1); /* `old` dies with the next write */
+    if (!d->before)
         fatal("out of memory");
-    memcpy(copy, old.p, old.n);
-    copy_of = str_of(copy, old.n);
-    while (rc == 0 && rec_next(&copy_of, &tag, &v)) {
+    memcpy(d->before, old.p, old.n);
+    d->before_size = old.n;
+    return 0;
+}
+
+static bool is_wanted(const struct manifest *m, struct str trigger_id)
+{
+    for (size_t i = 0; i < m->trigger_count; i++)
+        if (str_eq(m->triggers[i].trigger.id, trigger_id))
+            return true;
+    return false;
+}
+
+/* Takes away the notifications of the deployment before; what is still wanted is added again.
+ * Buckets that it made stay noted as made. */
+static int carry_over(struct deployment *d, struct store_txn *t, bool write, struct buf *link)
+{
+    struct str rest = str_of(d->before, d->before_size), v;
+    uint16_t tag;
+    int rc = 0;
+    while (rc == 0 && rec_next(&rest, &tag, &v)) {
         if (tag == LINK_BUCKET)
             rec_put_str(link, LINK_BUCKET, v);
+        if (tag == LINK_TRIGGER && !is_wanted(d->req.manifest, rec_str(v, 2)))
+            deploy_report_add(d->report, "removed", "notification", rec_str(v, 2));
         if (tag == LINK_TRIGGER && write)
             rc = bucket_trigger_remove(t, rec_str(v, 1), rec_str(v, 2));
         if (rc == E_NOT_FOUND || rc == E_NO_BUCKET)
             rc = 0;
     }
-    free(copy);
     return rc;
 }
 
@@ -293,8 +333,9 @@ static int make_all(struct deployment *d, struct store_txn *t, bool write)
     char arn[160];
     snprintf(arn, sizeof arn, "arn:aws:lambda:%s:%s:function:%.*s", d->env->region, ACCOUNT_ID,
              STR_FMT(m->name));
-    d->report = json_pack("{s:s#, s:s, s:[], s:[], s:[]}", "name", m->name.p, (int)m->name.n, "arn",
-                          arn, "created", "updated", "granted");
+    d->report =
+        json_pack("{s:s#, s:s, s:[], s:[], s:[], s:[], s:[]}", "name", m->name.p, (int)m->name.n,
+                  "arn", arn, "created", "updated", "removed", "granted", "revoked");
     for (size_t i = 0; i < m->granted_count; i++)
         json_array_append_new(json_object_get(d->report, "granted"),
                               json_stringn(m->granted[i].p, m->granted[i].n));
@@ -304,7 +345,9 @@ static int make_all(struct deployment *d, struct store_txn *t, bool write)
     for (size_t i = 0; i < m->namespace_count; i++)
         if (str_eq(m->namespaces[i], m->name))
             rec_put_str(&link, LINK_NAMESPACE, m->namespaces[i]);
-    int rc = carry_over(d, t, write, &link);
+    int rc = read_before(d, t);
+    if (rc == 0)
+        rc = carry_over(d, t, write, &link);
     if (rc == 0)
         rc = make_role(d, t, write);
     if (rc == 0)
@@ -317,19 +360,6 @@ static int make_all(struct deployment *d, struct store_txn *t, bool write)
         rc = link.rc ? link.rc : store_put(t, T_LINKS, m->name, buf_str(&link));
     buf_deinit(&link);
     return rc;
-}
-
-static void report_add(json_t *report, const char *list, const char *type, struct str name)
-{
-    json_t *array = json_object_get(report, list);
-    size_t i;
-    json_t *item;
-    json_array_foreach(array, i,
-                       item) if (str_is(name, json_string_value(json_object_get(item, "name"))) &&
-                                 strcmp(json_string_value(json_object_get(item, "type")), type) ==
-                                     0) return;
-    json_array_append_new(array,
-                          json_pack("{s:s, s:s#}", "type", type, "name", name.p, (int)name.n));
 }
 
 /* --- removal -----------------------------------------------------------------------------------
@@ -354,17 +384,17 @@ static int remove_item(struct removal *r, struct store_txn *t, uint16_t tag, str
     if (tag == LINK_TRIGGER) {
         rc = bucket_trigger_remove(t, rec_str(v, 1), rec_str(v, 2));
         if (rc == 0)
-            report_add(r->report, "removed", "notification", rec_str(v, 2));
+            deploy_report_add(r->report, "removed", "notification", rec_str(v, 2));
     } else if (tag == LINK_BUCKET) {
         rc = bucket_delete(t, v);
         if (rc == 0)
-            report_add(r->report, "removed", "bucket", v);
+            deploy_report_add(r->report, "removed", "bucket", v);
         else if (rc == E_BUCKET_NOT_EMPTY)
-            report_add(r->report, "kept", "bucket", v);
+            deploy_report_add(r->report, "kept", "bucket", v);
     } else if (tag == LINK_ROLE) {
         snprintf(r->role, sizeof r->role, "%.*s", STR_FMT(v));
         rc = role_del(t, v);
-        report_add(r->report, "removed", "role", v);
+        deploy_report_add(r->report, "removed", "role", v);
     } else if (tag == LINK_NAMESPACE) {
         snprintf(r->namespace, sizeof r->namespace, "%.*s", STR_FMT(v));
     }
@@ -393,7 +423,7 @@ static int remove_apply(struct job *job, struct store_txn *t)
     if (rc == 0) {
         rc = function_delete(t, name, NULL);
         if (rc == 0)
-            report_add(r->report, "removed", "function", name);
+            deploy_report_add(r->report, "removed", "function", name);
     }
     if (rc == 0 || rc == E_NOT_FOUND)
         rc = store_del(t, T_LINKS, name);

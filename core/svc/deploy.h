@@ -25,9 +25,8 @@ struct deploy_req {
     struct str source;               /* "blueprint s3-upload" or "deploy"; copied */
     bool dry_run;                    /* look only */
     bool update;                     /* an existing function may be replaced; else E_EXISTS */
-    /* report:
-     * {"name","arn","version","created":[{type,name}],"updated":[…],"unchanged":[…],
-     * "granted":[text]}; version, the one published, not on a dry run; borrowed */
+    /* report: see deploy_report.h; its version is the one published, absent on a dry run;
+     * borrowed */
     void (*done)(void *ctx, int rc, json_t *report, const struct err *err);
     void *ctx;
     /* May whoever asks do that? 0, or E_DENIED. A deployment writes the role and hands it to the
