@@ -127,6 +127,10 @@ asan:
 	    STRIP=--preserve-dates unit
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
+# 3,000 files of 0 B to 50 MB up and down by aws s3 and rclone, interrupted and resumed; figures.
+sync-long: all
+	PERILUNE_SYNC=long BUILD=$(BUILD) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_sync.py
+
 lint:
 	@sh tests/lint.sh
 
@@ -176,5 +180,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
+.PHONY: sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:

@@ -117,7 +117,7 @@ def rclone(server, *args, provider="Other", check=True, stdin=None):
                RCLONE_RETRIES="1", RCLONE_LOW_LEVEL_RETRIES="1", RCLONE_CONFIG_P_ENDPOINT=server.url)
     if provider == "AWS":
         env.update(RCLONE_CONFIG_P_ENDPOINT=f"http://{DOMAIN}", HTTP_PROXY=server.url)
-    r = subprocess.run(["rclone", *args], env=env, input=stdin, capture_output=True, text=True, timeout=120)
+    r = subprocess.run(["rclone", *args], env=env, input=stdin, capture_output=True, text=True, timeout=540)
     if check and r.returncode:
         raise AssertionError(f"rclone {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}")
     return r
