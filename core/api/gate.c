@@ -415,6 +415,8 @@ static bool open_path(struct services *svc, struct http_req *req)
         health_metrics(svc, req);
     else if (str_starts(req->path, STR("/url/")))
         url_request(svc, req);
+    else if (str_starts(req->path, STR(LAMBDA_PACKAGES)) && reading)
+        lambda_package_request(svc, req);
     else
         return false;
     return true;

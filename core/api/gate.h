@@ -67,6 +67,10 @@ void gate_request(struct http_req *req, void *ctx);
 /* /url/<function>/…, signed or not: checks and answers by itself (url.c). */
 void url_request(struct services *svc, struct http_req *req);
 
+/* LAMBDA_PACKAGES…: a function's zip for whoever bears a link to it (lambda_package.c). */
+#define LAMBDA_PACKAGES "/perilune/packages/"
+void lambda_package_request(struct services *svc, struct http_req *req);
+
 /* Handlers, one prototype per row. */
 #define REST_JSON(service, name, method, pattern, status, body, limit, action, resource, handler)  \
     void handler(struct call *c);

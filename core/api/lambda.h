@@ -31,6 +31,12 @@ struct str lambda_arn(struct call *c, struct str name, struct str qualifier);
 
 /* A FunctionConfiguration of a T_FUNCTIONS record; qualifier "" for an unqualified ARN. */
 json_t *lambda_configuration(struct call *c, struct str rec, struct str qualifier);
+/* The function's tags as an object, its reserved concurrency as {"ReservedConcurrentExecutions"} or
+ * {}; of $LATEST's row. */
+json_t *lambda_tags(struct str rec);
+json_t *lambda_reserved(struct str rec);
+/* A link, good for ten minutes, to the zip that a version's row names. */
+struct str lambda_package_link(struct call *c, struct str rec);
 /* Answers with that, as it is stored now, with the row's status. */
 void lambda_reply_configuration(struct call *c, struct str name, struct str qualifier);
 /* Members of CreateFunction and UpdateFunctionConfiguration into *out, borrowed from c->json and
@@ -68,6 +74,8 @@ struct lambda_job {
     /* called before the answer, whatever it is; may be NULL */
     void (*clean)(struct lambda_job *j);
 };
+/* A reply without a body, with the row's status. */
+void lambda_reply_empty(struct lambda_job *j);
 void lambda_submit(struct lambda_job *j, struct call *c, struct str name,
                    int (*apply)(struct job *job, struct store_txn *t),
                    void (*reply)(struct lambda_job *j));

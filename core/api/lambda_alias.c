@@ -107,11 +107,6 @@ static void reply_alias(struct lambda_job *j)
     show(j->c, j->name, ((struct aliasing *)j)->spec.name);
 }
 
-static void reply_empty(struct lambda_job *j)
-{
-    call_empty(j->c, j->c->op->status);
-}
-
 void lambda_create_alias(struct call *c)
 {
     struct aliasing *k = arena_zalloc(c->arena, sizeof *k);
@@ -159,7 +154,7 @@ void lambda_delete_alias(struct call *c)
         return;
     }
     k->j.job.frees_space = true;
-    lambda_submit(&k->j, c, k->spec.function, apply_delete, reply_empty);
+    lambda_submit(&k->j, c, k->spec.function, apply_delete, lambda_reply_empty);
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */

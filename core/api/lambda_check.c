@@ -201,7 +201,7 @@ static bool names(const char *operations, const struct op *op)
 {
     struct str rest = str_c(operations);
     if (str_is(rest, "*"))
-        return op->resource == RES_FUNCTION;
+        return strstr(op->pattern, "/functions/{}") != NULL;
     while (rest.p)
         if (str_is(str_cut(&rest, ' '), op->name))
             return true;

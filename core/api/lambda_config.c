@@ -387,6 +387,11 @@ static void job_done(struct job *job, int rc)
         j->reply(j);
 }
 
+void lambda_reply_empty(struct lambda_job *j)
+{
+    call_empty(j->c, j->c->op->status);
+}
+
 void lambda_submit(struct lambda_job *j, struct call *c, struct str name,
                    int (*apply)(struct job *job, struct store_txn *t),
                    void (*reply)(struct lambda_job *j))

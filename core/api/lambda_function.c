@@ -45,9 +45,25 @@ void lambda_get_function_configuration(struct call *c)
         reply(c, c->op->status, name, qualifier);
 }
 
+/* GetFunction's answer from the version's row and $LATEST's. */
+static json_t *whole(struct call *c, struct str rec, struct str latest, struct str qualifier)
+{
+    json_t *tags = lambda_tags(latest), *reserved = lambda_reserved(latest);
+    json_t *o = json_pack("{s:o,s:{s:s,s:o}}", "Configuration",
+                          lambda_configuration(c, rec, qualifier), "Code", "RepositoryType", "S3",
+                          "Location", json_text(lambda_package_link(c, rec)));
+    if (json_object_size(tags))
+        json_object_set(o, "Tags", tags);
+    if (json_object_size(reserved))
+        json_object_set(o, "Concurrency", reserved);
+    json_decref(tags);
+    json_decref(reserved);
+    return o;
+}
+
 void lambda_get_function(struct call *c)
 {
-    struct str name, qualifier, rec;
+    struct str name, qualifier, rec, latest;
     struct err err = {0};
     json_t *o = NULL;
     int rc = lambda_target(c, &name, &qualifier, &err);
@@ -55,8 +71,9 @@ void lambda_get_function(struct call *c)
         struct store_txn *t = store_read(c->svc->store);
         rc = function_record(t, c->svc->region, name, qualifier, &rec, &err);
         if (rc == 0)
-            o = json_pack("{s:o,s:{s:s}}", "Configuration", lambda_configuration(c, rec, qualifier),
-                          "Code", "RepositoryType", "S3");
+            rc = function_row(t, c->svc->region, name, STR(""), &latest, &err);
+        if (rc == 0)
+            o = whole(c, rec, latest, qualifier);
         store_read_end(t);
     }
     if (rc)
@@ -426,11 +443,6 @@ static int apply_delete(struct job *job, struct store_txn *t)
     return rc ? rc : function_delete(t, k->j.name, &k->j.err);
 }
 
-static void reply_empty(struct lambda_job *j)
-{
-    call_empty(j->c, j->c->op->status);
-}
-
 void lambda_delete_function(struct call *c)
 {
     struct deleting *k = arena_zalloc(c->arena, sizeof *k);
@@ -442,5 +454,5 @@ void lambda_delete_function(struct call *c)
         return;
     }
     k->j.job.frees_space = true;
-    lambda_submit(&k->j, c, name, apply_delete, reply_empty);
+    lambda_submit(&k->j, c, name, apply_delete, lambda_reply_empty);
 }

@@ -175,11 +175,6 @@ static int apply_remove(struct job *job, struct store_txn *t)
     return rc ? rc : function_policy_remove(t, p->j.name, p->qualifier, p->sid, &p->j.err);
 }
 
-static void reply_empty(struct lambda_job *j)
-{
-    call_empty(j->c, j->c->op->status);
-}
-
 void lambda_remove_permission(struct call *c)
 {
     struct permission *p = arena_zalloc(c->arena, sizeof *p);
@@ -193,5 +188,5 @@ void lambda_remove_permission(struct call *c)
     p->sid = c->param[1];
     p->revision = call_query(c, "RevisionId");
     p->j.job.frees_space = true;
-    lambda_submit(&p->j, c, name, apply_remove, reply_empty);
+    lambda_submit(&p->j, c, name, apply_remove, lambda_reply_empty);
 }

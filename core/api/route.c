@@ -135,10 +135,20 @@ static struct str decode(struct call *c, struct str s)
 /* --- REST-JSON --------------------------------------------------------------------------------
  */
 
+/* A pattern's "?Name=value", where it has one. */
+static bool query_matches(struct call *c, const char *pattern)
+{
+    const char *query = strchr(pattern, '?');
+    struct str value = str_c(query ? query + 1 : ""), name = str_cut(&value, '=');
+    char text[32];
+    snprintf(text, sizeof text, "%.*s", STR_FMT(name));
+    return !query || str_eq(call_query(c, text), value);
+}
+
 /* Fills raw[] with what stands for each "{}". */
 static bool path_matches(const char *pattern, struct str path, struct str raw[3])
 {
-    struct str want = str_c(pattern);
+    struct str want = str_of(pattern, strcspn(pattern, "?"));
     size_t n = 0;
     while (want.p) {
         struct str w = str_cut(&want, '/'), got;
@@ -166,7 +176,7 @@ static int find_rest(struct call *c, struct err *err)
         const struct op *op = &gate_ops[i];
         memset(raw, 0, sizeof raw);
         if (op->protocol != PROTO_REST_JSON || !str_is(c->private_->claim.service, op->service) ||
-            !path_matches(op->pattern, path, raw))
+            !path_matches(op->pattern, path, raw) || !query_matches(c, op->pattern))
             continue;
         if (!str_is(c->req->method, op->method)) {
             other_method = true;

@@ -121,6 +121,12 @@ void url_request(struct services *svc, struct http_req *req)
     got.url = req->path.p;
 }
 
+void lambda_package_request(struct services *svc, struct http_req *req)
+{
+    (void)svc;
+    got.url = req->path.p;
+}
+
 /* --- making requests --------------------------------------------------------------------------
  */
 
