@@ -115,6 +115,12 @@ bool call_header_next(const struct call *c, size_t *at, struct str *name, struct
 
 int call_body_check(struct call *c, struct str sha256_hex, struct err *err)
 {
+    int rc = gate_body_check(c, sha256_hex, err);
+    return rc ? rc : gate_authorise(c, err);
+}
+
+int gate_body_check(struct call *c, struct str sha256_hex, struct err *err)
+{
     struct call_private *v = c->private_;
     if (c->expect_sha256.p && !str_eq(c->expect_sha256, sha256_hex))
         return err_set(err, E_BAD_SHA256, "%s", err_row(E_BAD_SHA256)->text);

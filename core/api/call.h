@@ -80,7 +80,7 @@ void call_set_header(struct call *c, const char *name, struct str value);
 /* BODY_STREAM only, before anything that the body does is made to last: hands over the hex SHA-256
  * of what came. 0, or E_BAD_SHA256 / E_BAD_SIGNATURE. (S3 handlers may instead give expect_sha256
  * to the store and skip this.) Services whose clients send no x-amz-content-sha256 are only now
- * fully authenticated. */
+ * fully authenticated, and asked whether they may; loop thread. */
 int call_body_check(struct call *c, struct str sha256_hex, struct err *err);
 
 /* Replies. Each ends the call: c is invalid afterwards. */

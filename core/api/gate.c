@@ -4,7 +4,8 @@
  *   authenticate  who signs; at once when the head holds (or the lack of a body gives) the payload's
  *                 hash, else when the body has been hashed: no handler runs before
  *   route         the row (a form's Action is known only after its body)
- *   authorise     the row's action on the row's resource (likewise, when that lies in the body)
+ *   authorise     the row's action on the row's resource, once the signature is known to be good (and
+ *                 the body read, when the resource lies in it)
  *   limit         from the head alone, so that nobody is told to continue with what is too large
  *   take body     collected, or left to a streaming handler, or none
  *   check, parse  hash, signature, JSON; off the loop above 64 KiB
@@ -248,9 +249,12 @@ static int route_or_refuse(struct call *c, struct err *err)
     return 0;
 }
 
-static int authorise(struct call *c, struct err *err)
+int gate_authorise(struct call *c, struct err *err)
 {
     struct str resource = STR("*");
+    if (c->private_->authorised)
+        return 0;
+    c->private_->authorised = true;
     if (!*c->op->action) /* in S3 the handler asks for each key */
         return c->who.kind == IDENTITY_ANONYMOUS && c->protocol != PROTO_S3
                    ? err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text)
@@ -304,7 +308,7 @@ static void examine(struct call *c)
     int rc = 0;
     if (c->expect_sha256.p || !v->verified) {
         sha256_hex(c->body, v->sha256);
-        rc = call_body_check(c, str_of(v->sha256, 64), v->json_err);
+        rc = gate_body_check(c, str_of(v->sha256, 64), v->json_err);
     }
     if (rc == 0 && c->protocol == PROTO_S3)
         rc = s3_digest_check(c, c->body, &c->promised, v->json_err);
@@ -330,16 +334,22 @@ static void examined(struct call *c)
     struct call_private *v = c->private_;
     struct err *err = v->json_err;
     int rc = v->json_rc;
-    bool late = resource_in_body(c->op);
+    bool in_body = resource_in_body(c->op);
     c->json = v->json;
     if (rc == 0 && c->op->body == BODY_FORM) {
         rc = call_fields(c, c->body, err);
         if (rc == 0)
             rc = route_action(c, err);
-        late = true;
+        in_body = true;
     }
-    if (rc == 0 && late)
-        rc = authorise(c, err);
+    /* what is wrong with a body is told to those only who may */
+    if (rc == 0 || (v->verified && !in_body)) {
+        struct err denied = {0};
+        int may = gate_authorise(c, &denied);
+        if (may)
+            *err = denied;
+        rc = may ? may : rc;
+    }
     if (rc)
         call_error(c, rc, err);
     else
@@ -448,8 +458,8 @@ void gate_request(struct http_req *req, void *ctx)
     }
     if (rc == 0)
         rc = route_or_refuse(c, &err);
-    if (rc == 0 && c->op->body != BODY_FORM && !resource_in_body(c->op))
-        rc = authorise(c, &err);
+    if (rc == 0 && c->private_->verified && c->op->body != BODY_FORM && !resource_in_body(c->op))
+        rc = gate_authorise(c, &err);
     if (rc == 0)
         rc = limit(c, &err);
     if (rc)

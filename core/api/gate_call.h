@@ -23,6 +23,7 @@ struct call_private {
     struct str secret;         /* of the claimed key; p NULL: unknown */
     int key_rc;                /* 0, or what is wrong with the claimed key or token */
     bool used;                 /* the signature was good: to be noted, on the loop */
+    bool authorised;           /* the row's action has been asked for */
     bool verified;             /* the signature has been checked */
     struct call_param *params; /* of the query, then of the form */
     size_t param_count;
@@ -79,6 +80,11 @@ int s3_digest_check(const struct call *c, struct str body, bool *promised, struc
 /* gate.c: checks the signature over that payload hash. E_BAD_ACCESS_KEY for an unknown key, else
  * sigv4_verify's. */
 int gate_verify(struct call *c, struct str payload_hash, struct err *err);
+/* call.c: the body's hash against what was promised and signed. Any thread. */
+int gate_body_check(struct call *c, struct str sha256_hex, struct err *err);
+/* gate.c: the row's action on the row's resource, once; nobody is told what a key may do before its
+ * signature has been found good. Loop thread. */
+int gate_authorise(struct call *c, struct err *err);
 /* Ends the call's accounts; the reply functions call it just before the reply goes out. */
 void gate_settle(struct call *c, int status);
 
