@@ -313,6 +313,12 @@ def bench_large_event():
         s.stop()
 
 
+def bench_objects(rounds, seconds):
+    import s3  # it takes its servers from here
+    with contextlib.closing(s3.nginx()) as peer, s3.perilune("0") as ours:
+        s3.small([ours, peer], rounds, seconds)
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--rounds", type=int, default=5)
@@ -327,6 +333,7 @@ def main():
         "log": lambda: bench_upload_to_log(100),
         "upload": lambda: bench_large_upload(1024),
         "event": bench_large_event,
+        "objects": lambda: bench_objects(2, 2),
     }
     for name, part in parts.items():
         if not a.only or name in a.only.split(","):

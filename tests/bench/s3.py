@@ -56,7 +56,7 @@ class Peer:
                 sys.exit(f"bench: {name} did not start")
             time.sleep(0.02)
 
-    def stop(self):
+    def close(self):
         self.proc.terminate()
         self.proc.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -220,7 +220,7 @@ def main():
             large([ours, *peers], args.rounds * 2)
     finally:
         for p in peers:
-            p.stop()
+            p.close()
 
 
 if __name__ == "__main__":
