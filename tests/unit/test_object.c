@@ -4,7 +4,6 @@
 #include "svc/object.h"
 
 #include "base/codec.h"
-#include "base/crc.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "store_help.h"
@@ -296,30 +295,28 @@ static void survives_restart(void **state)
 /* --- checks -------------------------------------------------------------------------------------
  */
 
-static void try_checks(struct world *w, struct str body)
+static void try_checks(struct world *w, struct str body, enum checksum_alg alg)
 {
-    unsigned char md5[16], sha[32], crc[4];
-    uint32_t c = crc32_update(0, body.p, body.n);
+    unsigned char md5[16], sha[32], sum[CHECKSUM_MAX];
     hash_once(HASH_MD5, body, md5);
     hash_once(HASH_SHA256, body, sha);
-    for (int i = 0; i < 4; i++)
-        crc[i] = (unsigned char)(c >> (24 - 8 * i));
+    checksum_once(alg, body, sum);
     for (int bad = 0; bad < 4; bad++) {
         struct object_put_req r = request("checked");
-        unsigned char m[16], s[32], x[4];
-        memcpy(m, md5, 16), memcpy(s, sha, 32), memcpy(x, crc, 4);
+        unsigned char m[16], s[32], x[CHECKSUM_MAX];
+        memcpy(m, md5, sizeof m), memcpy(s, sha, sizeof s), memcpy(x, sum, sizeof x);
         m[15] ^= bad == 1;
         s[0] ^= bad == 2;
         x[3] ^= bad == 3;
-        r.promise.md5 = str_of((char *)m, 16);
-        r.promise.sha256 = str_of((char *)s, 32);
-        r.promise.checksum = CHECKSUM_CRC32;
-        r.promise.checksum_raw = str_of((char *)x, 4);
+        r.promise.md5 = str_of((char *)m, sizeof m);
+        r.promise.sha256 = str_of((char *)s, sizeof s);
+        r.promise.checksum = alg;
+        r.promise.checksum_raw = str_of((char *)x, checksum_size(alg));
         struct outcome out = put(w, &r, body);
         static const int want[] = {0, E_BAD_DIGEST, E_BAD_SHA256, E_BAD_DIGEST};
         assert_int_equal(out.rc, want[bad]);
         if (bad == 3)
-            assert_non_null(strstr(out.text, "CRC32"));
+            assert_non_null(strstr(out.text, checksum_name(alg)));
         assert_int_equal(get(w, "checked"), bad == 0 ? 0 : E_NO_KEY);
         if (bad == 0)
             assert_true(del(w, "photos", "checked").existed);
@@ -330,9 +327,11 @@ static void try_checks(struct world *w, struct str body)
 static void checks(void **state)
 {
     struct world *w = *state;
-    try_checks(w, STR(""));
-    try_checks(w, pattern(1000));
-    try_checks(w, pattern(300000));
+    for (enum checksum_alg alg = CHECKSUM_CRC32; alg < CHECKSUM_ALGS; alg++) {
+        try_checks(w, STR(""), alg);
+        try_checks(w, pattern(1000), alg);
+        try_checks(w, pattern(300000), alg);
+    }
 }
 
 static void conditions(void **state)
