@@ -165,6 +165,15 @@ bench-s3: all
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/s3.py $(ARGS)
 
+# A decision over fifty statements: microseconds of the processor, and instructions where there is valgrind.
+bench-policy: $(LIB)
+	@mkdir -p $(BUILD)/bench
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $(BUILD)/bench/policy tests/bench/policy.c $(LIB) $(LDLIBS)
+	@$(BUILD)/bench/policy
+	@! command -v valgrind >/dev/null || for n in 1000 2000; do \
+	    valgrind --tool=callgrind --callgrind-out-file=$(BUILD)/bench/policy.cg $(BUILD)/bench/policy $$n 2>&1 | \
+	    sed -n "s/.*Collected *: */$$n decisions, instructions: /p"; done
+
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/perilune $(FETCH)
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
@@ -180,5 +189,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
+.PHONY: bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:

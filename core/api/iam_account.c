@@ -56,11 +56,6 @@ void iam_list_ssh_public_keys(struct call *c)
     none_of(c, &entity_user, "SSHPublicKeys");
 }
 
-void iam_list_groups(struct call *c)
-{
-    reply_lit(c, "<Groups></Groups><IsTruncated>false</IsTruncated>");
-}
-
 void iam_list_service_specific_credentials(struct call *c)
 {
     reply_lit(c, "<ServiceSpecificCredentials></ServiceSpecificCredentials>");
