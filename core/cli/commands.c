@@ -54,6 +54,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_init,
     &cmd_dev,
     &cmd_test,
+    &cmd_check,
     &cmd_deploy,
     &cmd_invoke,
     &cmd_logs,

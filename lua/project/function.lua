@@ -7,7 +7,7 @@ return {
   timeout_s = 5,
   environment = { GREETING = "Hello" },
   permissions = {
-    { { "perilune:KvRead", "perilune:KvWrite" }, "@NAME@" },
+    { "perilune:KvWrite", "@NAME@" },
   },
   triggers = {
     { url = true, auth = "none" }, -- anybody who reaches the server may call its URL

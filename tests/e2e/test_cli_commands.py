@@ -236,7 +236,7 @@ def test_a_strangers_path(own_server, tmp_path, capsys):
     began = time.monotonic()
     subprocess.run([str(BINARY), "init", str(folder)], check=True, capture_output=True)
     step("perilune init greeter")
-    for command in ("test",):
+    for command in ("test", "check"):
         subprocess.run([str(BINARY), command, str(folder)], check=True, capture_output=True)
         step(f"perilune {command}")
     dev = Dev(folder)
