@@ -144,7 +144,7 @@ void logs_streams(struct logs *l, struct str group, struct str prefix, log_strea
 /* A change of a group; each is whole and on the disk when `done` is called with 0. All of them:
  * E_VALIDATION (the group's name), E_IO, E_NO_SPACE; but for creating, E_NOT_FOUND. */
 typedef void log_done_cb(void *ctx, int rc, const struct err *err);
-/* E_EXISTS, E_QUOTA (tags). Tags are copied. */
+/* E_EXISTS, E_TAGS. Tags are copied. */
 void logs_create_group(struct logs *l, struct str group, const struct log_tag *tags, size_t count,
                        log_done_cb *done, void *ctx);
 /* With all its events; streams that are open start it anew when next written to. */
@@ -152,7 +152,7 @@ void logs_remove_group(struct logs *l, struct str group, log_done_cb *done, void
 /* Events older than that are shown no more and, segment by segment, removed. 0: none is. */
 void logs_set_retention(struct logs *l, struct str group, uint32_t days, log_done_cb *done,
                         void *ctx);
-/* E_QUOTA: more than 50 tags. */
+/* E_TAGS: more than 50. */
 void logs_set_tags(struct logs *l, struct str group, const struct log_tag *tags, size_t count,
                    log_done_cb *done, void *ctx);
 void logs_drop_tags(struct logs *l, struct str group, const struct str *keys, size_t count,

@@ -117,10 +117,8 @@ static void explain(const struct log_change *c, int rc, struct err *err)
     else if (rc == E_NOT_FOUND)
         err_set(err, rc, "The specified log %s does not exist.",
                 c->what == REMOVE_STREAM && !c->no_group ? "stream" : "group");
-    else if (rc == E_QUOTA && stream)
-        err_set(err, rc, "Resource limit exceeded: %d log streams of a group", LOG_MARKS_MAX);
     else if (rc == E_QUOTA)
-        err_set(err, rc, "A resource can have no more than %d tags.", LOG_TAGS_MAX);
+        err_set(err, rc, "Resource limit exceeded: %d log streams of a group", LOG_MARKS_MAX);
 }
 
 static void end(struct log_op *op)

@@ -121,7 +121,7 @@ int log_meta_set_tag(struct log_meta *m, struct log_tag tag)
         i++;
     if (i == m->tag_count || !str_eq(m->tags[i].key, tag.key)) {
         if (!m->tags || m->tag_count == LOG_TAGS_MAX)
-            return E_QUOTA;
+            return E_TAGS;
         memmove(m->tags + i + 1, m->tags + i, (m->tag_count - i) * sizeof *m->tags);
         m->tag_count++;
     }

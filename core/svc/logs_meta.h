@@ -50,7 +50,7 @@ void log_meta_unref(struct log_meta *m);
 const struct log_mark *log_meta_mark(const struct log_meta *m, struct str name);
 /* Of a copy: sets the stream's mark, makes it when there is none. E_QUOTA. */
 int log_meta_set_mark(struct log_meta *m, struct log_mark mark);
-/* Of a copy: adds or replaces a tag, or takes one off. E_QUOTA. */
+/* Of a copy: adds or replaces a tag, or takes one off. E_TAGS. */
 int log_meta_set_tag(struct log_meta *m, struct log_tag tag);
 void log_meta_drop_tag(struct log_meta *m, struct str key);
 /* Events stamped before that are not shown; 0: all are. */

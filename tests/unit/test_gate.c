@@ -720,6 +720,8 @@ static void resources(void **state)
          LOGS "/a:log-stream:s"},
         {RES_LOG_GROUP, "/", "", "{\"logGroupIdentifier\":\"" LOGS "/a\"}", "", "",
          LOGS "/a:log-stream:"},
+        {RES_LOG_GROUP, "/", "", "{\"resourceArn\":\"" LOGS "/a:*\"}", "", "",
+         LOGS "/a:log-stream:"},
         {RES_PERILUNE, "/perilune/v1/blueprints/x", "", "{}", "x", "",
          "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":blueprints/x"},
         {RES_PERILUNE, "/perilune/v1/status", "", "{}", "", "",
