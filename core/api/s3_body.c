@@ -395,7 +395,7 @@ static void body_end(struct http_req *req, int rc)
         fail(b, bad_framing(b));
     else if (b->chunked && ingest_size(b->to) != b->size)
         fail(b, bad_length(b));
-    if (b->is_signed)
+    if (b->is_signed && !b->failed)
         chunk_chain_end(&b->chain);
     check_chain(b);
     end(b);
