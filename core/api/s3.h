@@ -52,6 +52,8 @@ void s3_checksum_answer(struct call *c, const struct object_meta *m);
 /* May an object be made with this key? Keys leave in XML and in events, so UTF-8 only: 0,
  * E_KEY_TOO_LONG, E_BAD_URI. */
 int s3_key_check(struct str key);
+/* An ETag without its quotes, if it has them. */
+struct str s3_unquoted(struct str etag);
 /* If-None-Match and If-Match of a request that writes: *none when the former is "*", *match the ETag
  * without quotes, "" for none. Other values: E_NOT_IMPLEMENTED. */
 int s3_write_conditions(struct call *c, bool *none, struct str *match, struct err *err);

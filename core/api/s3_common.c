@@ -156,6 +156,13 @@ void s3_checksum_answer(struct call *c, const struct object_meta *m)
 /* --- conditions ---------------------------------------------------------------------------------
  */
 
+struct str s3_unquoted(struct str etag)
+{
+    if (etag.n >= 2 && etag.p[0] == '"' && etag.p[etag.n - 1] == '"')
+        return str_of(etag.p + 1, etag.n - 2);
+    return etag;
+}
+
 int s3_write_conditions(struct call *c, bool *none, struct str *match, struct err *err)
 {
     struct str n = call_header(c, "if-none-match"), m = call_header(c, "if-match");
@@ -163,9 +170,7 @@ int s3_write_conditions(struct call *c, bool *none, struct str *match, struct er
         return err_set(err, E_NOT_IMPLEMENTED,
                        "A header you provided implies functionality that is not implemented");
     *none = n.p != NULL;
-    if (m.n >= 2 && m.p[0] == '"' && m.p[m.n - 1] == '"')
-        m = str_of(m.p + 1, m.n - 2);
-    *match = m;
+    *match = s3_unquoted(m);
     return 0;
 }
 

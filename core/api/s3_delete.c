@@ -13,6 +13,7 @@ enum { KEYS_MAX = 1000, SLICE = 100, DOCUMENT_MAX = 16 * 1024 * 1024 };
 struct one {
     struct delete_many *of;
     struct str key, version; /* version.p NULL when none was named */
+    struct str if_match;     /* ETag without quotes; "" : any */
     int rc;
     struct err *err; /* NULL when the table's text will do */
 };
@@ -36,7 +37,8 @@ static int read_object(struct delete_many *d, const struct xml_node *n)
     if (!key || key->text.n == 0)
         return E_BAD_XML;
     *one = (struct one){.of = d, .key = key->text, .version = xml_child_text(n, "VersionId")};
-    if (xml_child(n, "ETag") || xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
+    one->if_match = s3_unquoted(xml_child_text(n, "ETag"));
+    if (xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
         one->rc = E_NOT_IMPLEMENTED; /* a condition nobody looks at would delete too much */
     d->count++;
     return 0;
@@ -150,8 +152,14 @@ static void next_slice(struct delete_many *d)
         if (!wanted(c, one))
             continue;
         d->open++;
-        object_delete(c->svc->objects, c->param[0], one->key, c->req->id, c->req->peer,
-                      s3_principal(c), deleted, one);
+        struct object_delete_req r = {.bucket = c->param[0],
+                                      .key = one->key,
+                                      .if_match = one->if_match,
+                                      .event = "ObjectRemoved:Delete",
+                                      .request_id = c->req->id,
+                                      .peer = c->req->peer,
+                                      .principal = s3_principal(c)};
+        object_delete_if(c->svc->objects, &r, deleted, one);
     }
     if (--d->open == 0)
         slice_done(d);

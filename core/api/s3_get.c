@@ -344,6 +344,13 @@ void s3_delete_object(struct call *c)
         call_error(c, rc, &err);
         return;
     }
-    object_delete(c->svc->objects, c->param[0], c->param[1], c->req->id, c->req->peer,
-                  s3_principal(c), deleted, c);
+    struct str match = call_header(c, "if-match");
+    struct object_delete_req r = {.bucket = c->param[0],
+                                  .key = c->param[1],
+                                  .if_match = str_is(match, "*") ? STR("") : s3_unquoted(match),
+                                  .event = "ObjectRemoved:Delete",
+                                  .request_id = c->req->id,
+                                  .peer = c->req->peer,
+                                  .principal = s3_principal(c)};
+    object_delete_if(c->svc->objects, &r, deleted, c);
 }

@@ -34,6 +34,7 @@
 #include "svc/fetcher.h"
 #include "svc/hostcall.h"
 #include "svc/kv_sweep.h"
+#include "svc/lifecycle.h"
 #include "svc/meter.h"
 #include "svc/watchdog.h"
 
@@ -52,6 +53,7 @@ struct server {
     struct hostcalls *hostcalls;
     struct meter *meter;
     struct kv_sweep *kv_sweep;
+    struct lifecycle *lifecycle;
     struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
     struct deploy_env deploy;
@@ -383,6 +385,8 @@ static void close_parts(struct server *s)
         queue_close(v->queue);
     if (s->meter)
         meter_stop(s->meter);
+    if (s->lifecycle)
+        lifecycle_stop(s->lifecycle);
     if (v->objects)
         objects_close(v->objects);
     if (v->policies)
@@ -446,6 +450,8 @@ int cmd_serve(int argc, char **argv)
         blob_sweep(s.svc.store);
         queue_start(s.svc.queue);
         s.kv_sweep = kv_sweep_start(s.svc.store);
+        s.lifecycle =
+            lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
         uv_run(&s.loop, UV_RUN_DEFAULT);
     }
     close_parts(&s);

@@ -36,6 +36,8 @@ static const struct row {
     {"fetch-idle", SECONDS, FIELD(fetch_idle_s), "60", "SECONDS", "end perilune-fetch after"},
     {"ca-file", TEXT, FIELD(ca_file), NULL, "FILE",
      "certificates that outbound HTTPS trusts (the system's)"},
+    {"lifecycle-day", SECONDS, FIELD(lifecycle_day_s), "86400", "SECONDS",
+     "a day of lifecycle rules (shorter: to try them out)"},
     {"queue-max-rows", COUNT, FIELD(queue_max_rows), "10000000", "N", "waiting events at most"},
     {"queue-max-bytes", BYTES, FIELD(queue_max_bytes), "16G", "BYTES", "their payloads at most"},
     {"store-max", BYTES, FIELD(store_max), "256G", "BYTES", "size limit of meta.mdb"},
@@ -154,6 +156,8 @@ int serve_opts_parse(int argc, char **argv, struct serve_opts *o)
     }
     if (rc == 0 && !str_is(str_c(o->jit), "on") && !str_is(str_c(o->jit), "off"))
         return bad("--jit takes on or off", NULL);
+    if (rc == 0 && o->lifecycle_day_s == 0)
+        return bad("--lifecycle-day takes a number of seconds", NULL);
     if (!o->data)
         o->data = paths_data();
     return rc;

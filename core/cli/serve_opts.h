@@ -22,6 +22,7 @@ struct serve_opts {
     uint64_t idle_timeout_s;  /* --idle-timeout */
     uint64_t fetch_idle_s;    /* --fetch-idle */
     const char *ca_file;      /* --ca-file: NULL: the system's */
+    uint64_t lifecycle_day_s; /* --lifecycle-day: length of a day of buckets' rules */
     uint64_t queue_max_rows;  /* --queue-max-rows */
     uint64_t queue_max_bytes; /* --queue-max-bytes */
     uint64_t store_max;       /* --store-max */

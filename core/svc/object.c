@@ -133,6 +133,8 @@ struct object_delete {
     struct objects *o;
     struct arena *arena;
     struct bucket_event event;
+    struct str if_match;
+    int64_t modified_ms;
     bool existed;
     uint64_t kicks[TRIGGERS_MAX];
     size_t kick_count;
@@ -150,6 +152,9 @@ static int delete_apply(struct job *job, struct store_txn *t)
     int rc = object_get(t, d->event.bucket, d->event.key, &old);
     if (rc)
         return rc == E_NO_KEY ? 0 : rc;
+    if ((d->if_match.n && !str_is(d->if_match, old.etag)) ||
+        (d->modified_ms && d->modified_ms != old.modified_ms))
+        return E_PRECONDITION;
     rc = bucket_row_get(t, d->event.bucket, &row);
     if (rc)
         return rc;
@@ -181,6 +186,25 @@ void object_delete(struct objects *o, struct str bucket, struct str key, const c
                    const char *peer, const char *principal,
                    void (*done)(void *ctx, int rc, bool existed, const struct err *err), void *ctx)
 {
+    struct object_delete_req r = {.bucket = bucket,
+                                  .key = key,
+                                  .event = "ObjectRemoved:Delete",
+                                  .request_id = request_id,
+                                  .peer = peer,
+                                  .principal = principal};
+    object_delete_if(o, &r, done, ctx);
+}
+
+/* At most max bytes and one: what is longer than any is then refused as such. */
+static struct str keep(struct arena *a, struct str s, size_t max)
+{
+    return arena_dup(a, str_of(s.p, s.n <= max ? s.n : max + 1));
+}
+
+void object_delete_if(struct objects *o, const struct object_delete_req *r,
+                      void (*done)(void *ctx, int rc, bool existed, const struct err *err),
+                      void *ctx)
+{
     struct object_delete *d = calloc(1, sizeof *d);
     if (!d)
         fatal("out of memory");
@@ -188,15 +212,16 @@ void object_delete(struct objects *o, struct str bucket, struct str key, const c
     d->o = o;
     d->done = done;
     d->ctx = ctx;
+    d->if_match = keep(d->arena, r->if_match, sizeof((struct object_meta *)0)->etag);
+    d->modified_ms = r->modified_ms;
     d->event = (struct bucket_event){
-        .name = "ObjectRemoved:Delete",
-        .bucket = arena_dup(d->arena, str_of(bucket.p, bucket.n < 64 ? bucket.n : 64)),
-        /* one byte too many is kept: object_get then refuses it as too long */
-        .key = arena_dup(d->arena, str_of(key.p, key.n <= OBJKEY_MAX ? key.n : OBJKEY_MAX + 1)),
+        .name = r->event,
+        .bucket = keep(d->arena, r->bucket, 63),
+        .key = keep(d->arena, r->key, OBJKEY_MAX),
         .time_ms = clock_wall_ms(),
-        .request_id = arena_dup(d->arena, str_c(request_id)).p,
-        .peer = arena_dup(d->arena, str_c(peer)).p,
-        .principal = arena_dup(d->arena, str_c(principal)).p,
+        .request_id = arena_dup(d->arena, str_c(r->request_id)).p,
+        .peer = arena_dup(d->arena, str_c(r->peer)).p,
+        .principal = arena_dup(d->arena, str_c(r->principal)).p,
     };
     d->job = (struct job){.apply = delete_apply, .done = delete_done, .frees_space = true};
     store_submit(o->store, &d->job);

@@ -100,6 +100,17 @@ void object_put_abort(struct object_put *p);
 void object_delete(struct objects *o, struct str bucket, struct str key, const char *request_id,
                    const char *peer, const char *principal,
                    void (*done)(void *ctx, int rc, bool existed, const struct err *err), void *ctx);
+/* The same of one state of the object: E_PRECONDITION when it is another. */
+struct object_delete_req {
+    struct str bucket, key;
+    struct str if_match;                       /* ETag without quotes; "": any */
+    int64_t modified_ms;                       /* 0: any */
+    const char *event;                         /* a literal: "ObjectRemoved:Delete" */
+    const char *request_id, *peer, *principal; /* for the event */
+};
+void object_delete_if(struct objects *o, const struct object_delete_req *r,
+                      void (*done)(void *ctx, int rc, bool existed, const struct err *err),
+                      void *ctx);
 
 /* --- list ----------------------------------------------------------------------------------------
  */

@@ -30,6 +30,8 @@ static const char *const known_events[] = {
     "s3:ObjectTagging:*",
     "s3:ObjectTagging:Put",
     "s3:ObjectTagging:Delete",
+    "s3:LifecycleExpiration:*",
+    "s3:LifecycleExpiration:Delete",
 };
 
 bool trigger_event_known(struct str name)

@@ -115,6 +115,20 @@ def test_delete_a_thousand_long_keys(server, s3, bucket):
     assert keys(s3, bucket) == []
 
 
+@pytest.mark.http
+def test_delete_one_state(server, s3, bucket):
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["ETag"]
+    assert server.signed("DELETE", f"/{bucket}/k", headers={"If-Match": '"else"'})[0] == 412
+    body = b'<Delete><Object><Key>k</Key><ETag>"else"</ETag></Object><Object><Key>none</Key><ETag>"else"</ETag></Object></Delete>'
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    answer = server.signed("POST", f"/{bucket}?delete=", body, headers={"Content-MD5": md5})[2]
+    assert b"<Error><Key>k</Key><Code>PreconditionFailed</Code>" in answer and b"<Deleted><Key>none</Key></Deleted>" in answer
+    assert keys(s3, bucket) == ["k"]
+    assert server.signed("DELETE", f"/{bucket}/k", headers={"If-Match": etag})[0] == 204
+    assert server.signed("DELETE", f"/{bucket}/k", headers={"If-Match": etag})[0] == 204
+    assert keys(s3, bucket) == []
+
+
 @pytest.mark.boto3
 def test_delete_objects_sends_events(server, s3, bucket):
     f = server.make_function(HANDLER)
