@@ -30,6 +30,7 @@ local function fresh()
   return {
     buckets = {},    -- name -> key -> object
     spaces = {},     -- kv namespace -> key -> { value, version, expires }
+    writers = {},    -- handle -> what s3.writer has taken so far
     cache = {},      -- key -> { value, expires }
     secrets = {},    -- name -> value
     functions = {},  -- name -> function(payload) or value: what lambda.invoke answers

@@ -256,16 +256,77 @@ function fakes.put(bucket, key, body, content_type, metadata)
   return o
 end
 
+local function put_metadata(given)
+  local metadata = {}
+  for k, v in next, given or {} do
+    metadata[lower(k)] = tostring(v)
+  end
+  return metadata
+end
+
 plays["s3.put"] = function(args)
   if args.if_none_match and (fakes.world().buckets[args.bucket] or {})[args.key] then
     return refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
   end
-  local metadata = {}
-  for k, v in next, args.metadata or {} do
-    metadata[lower(k)] = tostring(v)
-  end
-  local o = fakes.put(args.bucket, args.key, tostring(args.body), args.content_type, metadata)
+  local o = fakes.put(args.bucket, args.key, tostring(args.body), args.content_type, put_metadata(args.metadata))
   return { etag = o.etag }
+end
+
+plays["s3.copy"] = function(args)
+  local o, err = object { bucket = args.from_bucket, key = args.from_key }
+  if not o then
+    return nil, err
+  elseif not fakes.world().buckets[args.bucket] then
+    return refuse("NoSuchBucket", "The specified bucket does not exist")
+  end
+  fakes.put(args.bucket, args.key, o.body, o.content_type, copy(o.metadata, {}))
+  return { etag = o.etag, size = #o.body }
+end
+
+plays["s3.presign"] = function(args)
+  return {
+    url = format("http://spec.perilune/%s/%s?X-Amz-Expires=%d&X-Amz-Method=%s", args.bucket, args.key,
+      args.expires_s or 3600, args.method or "GET"),
+  }
+end
+
+-- All of it at once, as a small object comes.
+plays["s3.open"] = function(args)
+  local o, err = object(args)
+  if not o then
+    return nil, err
+  end
+  return { body = o.body, left = 0 }
+end
+
+plays["s3.create"] = function(args)
+  local world = fakes.world()
+  if args.if_none_match and (world.buckets[args.bucket] or {})[args.key] then
+    return refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+  end
+  local handle = version()
+  world.writers[handle] = { bucket = args.bucket, key = args.key, content_type = args.content_type,
+    metadata = put_metadata(args.metadata), parts = {} }
+  return { handle = handle }
+end
+
+plays["s3.write"] = function(args)
+  local parts = fakes.world().writers[args.handle].parts
+  parts[#parts + 1] = args.body
+  return {}
+end
+
+plays["s3.finish"] = function(args)
+  local writers = fakes.world().writers
+  local w = writers[args.handle]
+  writers[args.handle] = nil
+  local o = fakes.put(w.bucket, w.key, table.concat(w.parts), w.content_type, w.metadata)
+  return { etag = o.etag, size = #o.body }
+end
+
+plays["s3.close"] = function(args)
+  fakes.world().writers[args.handle] = nil
+  return {}
 end
 
 plays["s3.delete"] = function(args)

@@ -208,6 +208,22 @@ describe("fakes", function()
     assert.equal("NoSuchKey", select(2, s3.head("b", "z")).code)
   end)
 
+  it("play streams and copies", function()
+    local w = s3.writer("b", "lines", { content_type = "text/plain" })
+    w:write("one\ntwo"):write("\nthree")
+    assert.is_nil((s3.head("b", "lines")))
+    assert.are.same(13, w:close().size)
+    local lines = {}
+    for line in s3.lines("b", "lines") do
+      lines[#lines + 1] = line
+    end
+    assert.are.same({ "one", "two", "three" }, lines)
+    s3.copy("b", "lines", "b", "copy")
+    assert.equal("text/plain", s3.head("b", "copy").content_type)
+    assert.equal("NoSuchKey", select(2, s3.copy("b", "none", "b", "x")).code)
+    assert.matches("/b/lines%?.*PUT", s3.presign("b", "lines", { method = "PUT" }))
+  end)
+
   it("play lambda", function()
     test.lambda("double", function(payload) return { n = payload.n * 2 } end)
     assert.are.same({ n = 4 }, lambda.invoke("double", { n = 2 }))
