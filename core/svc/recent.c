@@ -82,7 +82,7 @@ void recent_add(struct recent *r, struct recent_entry *e)
     }
     struct recent_entry **link = slot(r, e->name);
     e->next = *link;
-    e->asked = true;
+    e->asked = false;
     *link = e;
     r->ring[r->count++] = e;
 }
