@@ -99,8 +99,28 @@ fault-multipart: all $(FAULT)
 	MULTIPART_KILLS=50 MULTIPART_UPLOADS=64 MULTIPART_CUTS=500 MULTIPART_LOAD_S=3 BUILD=$(BUILD) \
 	    $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_multipart_faults.py
 
+# Fuzz targets over their corpora, once (see tests/fuzz/README.md); `make fuzz` searches.
+FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
+REPLAY = $(FUZZ:tests/fuzz/%.c=$(BUILD)/replay/%)
+$(BUILD)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c tests/fuzz/fuzz.h $(LIB)
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/fuzz -o $@ $< tests/fuzz/replay.c $(LIB) $(LDLIBS)
+$(BUILD)/fuzzers/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(LIB)
+	@mkdir -p $(@D)
+	$(call say,fuzz)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -Itests/fuzz -o $@ $< $(LIB) $(LDLIBS)
+fuzzers: $(FUZZ:tests/fuzz/%.c=$(BUILD)/fuzzers/%)
+replay: $(REPLAY)
+	@for t in $(REPLAY:$(BUILD)/replay/fuzz_%=%); do $(BUILD)/replay/fuzz_$$t tests/fuzz/corpus/$$t.txt || exit 1; done
+
+FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+             -fno-sanitize-recover=undefined
+fuzz:
+	packaging/setup.sh build fuzz
+	$(MAKE) BUILD=build/fuzz CC=clang WARN=-Wall CFLAGS='$(FUZZ_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS -j$(JOBS) fuzzers
+	PYTHON=$(PYTHON) sh tests/fuzz/run.sh $(ONLY)
+
 # Built side by side, run one after the other: some of them look at the clock.
-build-unit: all fault $(WIRE) $(UNIT)
+build-unit: all fault $(WIRE) $(REPLAY) $(UNIT)
 unit: $(UNIT)
 	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
 
@@ -111,7 +131,7 @@ check: all unit
 test:
 	packaging/setup.sh build test
 	$(MAKE) -j$(JOBS) build-unit
-	$(MAKE) unit lint
+	$(MAKE) unit replay lint
 	BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/suite.sh
 
 # The same suite on a build that checks itself. What a sanitizer cannot live with in the jail is
@@ -124,7 +144,7 @@ asan:
 	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
 	    STRIP=--preserve-dates -j$(JOBS) build-unit
 	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
-	    STRIP=--preserve-dates unit
+	    STRIP=--preserve-dates unit replay
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
 # 3,000 files of 0 B to 50 MB up and down by aws s3 and rclone, interrupted and resumed; figures.
@@ -189,5 +209,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
+.PHONY: fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:

@@ -43,7 +43,7 @@ static void start(void *ctx, const char *name, const char **attributes)
     const char *colon = strrchr(name, ':');
     struct xml_node *n = arena_zalloc(r->arena, sizeof *n);
     struct str copy = arena_dup(r->arena, str_c(colon ? colon + 1 : name));
-    if (!n || !copy.p) {
+    if (!n || !copy.n) { /* no memory, or a prefix and nothing after it */
         refuse(r);
         return;
     }

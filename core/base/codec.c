@@ -180,6 +180,8 @@ static void percent(struct buf *out, char c)
 void uri_encode(struct buf *out, struct str in, bool keep_slash)
 {
     size_t from = 0;
+    if (in.n == 0)
+        return;
     for (size_t i = 0; i < in.n; i++) {
         if (unreserved(in.p[i]) || (keep_slash && in.p[i] == '/'))
             continue;

@@ -5,6 +5,8 @@
  * \u0000 is allowed in values, as the RFC has it: every string is taken with its length. */
 #include "base/json.h"
 
+#include "base/jscan.h"
+
 static bool too_deep(struct str s)
 {
     int depth = 0;
@@ -40,6 +42,12 @@ json_t *json_parse(struct str s, struct err *err)
     if (!v)
         err_set(err, E_BAD_JSON, "Could not parse request body into json: %s (line %d, column %d)",
                 e.text, e.line, e.column);
+    if (v && !jscan_valid(s)) { /* jansson takes a NUL for the end of the text */
+        json_decref(v);
+        v = NULL;
+        err_set(err, E_BAD_JSON,
+                "Could not parse request body into json: something follows the value");
+    }
     return v;
 }
 

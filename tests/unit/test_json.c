@@ -38,6 +38,8 @@ static void refuses(void **state)
         assert_non_null(strstr(err.text, "Could not parse request body into json"));
     }
     assert_null(json_parse((struct str){NULL, 0}, NULL));
+    assert_null(json_parse(STR("{}\0"), NULL));
+    assert_null(json_parse(STR("1\0 2"), NULL));
 }
 
 static void depth(void **state)

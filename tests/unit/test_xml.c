@@ -48,6 +48,7 @@ static void refused(void **state)
         "<!DOCTYPE a [<!ENTITY e \"x\">]><a>&e;</a>",
         "<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>",
         "<a b=1/>",
+        "<a><b:/></a>",
     };
     for (size_t i = 0; i < sizeof docs / sizeof *docs; i++) {
         struct arena *a = arena_new(65536);

@@ -160,7 +160,7 @@ def _scalar(shape, text, place):
     if kind == "timestamp":
         if shape.serialization.get("timestampFormat") == "iso8601":
             return _iso(text)
-        if place == "header":
+        if place in ("header", "querystring"):
             return email.utils.parsedate(text) is not None
         return _iso(text)
     if kind == "blob":
