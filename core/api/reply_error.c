@@ -85,6 +85,8 @@ static void s3(struct call *c, const struct err_row *row, struct str text, const
         xml_element(&b, "ArgumentName1", str_c(err->arg_name));
         xml_element(&b, "ArgumentValue1", str_c(err->arg_value));
     }
+    if (err && err->detail[0])
+        buf_add(&b, str_c(err->detail));
     s3_resource(&b, c, err);
     buf_printf(&b, "<RequestId>%s</RequestId><HostId>" CALL_HOST_ID "</HostId></Error>",
                c->req->id);

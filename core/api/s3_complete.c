@@ -74,9 +74,13 @@ static void text(void *ctx, const char *p, int n)
 static int read_number(struct reading *r, struct str s)
 {
     uint64_t n;
-    if (!str_u64(s, &n))
+    if (s.n > 1 && s.p[0] == '-' && str_u64(str_from(s, 1), &n))
+        n = 0;
+    else if (!str_u64(s, &n))
         return E_BAD_XML;
-    if (n == 0 || n > EXTENTS_MAX)
+    if (n == 0)
+        return err_set(r->err, E_INVALID, "PartNumber must be >= 1");
+    if (n > EXTENTS_MAX)
         return err_set(r->err, E_INVALID,
                        "Part number must be an integer between 1 and 10000, inclusive");
     r->part.number = (uint32_t)n;
@@ -94,14 +98,27 @@ static void read_etag(struct reading *r, struct str s)
     r->has_etag = true;
 }
 
+static int bad_checksum(struct reading *r, enum checksum_alg alg, struct str s)
+{
+    struct buf b = BUF_INIT;
+    err_set(r->err, E_INVALID, "Invalid Base64 or multiple checksums present in request");
+    buf_printf(&b, "<ArgumentName>Checksum</ArgumentName><ArgumentValue>%s:", checksum_name(alg));
+    xml_escape(&b, s);
+    buf_lit(&b, ";</ArgumentValue>");
+    if (b.rc == 0 && b.n < sizeof r->err->detail)
+        memcpy(r->err->detail, b.p, b.n); /* the rest of it is zeros */
+    buf_deinit(&b);
+    return E_INVALID;
+}
+
 static int read_checksum(struct reading *r, const char *name, struct str s)
 {
     for (enum checksum_alg alg = CHECKSUM_NONE + 1; alg < CHECKSUM_ALGS; alg++) {
         if (strcmp(name, checksum_element(alg)) != 0)
             continue;
+        if (r->part.alg || !checksum_decode(alg, s, r->part.checksum))
+            return bad_checksum(r, alg, s);
         r->part.alg = (uint8_t)alg;
-        if (!checksum_decode(alg, s, r->part.checksum))
-            return err_set(r->err, E_BAD_REQUEST, "Value for %s is invalid.", name);
     }
     return 0;
 }
@@ -238,6 +255,15 @@ static void parsed(uv_work_t *work, int status)
         upload_complete(k->c->svc->objects, &k->req, answer, k);
 }
 
+/* base64, with the number of parts behind it or without. */
+static bool is_checksum(enum checksum_alg alg, struct str value)
+{
+    unsigned char raw[CHECKSUM_MAX];
+    uint64_t parts;
+    struct str text = str_cut(&value, '-');
+    return checksum_decode(alg, text, raw) && (!value.p || str_u64(value, &parts));
+}
+
 /* The object's checksum, its type and its size, when the client tells them. */
 static int read_promises(struct completion *k)
 {
@@ -252,6 +278,9 @@ static int read_promises(struct completion *k)
             return err_set(&k->err, E_BAD_REQUEST,
                            "Expecting a single x-amz-checksum- header. Multiple checksum Types "
                            "are not allowed.");
+        if (!is_checksum(alg, value))
+            return err_set(&k->err, E_BAD_REQUEST, "Value for %s header is invalid.",
+                           checksum_header(alg));
         k->req.alg = alg;
         k->req.checksum = value;
     }
@@ -259,6 +288,9 @@ static int read_promises(struct completion *k)
         return err_set(&k->err, E_BAD_REQUEST, "Value for x-amz-checksum-type header is invalid.");
     k->req.checksum_type = type;
     k->req.size = UINT64_MAX;
+    if (str_starts(size, STR("-")))
+        return err_set(&k->err, E_BAD_REQUEST,
+                       "Value for x-amz-mp-object-size header is less than zero");
     if (size.p && (!str_u64(size, &k->req.size) || k->req.size == UINT64_MAX))
         return err_set(&k->err, E_BAD_REQUEST, "Value for x-amz-mp-object-size header is invalid.");
     return 0;

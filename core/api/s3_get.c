@@ -278,6 +278,9 @@ static int find(struct call *c, struct answer *a, struct err *err)
         rc = version;
     if (rc == 0)
         rc = check_overrides(c, err);
+    struct str mode = call_header(c, "x-amz-checksum-mode");
+    if (rc == 0 && mode.p && !str_ieq(mode, STR("ENABLED")))
+        rc = err_set(err, E_BAD_REQUEST, "Value for x-amz-checksum-mode header is invalid.");
     if (rc == 0 && m.inline_body.p && m.inline_body.n != m.size)
         rc = E_INTERNAL;
     if (rc == 0)

@@ -1,8 +1,7 @@
 /* s3_part: UploadPart.
  *
  * The way of PutObject with another end: the same forms of bodies, the same checks, and then a row
- * of the upload instead of an object. An upload that was begun with a checksum has it of every part:
- * one that comes without is given it here. */
+ * of the upload instead of an object. */
 #include "api/s3_part.h"
 
 #include "api/gate.h"
@@ -19,7 +18,10 @@ int s3_part_read(struct call *c, struct s3_part *p, struct err *err)
     struct store_txn *t = store_read(c->svc->store);
     int rc = upload_get_open(t, c->param[0], c->param[1], call_query(c, "uploadId"), &u);
     if (rc == 0)
-        *p = (struct s3_part){.upload = u.id, .number = (uint32_t)number, .checksum = u.checksum};
+        *p = (struct s3_part){.upload = u.id,
+                              .number = (uint32_t)number,
+                              .checksum = u.checksum,
+                              .composite = u.composite};
     store_read_end(t);
     return rc;
 }
@@ -48,15 +50,17 @@ static void body_taken(struct call *c, int rc, const struct err *err)
     call_error(c, rc, err);
 }
 
+/* Parts of an upload with a checksum come with it; where the object's checksum is of all bytes they
+ * need not, and it is made here. */
 static int check_checksum(const struct s3_part *p, struct body_promise *promise, struct err *err)
 {
-    if (!promise->checksum)
+    if (!promise->checksum && !p->composite)
         promise->checksum = p->checksum;
     if (p->checksum && promise->checksum != p->checksum)
         return err_set(err, E_BAD_REQUEST,
                        "Checksum Type mismatch occurred, expected checksum Type: %s, actual "
                        "checksum Type: %s",
-                       checksum_name(p->checksum), checksum_name(promise->checksum));
+                       checksum_word(p->checksum), checksum_word(promise->checksum));
     return 0;
 }
 

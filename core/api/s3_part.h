@@ -11,6 +11,7 @@ struct s3_part {
     uint64_t upload;
     uint32_t number;
     enum checksum_alg checksum;
+    bool composite; /* every part must come with it */
 };
 int s3_part_read(struct call *c, struct s3_part *p, struct err *err);
 

@@ -36,6 +36,9 @@ static int read_checksum(struct call *c, enum checksum_alg *alg, bool *composite
     struct str name = call_header(c, "x-amz-checksum-algorithm"),
                type = call_header(c, "x-amz-checksum-type");
     *alg = checksum_of_name(name);
+    if (str_index(name, ',', 0) >= 0)
+        return err_set(err, E_BAD_REQUEST,
+                       "Invalid types are specified in x-amz-checksum-algorithm header.");
     if (name.n && !*alg)
         return err_set(err, E_BAD_REQUEST,
                        "Checksum algorithm provided is unsupported. Please try again with any of "
@@ -52,7 +55,7 @@ static int read_checksum(struct call *c, enum checksum_alg *alg, bool *composite
         (*alg == CHECKSUM_CRC64NVME && str_is(type, "COMPOSITE")))
         return err_set(err, E_BAD_REQUEST,
                        "The %.*s checksum type cannot be used with the %s checksum algorithm.",
-                       STR_FMT(type), checksum_name(*alg));
+                       STR_FMT(type), checksum_word(*alg));
     if (*alg) {
         call_set_header(c, "x-amz-checksum-algorithm", str_c(checksum_name(*alg)));
         call_set_header(c, "x-amz-checksum-type",

@@ -27,6 +27,11 @@ const char *checksum_name(enum checksum_alg alg)
     return rows[alg].name;
 }
 
+const char *checksum_word(enum checksum_alg alg)
+{
+    return alg == CHECKSUM_NONE ? "null" : rows[alg].header + sizeof "x-amz-checksum-" - 1;
+}
+
 const char *checksum_header(enum checksum_alg alg)
 {
     return rows[alg].header;

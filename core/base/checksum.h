@@ -22,6 +22,8 @@ enum {
 
 /* "CRC32C"; "" for CHECKSUM_NONE. */
 const char *checksum_name(enum checksum_alg alg);
+/* "crc32c", as some texts of errors have it; "null" for CHECKSUM_NONE. */
+const char *checksum_word(enum checksum_alg alg);
 /* "x-amz-checksum-crc32c" */
 const char *checksum_header(enum checksum_alg alg);
 /* "ChecksumCRC32C", as XML answers have it. */

@@ -27,6 +27,7 @@ struct err {
     char resource[256]; /* S3 <Resource>, "" when none */
     char arg_name[160]; /* S3 InvalidArgument: <ArgumentName1>, "" when none */
     char arg_value[160];
+    char detail[200]; /* S3: further elements of the answer, as XML; "" none */
 };
 
 struct err_row {

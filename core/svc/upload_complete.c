@@ -160,14 +160,23 @@ static int check_type(struct completing *c)
         return err_set(&c->err, E_BAD_REQUEST,
                        "The upload was created using the %s checksum mode. The complete request "
                        "must use the same checksum mode.",
-                       c->u.checksum ? type : "null");
+                       type);
+    if (!c->u.checksum)
+        c->req.alg = CHECKSUM_NONE; /* what is told of one that nobody asked for is not looked at */
     if (c->req.alg && c->req.alg != c->u.checksum)
         return err_set(&c->err, E_BAD_REQUEST,
                        "Checksum Type mismatch occurred, expected checksum Type: %s, actual "
                        "checksum Type: %s",
-                       c->u.checksum ? checksum_name(c->u.checksum) : "null",
-                       checksum_name(c->req.alg));
+                       checksum_word(c->u.checksum), checksum_word(c->req.alg));
     return 0;
+}
+
+/* The object's checksum is not what the request says. */
+static int bad_digest(struct completing *c)
+{
+    return err_set(&c->err, E_BAD_DIGEST,
+                   "The %s you specified did not match the calculated checksum.",
+                   checksum_word(c->u.checksum));
 }
 
 static void begin(struct completing *c)
@@ -199,24 +208,69 @@ static void begin(struct completing *c)
     read_slice(c);
 }
 
+/* The answer names the part. */
+static int bad_part(struct completing *c, const struct upload_claim *k)
+{
+    char id[UPLOAD_ID_MAX], etag[2 * EXTENT_MD5 + 1];
+    upload_id_text(c->u.id, id);
+    hex_encode(k->md5, EXTENT_MD5, etag);
+    err_set(&c->err, E_NO_PART, "%s", err_row(E_NO_PART)->text);
+    snprintf(c->err.detail, sizeof c->err.detail,
+             "<UploadId>%s</UploadId><PartNumber>%u</PartNumber><ETag>%s</ETag>", id, k->number,
+             etag);
+    return E_NO_PART;
+}
+
+static int too_small(struct completing *c, const struct upload_claim *k, uint64_t size)
+{
+    char etag[2 * EXTENT_MD5 + 1];
+    hex_encode(k->md5, EXTENT_MD5, etag);
+    err_set(&c->err, E_PART_SIZE, "%s", err_row(E_PART_SIZE)->text);
+    snprintf(c->err.detail, sizeof c->err.detail,
+             "<ProposedSize>%llu</ProposedSize><MinSizeAllowed>%d</MinSizeAllowed>"
+             "<PartNumber>%u</PartNumber><ETag>%s</ETag>",
+             (unsigned long long)size, UPLOAD_PART_MIN, k->number, etag);
+    return E_PART_SIZE;
+}
+
+/* Does the claim say what the part's checksum is, as it must where the object's is made of them? */
+static int check_sum(struct completing *c, const struct upload_claim *k, const struct extent *x)
+{
+    unsigned char raw[CHECKSUM_MAX];
+    enum checksum_alg alg = checksum_of_name(x->checksum_alg);
+    if (!k->alg && c->u.composite)
+        return err_set(&c->err, E_BAD_REQUEST,
+                       "The upload was created using a %s checksum. The complete request must "
+                       "include the checksum for each part. It was missing for part %u in the "
+                       "request.",
+                       checksum_word(c->u.checksum), k->number);
+    if (k->alg && c->u.checksum && k->alg != c->u.checksum)
+        return err_set(&c->err, E_BAD_DIGEST,
+                       "The %s you specified for part %u did not match what we received.",
+                       checksum_word(k->alg), k->number);
+    if (!k->alg || (k->alg == alg && checksum_decode(alg, x->checksum, raw) &&
+                    memcmp(raw, k->checksum, checksum_size(alg)) == 0))
+        return 0;
+    return c->req.alg ? bad_digest(c) : bad_part(c, k);
+}
+
 /* The row of the next claim: is it what the claim says? */
 static int check_row(struct completing *c, const struct upload_claim *k, const struct extent *x)
 {
     size_t n = checksum_size(c->u.checksum), i = c->slice;
     bool last = c->at + i + 1 == c->req.count;
+    int rc = 0;
     if (memcmp(x->md5.p, k->md5, EXTENT_MD5) != 0)
-        return E_NO_PART;
-    if (x->size < UPLOAD_PART_MIN && !last)
-        return E_PART_SIZE;
+        rc = bad_part(c, k);
+    else if (x->size < UPLOAD_PART_MIN && !last)
+        rc = too_small(c, k, x->size);
+    if (rc == 0)
+        rc = check_sum(c, k, x);
+    if (rc)
+        return rc;
     enum checksum_alg alg = checksum_of_name(x->checksum_alg);
     if (n && (alg != c->u.checksum || !checksum_decode(alg, x->checksum, c->sums[i])))
         return E_INTERNAL; /* parts are taken with the upload's checksum only */
-    if (k->alg) {
-        unsigned char raw[CHECKSUM_MAX];
-        if (k->alg != alg || !checksum_decode(alg, x->checksum, raw) ||
-            memcmp(raw, k->checksum, checksum_size(alg)) != 0)
-            return E_NO_PART;
-    }
     c->sizes[i] = x->size;
     c->slice++;
     return 0;
@@ -233,7 +287,7 @@ static int look(struct completing *c, uint32_t number, struct str rec)
         return 0;
     }
     if (number > k->number)
-        return E_NO_PART;
+        return bad_part(c, k);
     return extent_decode(rec, &x) ? check_row(c, k, &x) : E_INTERNAL;
 }
 
@@ -259,7 +313,7 @@ static int read_rows(struct completing *c, struct store_txn *t)
     }
     store_cursor_close(cursor);
     if (rc == 0 && !more && c->at + c->slice < c->req.count)
-        rc = E_NO_PART;
+        rc = bad_part(c, &c->req.claims[c->at + c->slice]);
     c->tail_looked |= !more;
     return rc;
 }
@@ -435,14 +489,12 @@ static int finish_checksum(struct completing *c)
     if (c->u.composite)
         checksum_final(&c->of_sums, c->sum);
     checksum_encode(c->u.checksum, c->sum, c->checksum_text);
-    struct str said = c->req.checksum, plain = str_c(c->checksum_text);
-    if (said.n && c->u.composite && str_starts(said, plain) && said.n > plain.n &&
-        said.p[plain.n] == '-')
-        said = str_of(said.p, plain.n);
-    if (said.n && !str_eq(said, plain))
-        return err_set(&c->err, E_BAD_DIGEST,
-                       "The %s you specified did not match the calculated checksum.",
-                       checksum_name(c->u.checksum));
+    struct str plain = str_c(c->checksum_text), count = c->req.checksum,
+               said = str_cut(&count, '-');
+    uint64_t parts = c->req.count;
+    if (said.n &&
+        (!str_eq(said, plain) || (count.p && (!str_u64(count, &parts) || parts != c->req.count))))
+        return bad_digest(c);
     n = (int)plain.n;
     if (c->u.composite)
         snprintf(c->checksum_text + n, sizeof c->checksum_text - (size_t)n, "-%zu", c->req.count);

@@ -245,7 +245,7 @@ def test_what_complete_refuses(begin, server, s3):
             ([p[1], p[2]], "EntityTooSmall"), ([p[3], p[2]], "InvalidPartOrder"), ([p[2], p[2]], "InvalidPartOrder"),
             ([p[2], none], "InvalidPart"), ([none], "InvalidPart"), ([dict(p[2], ETag='"0"')], "InvalidPart"),
             ([dict(p[2], ETag=small["ETag"])], "InvalidPart"), ([dict(p[2], PartNumber=0)], "InvalidArgument"),
-            ([dict(p[2], PartNumber=10001)], "InvalidArgument"), ([], "InvalidRequest")):
+            ([dict(p[2], PartNumber=10001)], "InvalidArgument"), ([dict(p[2], PartNumber=-4)], "InvalidArgument"), ([], "InvalidRequest")):
         with pytest.raises(ClientError) as e:
             u.complete(parts=parts)
         assert code_of(e) == (want, 400), parts
@@ -305,9 +305,12 @@ def test_digests_of_parts(begin):
     with pytest.raises(ClientError) as e:
         u.part(1, b"body", ChecksumSHA256=base64.b64encode(hashlib.sha256(b"other").digest()).decode())
     assert code_of(e) == ("BadDigest", 400)
-    with pytest.raises(ClientError) as e:
-        u.part(1, b"body", ChecksumCRC32=crc32(b"body"))
-    assert code_of(e) == ("InvalidRequest", 400)
+    for more, word in (({"ChecksumCRC32": crc32(b"body")}, "crc32"), ({}, "null")):
+        with pytest.raises(ClientError) as e:
+            u.part(1, b"body", **more)
+        assert code_of(e) == ("InvalidRequest", 400)
+        assert e.value.response["Error"]["Message"] == (
+            f"Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: {word}")
     assert u.s3.list_parts(**u.name, UploadId=u.id).get("Parts", []) == []
 
 
@@ -329,7 +332,7 @@ def test_conditions(begin, server, s3):
 
 def complete_with(server, u, headers):
     """CompleteMultipartUpload with headers that boto3 may not know: (status, code)."""
-    doc = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{p['ETag']}</ETag></Part>" for n, p in sorted(u.parts.items()))
+    doc = "".join("<Part>" + "".join(f"<{k}>{v}</{k}>" for k, v in p.items()) + "</Part>" for _, p in sorted(u.parts.items()))
     status, _, body = server.signed("POST", f"/{u.name['Bucket']}/{u.name['Key']}?uploadId={u.id}",
                                     f"<CompleteMultipartUpload>{doc}</CompleteMultipartUpload>".encode(), headers=headers)
     found = re.search(rb"<Code>(\w+)</Code>", body)
@@ -347,18 +350,26 @@ def test_composite_checksum(begin, server, s3):
         assert u.part(n, b, ChecksumCRC32=crc32(b))["ChecksumCRC32"] == crc32(b)
     listed = s3.list_parts(**u.name, UploadId=u.id)
     assert listed["ChecksumAlgorithm"] == "CRC32" and [p["ChecksumCRC32"] for p in listed["Parts"]] == [crc32(b) for b in bodies]
-    want = crc32(b"".join(zlib.crc32(b).to_bytes(4, "big") for b in bodies))
+    right = crc32(b"".join(zlib.crc32(b).to_bytes(4, "big") for b in bodies))
     with pytest.raises(ClientError) as e:
         u.complete(parts=[u.parts[1], dict(u.parts[2], ChecksumCRC32=crc32(b"?"))])
     assert code_of(e) == ("InvalidPart", 400)
-    assert complete_with(server, u, {"x-amz-checksum-crc32": crc32(b"?") + "-2"}) == (400, "BadDigest")
+    assert e.value.response["Error"].items() >= {"UploadId": u.id, "PartNumber": "2", "ETag": u.parts[2]["ETag"].strip('"')}.items()
+    for wrong, want in (({}, "InvalidRequest"), ({"ChecksumCRC32": "AAAA"}, "InvalidArgument"),
+                        ({"ChecksumSHA1": base64.b64encode(bytes(20)).decode()}, "BadDigest")):
+        with pytest.raises(ClientError) as e:
+            u.complete(parts=[u.parts[1], {"PartNumber": 2, "ETag": u.parts[2]["ETag"], **wrong}])
+        assert code_of(e) == (want, 400)
+    for value, want in ((crc32(b"?") + "-2", "BadDigest"), (right + "-3", "BadDigest"), (right + "-x", "InvalidRequest"),
+                        ("AAAA", "InvalidRequest")):
+        assert complete_with(server, u, {"x-amz-checksum-crc32": value}) == (400, want)
     assert complete_with(server, u, {"x-amz-checksum-type": "FULL_OBJECT"}) == (400, "InvalidRequest")
     assert complete_with(server, u, {"x-amz-mp-object-size": "17"}) == (400, "InvalidRequest")
-    assert complete_with(server, u, {"x-amz-checksum-crc32": want + "-2", "x-amz-checksum-type": "COMPOSITE",
+    assert complete_with(server, u, {"x-amz-checksum-crc32": right + "-2", "x-amz-checksum-type": "COMPOSITE",
                               "x-amz-mp-object-size": str(PART + 3)})[0] == 200
-    assert u.complete()["ChecksumCRC32"] == want + "-2"
+    assert u.complete()["ChecksumCRC32"] == right + "-2"
     r, body = u.get(ChecksumMode="ENABLED")
-    assert r["ChecksumCRC32"] == want + "-2" and body == b"".join(bodies)
+    assert r["ChecksumCRC32"] == right + "-2" and body == b"".join(bodies)
     assert r["ResponseMetadata"]["HTTPHeaders"]["x-amz-checksum-type"] == "COMPOSITE"
 
 
