@@ -45,10 +45,27 @@ static size_t tag_key(struct permit *p, struct str key, struct str *values, size
             return 0;
         if (!key.p)
             values[n++] = name;
-        else if (str_eq(name, key))
+        else if (str_ieq(name, key))
             return one(values, value.p ? value : STR(""));
     }
     return n;
+}
+
+/* A tag of the object that the row names, as it is now. Keys of conditions come in lower case. */
+static size_t existing_tag(struct permit *p, struct str key, struct str *values)
+{
+    struct call *c = p->c;
+    struct str found = {NULL, 0}, rest, name, value;
+    struct object_meta m;
+    if (!c->op || c->op->resource != RES_OBJECT)
+        return 0;
+    struct store_txn *t = store_read(c->svc->store);
+    rest = object_get(t, c->param[0], c->param[1], &m) == 0 ? m.tags : STR("");
+    while (!found.p && object_pair_next(&rest, &name, &value))
+        if (str_ieq(name, key))
+            found = arena_dup(c->arena, value);
+    store_read_end(t);
+    return one(values, found);
 }
 
 static size_t s3_key(struct permit *p, struct str name, struct str *values, size_t max)
@@ -76,6 +93,8 @@ static size_t s3_key(struct permit *p, struct str name, struct str *values, size
         return tag_key(p, (struct str){NULL, 0}, values, max);
     if (str_starts(name, STR("requestobjecttag/")))
         return tag_key(p, str_from(name, 17), values, max);
+    if (str_starts(name, STR("existingobjecttag/")))
+        return existing_tag(p, str_from(name, 18), values);
     if (!str_starts(name, STR("x-amz-")))
         return 0;
     snprintf(header, sizeof header, "%.*s", STR_FMT(name));

@@ -234,6 +234,26 @@ def test_variables_and_conditions(server, bucket):
 
 
 @boto
+def test_tags_of_objects_and_callers(server, iam, bucket):
+    p = Person(server)
+    s3 = p.client("s3")
+    server.client("s3").put_object(Bucket=bucket, Key="tagged", Body=b"t", Tagging="Kind=open")
+    p.may(allow(["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{bucket}/*", Condition={"StringEquals": {"s3:ExistingObjectTag/Kind": "open"}}))
+    s3.get_object(Bucket=bucket, Key="tagged")
+    refused("AccessDenied", 403, s3.get_object, Bucket=bucket, Key="home/a/k")
+    server.client("s3").put_object_tagging(Bucket=bucket, Key="tagged", Tagging={"TagSet": [{"Key": "Kind", "Value": "shut"}]})
+    refused("AccessDenied", 403, s3.get_object, Bucket=bucket, Key="tagged")
+    p.may(allow("s3:PutObject*", f"arn:aws:s3:::{bucket}/*", Condition={"StringEquals": {"s3:RequestObjectTag/k": "v"}}))
+    s3.put_object(Bucket=bucket, Key="new", Body=b"", Tagging="k=v")
+    refused("AccessDenied", 403, s3.put_object, Bucket=bucket, Key="new", Body=b"", Tagging="k=w")
+    refused("AccessDenied", 403, s3.put_object, Bucket=bucket, Key="new", Body=b"")
+    p.may(allow("s3:ListAllMyBuckets", Condition={"StringEquals": {"aws:PrincipalTag/team": "moon"}}))
+    refused("AccessDenied", 403, s3.list_buckets)
+    iam.tag_user(UserName=p.name, Tags=[{"Key": "team", "Value": "moon"}])
+    s3.list_buckets()
+
+
+@boto
 def test_managed_policies(server, iam, bucket):
     p = Person(server)
     s3 = p.client("s3")
