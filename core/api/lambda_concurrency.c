@@ -9,11 +9,13 @@
 #include "svc/function_conf.h"
 #include "svc/function_version.h"
 #include "svc/package.h"
+#include "svc/queue.h"
 
 struct reserving {
     struct lambda_job j;
     int64_t executions; /* reserved: -1 removes; provisioned: 0 removes */
     struct str qualifier;
+    uint64_t function_id;
 };
 
 /* --- reserved ---------------------------------------------------------------------------------- */
@@ -21,12 +23,15 @@ struct reserving {
 static int apply_reserve(struct job *job, struct store_txn *t)
 {
     struct reserving *k = (struct reserving *)job;
+    struct str policy;
+    function_find(t, k->j.name, STR(""), &k->function_id, &policy);
     return function_reserve(t, k->j.c->svc->region, k->j.name, k->executions, &k->j.err);
 }
 
 static void reply_reserved(struct lambda_job *j)
 {
     struct reserving *k = (struct reserving *)j;
+    queue_resume(j->c->svc->queue, k->function_id);
     call_json(j->c, j->c->op->status,
               json_pack("{s:I}", "ReservedConcurrentExecutions", (json_int_t)k->executions));
 }
@@ -45,6 +50,12 @@ void lambda_put_function_concurrency(struct call *c)
         lambda_submit(&k->j, c, name, apply_reserve, reply_reserved);
 }
 
+static void reply_unreserved(struct lambda_job *j)
+{
+    queue_resume(j->c->svc->queue, ((struct reserving *)j)->function_id);
+    call_empty(j->c, j->c->op->status);
+}
+
 void lambda_delete_function_concurrency(struct call *c)
 {
     struct reserving *k = arena_zalloc(c->arena, sizeof *k);
@@ -57,7 +68,7 @@ void lambda_delete_function_concurrency(struct call *c)
     }
     k->executions = -1;
     k->j.job.frees_space = true;
-    lambda_submit(&k->j, c, name, apply_reserve, lambda_reply_empty);
+    lambda_submit(&k->j, c, name, apply_reserve, reply_unreserved);
 }
 
 json_t *lambda_reserved(struct str rec)

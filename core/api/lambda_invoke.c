@@ -21,24 +21,26 @@ struct invoking {
     struct fn *fn; /* until the invocation or the row has it */
     enum kind kind;
     struct str payload, context, qualifier, arn;
-    bool valid;
+    bool valid, legacy; /* legacy: InvokeAsync */
 };
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-static void reply_throttled(struct call *c)
+static void reply_throttled(struct call *c, bool reserved)
 {
+    const char *reason = reserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                  : "ConcurrentInvocationLimitExceeded";
     call_set_header(c, "x-amzn-ErrorType", STR("TooManyRequestsException"));
     call_set_header(c, "Retry-After", STR("1"));
-    call_json(c, 429,
-              json_pack("{s:s,s:s,s:s}", "Reason", "ConcurrentInvocationLimitExceeded", "Type",
-                        "User", "message", "Rate Exceeded."));
+    call_json(
+        c, 429,
+        json_pack("{s:s,s:s,s:s}", "Reason", reason, "Type", "User", "message", "Rate Exceeded."));
 }
 
 void lambda_reply_unrun(struct call *c, const struct invoke_result *r)
 {
     if (r->rc == E_THROTTLED)
-        reply_throttled(c);
+        reply_throttled(c, r->reserved);
     else
         call_error(c, r->rc, NULL);
 }
@@ -121,9 +123,11 @@ static void event_stored(struct job *job, int rc)
     struct queue *queue = k->c->svc->queue;
     fn_unref(k->fn);
     if (rc == E_THROTTLED)
-        reply_throttled(k->c);
+        reply_throttled(k->c, false);
     else if (rc)
         call_error(k->c, rc, NULL);
+    else if (k->legacy)
+        call_json(k->c, 202, json_object());
     else
         call_empty(k->c, 202);
     if (rc == 0)
@@ -208,15 +212,8 @@ static int read_request(struct call *c, struct invoking *k, struct err *err)
     return rc;
 }
 
-void lambda_invoke(struct call *c)
+static void take(struct call *c, struct invoking *k)
 {
-    struct invoking *k = arena_zalloc(c->arena, sizeof *k);
-    struct err err = {0};
-    int rc = k ? read_request(c, k, &err) : E_LIMIT;
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
     k->c = c;
     k->work.data = k;
     k->payload = c->body.n ? c->body : STR("{}"); /* what a function sees when nothing is sent */
@@ -224,9 +221,39 @@ void lambda_invoke(struct call *c)
         scan(&k->work);
         scanned(k);
     } else {
-        rc = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
+        int rc = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
         ASSERT(rc == 0);
     }
+}
+
+void lambda_invoke(struct call *c)
+{
+    struct invoking *k = arena_zalloc(c->arena, sizeof *k);
+    struct err err = {0};
+    int rc = k ? read_request(c, k, &err) : E_LIMIT;
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        take(c, k);
+}
+
+/* The older form of an event: no headers, and a body in the answer. */
+void lambda_invoke_async(struct call *c)
+{
+    struct invoking *k = arena_zalloc(c->arena, sizeof *k);
+    struct err err = {0};
+    struct str name;
+    int rc = k ? lambda_target(c, &name, &k->qualifier, &err) : E_LIMIT;
+    if (rc == 0)
+        rc = function_get(c->svc->functions, name, k->qualifier, &k->fn, &err);
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    k->kind = EVENT;
+    k->legacy = true;
+    k->context = STR("");
+    take(c, k);
 }
 
 void lambda_invoke_with_response_stream(struct call *c)

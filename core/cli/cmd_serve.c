@@ -303,6 +303,7 @@ static int open_parts(struct server *s, struct err *err)
         .functions = v->functions,
         .pool = v->pool,
         .logs = v->logs,
+        .roles = v->roles,
         .max_rows = s->opts.queue_max_rows,
         .max_bytes = s->opts.queue_max_bytes,
     };

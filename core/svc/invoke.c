@@ -30,6 +30,8 @@ static struct invocation *invocation_new(struct pool *p, const struct invoke_req
     inv->req.request_id[36] = 0;
     inv->version = pool_version(p, req->fn);
     fn_ref(req->fn);
+    inv->over = req->fn->limited && inv->version->tally->live >= req->fn->reserved;
+    inv->version->tally->live++;
     p->live++;
     p->stats.invocations++;
     return inv;
@@ -40,6 +42,7 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
 {
     struct fn *fn = inv->req.fn;
     res->version = fn->version;
+    inv->version->tally->live--;
     p->live--;
     p->stats.errors += res->error;
     p->stats.throttles += res->rc == E_THROTTLED;
@@ -60,6 +63,7 @@ void invoke_refuse(struct pool *p, struct invocation *inv, int rc)
                                 .payload = STR(""),
                                 .error_type = STR(""),
                                 .log_tail = STR(""),
+                                .reserved = inv->over,
                                 .platform_failure = rc == E_INTERNAL};
     finish(p, inv, &res);
 }
@@ -85,6 +89,10 @@ void invoke(struct pool *p, const struct invoke_req *req)
     if (!inv) {
         struct invoke_result res = {.rc = rc ? rc : E_INTERNAL, .version = req->fn->version};
         req->done(req->ctx, &res);
+        return;
+    }
+    if (inv->over) {
+        invoke_refuse(p, inv, E_THROTTLED);
         return;
     }
     bool queue = inv->version->first && !req->nested, soon = false; /* nobody overtakes */

@@ -14,6 +14,7 @@ struct pool;
 
 struct invoke_result {
     int rc; /* 0: it ran (a function error too); E_THROTTLED, E_SHUTDOWN, E_INTERNAL: it did not */
+    bool reserved;         /* E_THROTTLED by the function's reserved concurrency */
     bool error;            /* function error: payload is the error object */
     bool handled;          /* "Handled" instead of "Unhandled" */
     int kind;              /* REPLY_JSON or REPLY_HTTP (a rec of URL_*) */

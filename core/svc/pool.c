@@ -24,6 +24,35 @@ static bool same(const struct fn *a, const struct fn *b)
                       a->generation == b->generation && str_eq(a->version, b->version));
 }
 
+static struct tally **tally_at(struct pool *p, uint64_t function_id)
+{
+    struct tally **at = &p->tallies[(function_id * 0x9e3779b97f4a7c15u) >> 56];
+    while (*at && (*at)->function_id != function_id)
+        at = &(*at)->chain;
+    return at;
+}
+
+static struct tally *tally_ref(struct pool *p, uint64_t function_id)
+{
+    struct tally **at = tally_at(p, function_id);
+    if (!*at) {
+        *at = calloc(1, sizeof **at);
+        if (!*at)
+            abort(); /* small and fixed */
+        (*at)->function_id = function_id;
+    }
+    (*at)->refs++;
+    return *at;
+}
+
+static void tally_unref(struct pool *p, struct tally *tally)
+{
+    if (--tally->refs > 0)
+        return;
+    *tally_at(p, tally->function_id) = tally->chain;
+    free(tally);
+}
+
 struct version *pool_version(struct pool *p, struct fn *fn)
 {
     struct version **at = bucket(p, fn);
@@ -38,6 +67,7 @@ struct version *pool_version(struct pool *p, struct fn *fn)
         abort(); /* small and fixed */
     v->fn = fn;
     fn_ref(fn);
+    v->tally = tally_ref(p, fn->id);
     v->refs = 1;
     v->last = &v->first;
     v->chain = *at;
@@ -53,6 +83,7 @@ void version_unref(struct pool *p, struct version *v)
     while (*at != v)
         at = &(*at)->chain;
     *at = v->chain;
+    tally_unref(p, v->tally);
     fn_unref(v->fn);
     free(v);
 }

@@ -56,6 +56,7 @@ struct invocation {
     uint32_t lost;  /* runners that died before it started */
     bool touched;   /* it has called or logged: it has started, whatever its state word says */
     bool announced; /* START has been logged */
+    bool over;      /* its function's reserved concurrency was used up */
     struct buf tail;
 };
 
@@ -113,8 +114,16 @@ struct runner {
     uint64_t last_handle;
 };
 
+struct tally { /* of one function, shared by its versions */
+    struct tally *chain;
+    uint64_t function_id;
+    uint32_t refs; /* versions */
+    uint32_t live; /* invocations, executing or waiting */
+};
+
 struct version {
     struct version *chain; /* in the table */
+    struct tally *tally;
     struct fn *fn;
     uint32_t refs; /* runners and invocations */
     bool stale;    /* replaced: its runners retire when idle */
@@ -133,6 +142,7 @@ struct pool {
     uint32_t layers;
     char layers_text[160];
     struct version *table[POOL_BUCKETS];
+    struct tally *tallies[POOL_BUCKETS];
     struct runner *all;
     struct runner *spare_first, *spare_last;  /* the oldest is first: most likely up */
     struct runner *idle_first, *idle_last;    /* the longest idle is first */

@@ -49,6 +49,15 @@ void queue_kick(struct queue *q, uint64_t function_id)
     queue_schedule(q);
 }
 
+void queue_resume(struct queue *q, uint64_t function_id)
+{
+    struct lane *lane = q->started && !q->draining ? lane_of(q, function_id, false) : NULL;
+    if (!lane)
+        return;
+    lane_resume(q, lane);
+    queue_schedule(q);
+}
+
 void queue_start(struct queue *q)
 {
     struct store_txn *t = store_read(q->o.store);

@@ -15,6 +15,7 @@ struct queue_opts {
     struct functions *functions;
     struct pool *pool;
     struct logs *logs;
+    struct roles *roles; /* asked before an outcome is sent on; NULL: none is */
     uint64_t max_rows, max_bytes;
 };
 struct queue *queue_open(const struct queue_opts *o);
@@ -40,6 +41,9 @@ struct queue_event {
 int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e);
 /* Loop thread, after that commit: look at this function's rows now. */
 void queue_kick(struct queue *q, uint64_t function_id);
+
+/* Loop thread: this function's limits have changed: what was held back by them is looked at now. */
+void queue_resume(struct queue *q, uint64_t function_id);
 
 struct queue_stats {
     uint64_t queued, running, waiting, dead;

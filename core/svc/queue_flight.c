@@ -55,6 +55,7 @@ static struct flight *flight_new(struct queue *q, struct lane *lane, const struc
     f->tries = row->tries;
     f->crashes = row->crashes;
     f->defers = row->defers;
+    f->hops = row->hops;
     snprintf(f->request_id, sizeof f->request_id, "%.*s", STR_FMT(row->request_id));
     if (row->state == EVENT_RUNNING_ROW && row->boot != store_boot(q->o.store)) {
         f->tries++;
@@ -72,6 +73,7 @@ static void release(struct flight *f)
         fn_unref(f->fn);
     f->fn = NULL;
     buf_deinit(&f->bytes);
+    f->payload = f->response = f->response_version = STR("");
     f->queue->payload_bytes -= f->payload_bytes;
     f->payload_bytes = 0;
 }
@@ -93,6 +95,7 @@ static void land(struct flight *f)
             lane_wake(q, lane, clock_store_ms());
         lane_settle(q, lane);
     }
+    send_done(f, E_SHUTDOWN);
     buf_deinit(&f->error);
     free(f);
     queue_landed(q);
@@ -136,7 +139,7 @@ static bool copy_request(struct flight *f, const struct event_row *row, struct s
     size_t arn = f->fn->arn.n + 1 + row->qualifier.n;
     if (!buf_reserve(b, payload.n + row->client_context.n + arn + row->source.n + 4))
         return false;
-    req->event = keep(b, payload);
+    req->event = f->payload = keep(b, payload);
     req->client_context = keep(b, row->client_context);
     req->source = keep(b, row->source).p;
     req->arn = str_of(b->p + b->n, row->qualifier.n ? arn : f->fn->arn.n);
@@ -149,6 +152,17 @@ static bool copy_request(struct flight *f, const struct event_row *row, struct s
     return true;
 }
 
+/* When the function's configuration gives up, else AWS's defaults. */
+static struct retry_rules rules_of(const struct flight *f)
+{
+    struct retry_rules rules = retry_defaults;
+    if (f->fn && f->fn->retries_set)
+        rules.max_retries = f->fn->retries;
+    if (f->fn && f->fn->max_age_ms)
+        rules.max_age_ms = f->fn->max_age_ms;
+    return rules;
+}
+
 /* What speaks against running this row at all: NULL, or why it is given up. */
 static const char *objection(struct flight *f, const struct event_row *row, struct err *err)
 {
@@ -156,10 +170,6 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
     if (f->crashes >= CRASHES_MAX) {
         err_set(err, E_INTERNAL, "the server ended %u times while this event ran", f->crashes);
         return "PoisonEvent";
-    }
-    if (clock_store_ms() - f->accepted_ms > retry_defaults.max_age_ms) {
-        err_set(err, E_INTERNAL, "the event is older than six hours");
-        return RETRY_TOO_OLD;
     }
     int rc = function_get(q->o.functions, row->function, row->qualifier, &f->fn, err);
     if (rc == E_NOT_FOUND)
@@ -169,6 +179,12 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
     if (f->fn->id != row->function_id) {
         err_set(err, E_NOT_FOUND, "the function was deleted and another created under its name");
         return "FunctionNotFound";
+    }
+    int64_t max_age_ms = rules_of(f).max_age_ms;
+    if (clock_store_ms() - f->accepted_ms > max_age_ms) {
+        err_set(err, E_INTERNAL, "the event is older than %lld seconds",
+                (long long)max_age_ms / 1000);
+        return RETRY_TOO_OLD;
     }
     struct buf arn = BUF_INIT;
     buf_printf(&arn, "%.*s%s%.*s", STR_FMT(f->fn->arn), row->qualifier.n ? ":" : "",
@@ -229,6 +245,7 @@ bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64
         .ctx = f,
     };
     if (why) {
+        f->payload = payload; /* as long as t lasts */
         give_up(f, why, str_c(err_text(&err, err.code)));
         return true;
     }
@@ -266,6 +283,11 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
         return;
     }
     f->lane->running--;
+    if (r->rc == 0) {
+        f->response = r->payload;
+        f->response_version = r->version;
+        f->response_error = r->error;
+    }
     if (r->rc == E_THROTTLED || r->rc == E_SHUTDOWN) {
         lane_throttled(q, f->lane);
         end(f, EVENT_RELEASED);
@@ -277,6 +299,7 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
     } else {
         f->tries++;
         lane_succeeded(f->lane);
+        send_outcome(f, "Success");
         end(f, EVENT_SUCCEEDED);
     }
 }
@@ -285,10 +308,11 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
 static void end_with(struct flight *f, enum retry_reason reason, struct str type, struct str text)
 {
     int64_t wait_ms = 0, age_ms = clock_store_ms() - f->accepted_ms;
+    const struct retry_rules rules = rules_of(f);
     if (reason == RETRY_FUNCTION)
         f->tries++;
     const char *why =
-        retry_decide(&retry_defaults, reason, f->tries - f->crashes, f->defers, age_ms, &wait_ms);
+        retry_decide(&rules, reason, f->tries - f->crashes, f->defers, age_ms, &wait_ms);
     if (reason != RETRY_FUNCTION)
         f->defers++;
     buf_clear(&f->error);
@@ -337,6 +361,7 @@ static void tell(struct flight *f, const char *why, struct str text)
 static void give_up(struct flight *f, const char *type, struct str text)
 {
     const struct queue_opts *o = &f->queue->o;
+    send_outcome(f, type);
     tell(f, type, text);
     struct str last = f->change.error.n ? f->change.error : text; /* of the last try, or why not */
     struct buf b = BUF_INIT;
@@ -368,7 +393,8 @@ static void end(struct flight *f, enum event_outcome outcome)
 static int settle_apply(struct job *job, struct store_txn *t)
 {
     struct flight *f = (struct flight *)((char *)job - offsetof(struct flight, settle));
-    return event_row_change(t, f->id, &f->change);
+    int rc = send_put(f, t);
+    return rc ? rc : event_row_change(t, f->id, &f->change);
 }
 
 static void settle_done(struct job *job, int rc)
@@ -389,6 +415,8 @@ static void settle_done(struct job *job, int rc)
     }
     if (!q->closed && f->change.outcome == EVENT_RELEASED)
         lane_rescan(f->lane, f->due_ms, f->id);
+    if (!q->closed)
+        send_done(f, rc);
     land(f);
 }
 

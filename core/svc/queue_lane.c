@@ -189,3 +189,10 @@ void lane_throttled(struct queue *q, struct lane *lane)
     lane->paused_ms = clock_store_ms() + wait_ms;
     lane_wake(q, lane, lane->paused_ms);
 }
+
+void lane_resume(struct queue *q, struct lane *lane)
+{
+    lane->throttles = 0;
+    lane->paused_ms = 0;
+    lane_wake(q, lane, clock_store_ms());
+}

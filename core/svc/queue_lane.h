@@ -2,7 +2,8 @@
  *
  *   queue.c        the turn: from the heap to rows that are due, and the module's face
  *   queue_lane.c   one entry of memory for each function that has rows; a heap of them by time
- *   queue_flight.c one event from its row to its settled result */
+ *   queue_flight.c one event from its row to its settled result
+ *   queue_send.c   what is sent on when it has ended: destinations, dead letters */
 #ifndef SVC_QUEUE_LANE_H
 #define SVC_QUEUE_LANE_H
 
@@ -40,8 +41,13 @@ struct flight { /* one event that left its row */
     int64_t due_ms, accepted_ms;
     uint32_t tries, crashes, defers; /* before this run */
     size_t payload_bytes;
+    uint32_t hops;
     char request_id[37];
     struct fn *fn;
+    struct str payload;                    /* in bytes */
+    struct str response, response_version; /* of this run, while it ends; version "": none */
+    bool response_error;
+    struct sending *sends;              /* where its outcome goes, with its settling */
     struct buf bytes;                    /* payload, context, ARN, source: what invoke borrows */
     struct event_change started, change; /* one is the store thread's while the other is filled */
     struct buf error;                    /* holds change.error_type and .error */
@@ -101,6 +107,8 @@ void lane_rescan(struct lane *lane, int64_t due_ms, uint64_t id);
 void lane_succeeded(struct lane *lane);
 /* Narrows the window; with nothing running it pauses. */
 void lane_throttled(struct queue *q, struct lane *lane);
+/* No longer paused. */
+void lane_resume(struct queue *q, struct lane *lane);
 void lanes_free(struct queue *q);
 
 /* --- queue_flight.c */
@@ -112,5 +120,14 @@ bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64
 void flights_unstick(struct queue *q);
 /* At the end: those whose result nobody will store. */
 void flights_drop_stuck(struct queue *q);
+
+/* --- queue_send.c */
+/* The event has succeeded ("Success") or was given up (why): makes what its function's configuration
+ * wants sent on. */
+void send_outcome(struct flight *f, const char *why);
+/* In the job that settles f, before anything else of it. 0 also for what cannot be sent. */
+int send_put(struct flight *f, struct store_txn *t);
+/* After that job's commit (rc 0) or at the end: wakes those who got something, frees. */
+void send_done(struct flight *f, int rc);
 
 #endif

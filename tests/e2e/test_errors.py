@@ -246,7 +246,7 @@ def test_unknown_lambda_path(server, method, path):
 def test_operations_of_later(server, lam):
     """Real operations that this server does not have yet: an error of their protocol, at once."""
     for call in (lambda: lam.list_code_signing_configs(), lambda: lam.publish_layer_version(LayerName="l", Content={"ZipFile": b"x"}),
-                 lambda: lam.get_event_source_mapping(UUID="0"), lambda: server.client("iam").list_groups(), lambda: server.client("sts").get_federation_token(Name="n"),
+                 lambda: lam.get_event_source_mapping(UUID="0"), lambda: server.client("iam").list_server_certificates(), lambda: server.client("sts").get_federation_token(Name="name"),
                  lambda: server.client("logs").put_metric_filter(logGroupName="g", filterName="f", filterPattern="", metricTransformations=[
                      {"metricName": "m", "metricNamespace": "n", "metricValue": "1"}])):
         with pytest.raises(ClientError) as e:

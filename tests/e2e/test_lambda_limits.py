@@ -1,0 +1,186 @@
+"""Reserved concurrency at work, and what asynchronous calls do by their configuration."""
+import concurrent.futures
+import json
+import re
+import threading
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from perilune import eventually, make_zip, unique
+from test_lambda import UUID, arn, refused
+
+boto = pytest.mark.boto3
+SLOW = "return { main = function(e) time.sleep(e.s or 0.5) return 'done' end }"
+
+
+@pytest.fixture(scope="module")
+def lam(server):
+    return server.client("lambda", read_timeout=60, max_pool_connections=40)
+
+
+def together(n, call):
+    """What n calls at once gave: answers, and the errors' answers."""
+    def one(_):
+        try:
+            return call(), None
+        except ClientError as e:
+            return None, e.response
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        got = list(pool.map(one, range(n)))
+    return [g for g, e in got if not e], [e for _, e in got if e]
+
+
+@boto
+def test_reserved_concurrency(server, lam):
+    name = server.make_function(SLOW)
+    server.invoke(name, {"s": 0})
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=3)
+    began = time.monotonic()
+    good, bad = together(10, lambda: server.invoke(name, {"s": 0.6}, client=lam)[0])
+    assert good == ["done"] * 3 and len(bad) == 7 and time.monotonic() - began < 1.8
+    for r in bad:
+        assert (r["Error"]["Code"], r["ResponseMetadata"]["HTTPStatusCode"]) == ("TooManyRequestsException", 429)
+        assert r["Error"]["Message"] == "Rate Exceeded." and r["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        assert r["ResponseMetadata"]["HTTPHeaders"]["retry-after"]
+    good, bad = together(3, lambda: server.invoke(name, {"s": 0.05}, client=lam)[0])
+    assert len(good) == 3, "places are given back"
+    lam.publish_version(FunctionName=name)
+    lam.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    good, bad = together(8, lambda: server.invoke(name, {"s": 0.4}, client=lam, **({"Qualifier": "live"} if threading.get_ident() % 2 else {}))[0])
+    assert len(good) == 3, "all versions share it"
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with refused("TooManyRequestsException", 429, "Rate Exceeded."):
+        lam.invoke(FunctionName=name)
+    lam.delete_function_concurrency(FunctionName=name)
+    good, bad = together(10, lambda: server.invoke(name, {"s": 0.2}, client=lam)[0])
+    assert len(good) == 10
+
+
+@boto
+def test_errors_give_places_back(server, lam):
+    name = server.make_function("return { main = function(e) if e.spin then while true do end end error('no') end }", Timeout=1)
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    for event in ({}, {}, {"spin": True}, {}, {}):
+        assert server.invoke(name, event)[1] == "Unhandled"
+
+
+@boto
+def test_events_wait_for_their_places(server, lam):
+    """Events of a function that may not run wait, burn no try, and run once they may."""
+    name = server.make_function("local n = 0 return { main = function(e) n = n + 1 print('ran ' .. e.i) time.sleep(0.05) end }")
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    for i in range(5):
+        assert lam.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"i": i}).encode())["StatusCode"] == 202
+    time.sleep(0.5)
+    assert server.log_lines(name) == []
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    ran = lambda: [x for x in server.log_lines(name) if x.startswith("ran ")]
+    eventually(lambda: len(ran()) == 5, timeout=15)
+    assert sorted(ran()) == [f"ran {i}" for i in range(5)]
+
+
+KEEPER = "return { main = function(e) print('got ' .. json.encode(e)) end }"
+
+
+@pytest.fixture
+def pair(server):
+    """A function and the one that its outcomes are sent to."""
+    keeper = server.make_function(KEEPER)
+    role = server.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": [arn(keeper), arn(keeper) + ":*"]})
+    name = server.make_function("return { main = function(e) if e.fail then error({ errorType = 'Broken', message = 'as asked' }) end return { fine = e.x } end }", role=role)
+    return name, keeper
+
+
+def records(server, keeper):
+    return [json.loads(x[4:]) for x in server.log_lines(keeper) if x.startswith("got ")]
+
+
+def send(lam, name, event, **more):
+    r = lam.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event).encode(), **more)
+    return r["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+
+
+@boto
+def test_destinations(server, lam, pair):
+    name, keeper = pair
+    lam.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={
+        "OnSuccess": {"Destination": arn(keeper)}, "OnFailure": {"Destination": arn(keeper)}})
+    id = send(lam, name, {"x": [1, {}]})
+    got, = eventually(lambda: records(server, keeper))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", got.pop("timestamp"))
+    assert got == {"version": "1.0", "requestContext": {"requestId": id, "functionArn": arn(name) + ":$LATEST", "condition": "Success", "approximateInvokeCount": 1},
+                   "requestPayload": {"x": [1, {}]}, "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"}, "responsePayload": {"fine": [1, {}]}}
+    id = send(lam, name, {"fail": True})
+    got = eventually(lambda: [r for r in records(server, keeper) if r["requestContext"]["requestId"] == id], timeout=5)[0]
+    assert got["requestContext"]["condition"] == "RetriesExhausted" and got["requestContext"]["approximateInvokeCount"] == 1
+    assert got["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
+    assert got["requestPayload"] == {"fail": True} and got["responsePayload"]["errorType"] == "Broken" and got["responsePayload"]["errorMessage"] == "as asked"
+    lines = server.log_lines(name)
+    assert sum(x.startswith(f"START RequestId: {id}") for x in lines) == 1, "no retry: none was wanted"
+
+
+@boto
+def test_destination_of_an_alias(server, lam, pair):
+    """Each alias has its own; its targets may be aliases."""
+    name, keeper = pair
+    for n in (name, keeper):
+        lam.publish_version(FunctionName=n)
+        lam.create_alias(FunctionName=n, Name="live", FunctionVersion="1")
+    lam.put_function_event_invoke_config(FunctionName=name, Qualifier="live", DestinationConfig={"OnSuccess": {"Destination": arn(keeper) + ":live"}})
+    send(lam, name, {"x": "unheard"})
+    id = send(lam, name, {"x": 2}, Qualifier="live")
+    got, = eventually(lambda: records(server, keeper))
+    assert got["requestContext"]["requestId"] == id and got["requestContext"]["functionArn"] == arn(name) + ":live"
+    assert got["responseContext"]["executedVersion"] == "1"
+    assert any(x.startswith("START") and "Version: 1" in x for x in server.log_lines(keeper))
+    time.sleep(0.3)
+    assert len(records(server, keeper)) == 1
+
+
+@boto
+def test_dead_letters(server, lam, pair):
+    name, keeper = pair
+    lam.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": arn(keeper)})
+    lam.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    send(lam, name, {"fail": True, "what": "the event itself"})
+    assert eventually(lambda: records(server, keeper)) == [{"fail": True, "what": "the event itself"}]
+
+
+@boto
+def test_the_role_decides(server, lam, pair):
+    """A role that lost its right sends nothing on; what ran stays done."""
+    name, keeper = pair
+    lam.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn(keeper)}})
+    lam.update_function_configuration(FunctionName=name, Role=server.make_role())
+    id = send(lam, name, {"x": 1})
+    eventually(lambda: [x for x in server.log_lines(name) if x.startswith(f"REPORT RequestId: {id}")])
+    eventually(lambda: f"the outcome of {id} is not sent on" in server.stderr())
+    time.sleep(0.2)
+    assert records(server, keeper) == []
+
+
+@boto
+def test_large_records(server, lam, pair):
+    """A record that would be too large goes without its payloads."""
+    name, keeper = pair
+    lam.update_function_code(FunctionName=name, ZipFile=make_zip("return { main = function(e) return ('y'):rep(900000) end }"))
+    lam.update_function_code(FunctionName=keeper, ZipFile=make_zip("return { main = function(e) print('got ' .. json.encode({ n = #json.encode(e), request = #e.requestPayload,"
+                                                                   " response = type(e.responsePayload) == 'string' and #e.responsePayload or 0 })) end }"))
+    lam.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn(keeper)}})
+    send(lam, name, "x" * 900000)
+    got, = eventually(lambda: records(server, keeper))
+    assert got["request"] == 900000 and got["response"] == 0
+
+
+@boto
+def test_invoke_async(server, lam):
+    name = server.make_function("return { main = function(e) print('heard ' .. e.word) end }")
+    r = lam.invoke_async(FunctionName=name, InvokeArgs=b'{"word":"old"}')
+    assert r["Status"] == 202 and re.fullmatch(UUID, r["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"])
+    assert eventually(lambda: "heard old" in server.log_lines(name))
+    with refused("ResourceNotFoundException", 404):
+        lam.invoke_async(FunctionName="nosuch", InvokeArgs=b"{}")
+    with refused("InvalidRequestContentException", 400):
+        lam.invoke_async(FunctionName=name, InvokeArgs=b"{")
