@@ -180,7 +180,7 @@ bench: all
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/full.py $(ARGS)
 
-# Objects beside nginx's files and s3rver: three minutes. ARGS="--rounds 1 --no-peers".
+# Objects beside nginx's files and s3rver: three minutes. ARGS="--rounds 1".
 bench-s3: all
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/s3.py $(ARGS)

@@ -29,6 +29,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 import quick
+import s3
 from quick import BINARY, HERE, KEY, OUT, PEERS, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, spread, wrk
 
 RATE = TOP / "build" / "bench" / "rate"
@@ -436,7 +437,11 @@ def p16(a):
     row("P16", f"core: {(totals[1] - totals[0]) / n:.0f} instructions per hello over a URL, one at a time")
 
 
-PARTS = {"P1": p1_p2_p3, "P1free": p1_free, "P4": p4, "P5": p5, "P9": p9_p10, "P12": p12, "P13": p13, "P14": p14, "P15": p15, "P16": p16}
+def p7(a):
+    s3.table(a.rounds, a.seconds, lambda text, wanted="": row("P7", text, wanted))
+
+
+PARTS = {"P1": p1_p2_p3, "P1free": p1_free, "P4": p4, "P5": p5, "P7": p7, "P9": p9_p10, "P12": p12, "P13": p13, "P14": p14, "P15": p15, "P16": p16}
 
 
 def main():

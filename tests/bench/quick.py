@@ -316,7 +316,7 @@ def bench_large_event():
 def bench_objects(rounds, seconds):
     import s3  # it takes its servers from here
     with contextlib.closing(s3.nginx()) as peer, s3.perilune("0") as ours:
-        s3.small([ours, peer], rounds, seconds)
+        s3.small([ours, peer], rounds, seconds, s3.say)
 
 
 def main():

@@ -135,20 +135,19 @@ def wrk(target, method, body, round_, seconds):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", raw)[1])
 
 
-def small(targets, rounds, seconds):
+def small(targets, rounds, seconds, say):
     body = os.urandom(SMALL // 2).hex().encode()
-    for method, wanted in (("PUT", "PUT >= 15 k/s"), ("GET", "GET >= 0.7 x nginx")):
-        rates = {t.name: [] for t in targets}
+    for method, wanted in (("PUT", "≥ 15 k/s"), ("GET", "≥ 0.7 × nginx")):
+        payload, rates = body if method == "PUT" else b"", {t.name: [] for t in targets}
         for t in targets:
-            wrk(t, method, body if method == "PUT" else b"", "warm", 1)
+            wrk(t, method, payload, "warm", 1)
         for r in range(rounds):
             for t in targets:
-                rates[t.name].append(wrk(t, method, body if method == "PUT" else b"", r, seconds))
-        print(f"P7 {method} {SMALL} B, 64 clients, server on one core, {rounds} rounds of {seconds} s:   [wanted {wanted}]")
-        for name, v in rates.items():
-            print(f"  {name:9} {spread(v, 'req/s', 0)}")
-        for name in list(rates)[1:]:
-            print(f"  ratio to {name}: {spread([a / b for a, b in zip(rates['perilune'], rates[name])], '', 2)}")
+                rates[t.name].append(wrk(t, method, payload, r, seconds))
+        ratios = "; ".join(f"{statistics.median(a / b for a, b in zip(rates['perilune'], v)):.2f} × {name}"
+                           for name, v in rates.items() if name != "perilune")
+        say(f"{method} {SMALL} B, 64 clients, server on one core: " + "; ".join(f"{name} {spread(v, '/s', 0)}" for name, v in rates.items()) +
+            f"; {ratios}", wanted)
 
 
 # --- large ------------------------------------------------------------------------------------------
@@ -174,7 +173,7 @@ def exchange(target, head, body=b"", expect=0):
         return time.perf_counter() - began
 
 
-def large(targets, rounds):
+def large(targets, rounds, say):
     body = os.urandom(1 << 20) * (LARGE >> 20)
     source, copy = OUT / "large.bin", OUT / "large.copy"
     source.write_bytes(body)
@@ -192,36 +191,34 @@ def large(targets, rounds):
         for t in targets:
             get[t.name].append(rate(exchange(t, head_of(t, "GET", f"/{BUCKET}/large"), expect=LARGE)))
     bound = [min(a, b) for a, b in zip(dd, md5)]
-    print(f"P7 PUT {LARGE >> 20} MiB, one client, {rounds} rounds:   [wanted >= 0.8 x min(dd conv=fsync, MD5)]")
-    print(f"  dd        {spread(dd, 'MB/s', 0)}\n  MD5       {spread(md5, 'MB/s', 0)}")
-    for name, v in put.items():
-        print(f"  {name:9} {spread(v, 'MB/s', 0)}")
-    print(f"  ratio to the slower of dd and MD5: {spread([a / b for a, b in zip(put['perilune'], bound)], '', 2)}")
-    print(f"P7 GET {LARGE >> 20} MiB, one client, {rounds} rounds:   [wanted >= 0.9 x nginx]")
-    for name, v in get.items():
-        print(f"  {name:9} {spread(v, 'MB/s', 0)}")
-    print(f"  ratio to nginx: {spread([a / b for a, b in zip(get['perilune'], get['nginx'])], '', 2)}")
+    ratio = lambda mine, others: f"{statistics.median(a / b for a, b in zip(mine, others)):.2f} ×"
+    each = lambda rates: "; ".join(f"{name} {spread(v, 'MB/s', 0)}" for name, v in rates.items())
+    say(f"PUT {LARGE >> 20} MiB, one client: {each({'dd': dd, 'MD5': md5, **put})}; {ratio(put['perilune'], bound)} the slower of dd and MD5", "≥ 0.8 ×")
+    say(f"GET {LARGE >> 20} MiB, one client: {each(get)}; {ratio(get['perilune'], get['nginx'])} nginx", "≥ 0.9 × nginx")
     source.unlink()
     copy.unlink()
 
 
-def main():
-    args = argparse.ArgumentParser(description=__doc__)
-    args.add_argument("--rounds", type=int, default=5)
-    args.add_argument("--seconds", type=int, default=4)
-    args.add_argument("--no-peers", action="store_true", help="nginx and ourselves only")
-    args = args.parse_args()
+def table(rounds, seconds, say):
     OUT.mkdir(parents=True, exist_ok=True)
-    peers = [p for p in (nginx(), None if args.no_peers else s3rver()) if p]
+    peers = [p for p in (nginx(), s3rver()) if p]
     try:
         with perilune("0") as ours:
-            small([ours, *peers], args.rounds, args.seconds)
+            small([ours, *peers], rounds, seconds, say)
         with perilune(None) as ours:  # all cores: the digests run beside the loop
-            large([ours, *peers], args.rounds * 2)
+            large([ours, *peers], rounds * 2, say)
     finally:
         for p in peers:
             p.close()
 
 
+def say(text, wanted=""):
+    print(f"P7   {text}   [wanted {wanted}]", flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    args = argparse.ArgumentParser(description=__doc__)
+    args.add_argument("--rounds", type=int, default=5)
+    args.add_argument("--seconds", type=int, default=4)
+    args = args.parse_args()
+    table(args.rounds, args.seconds, say)
