@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 
 from conftest import aws_programs
-from perilune import ACCESS_KEY, REGION, SECRET_KEY, Server, unique
+from perilune import ACCESS_KEY, REGION, SECRET_KEY
 
 BUCKET = "links"
 AWS = aws_programs()
