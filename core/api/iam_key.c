@@ -154,8 +154,6 @@ void iam_list_access_keys(struct call *c)
         rc = iam_page(c, &page, &ch.err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        if (!root)
-            xml_element(&b, "UserName", ch.name);
         buf_lit(&b, "<AccessKeyMetadata>");
         if (root && iam_page_has(&page))
             key_member(&b, STR("root"), c->svc->root_access_key, true, c->svc->started_ms);

@@ -13,6 +13,7 @@ struct simulation {
     struct call *c;
     struct policy *policies[DOCUMENTS_MAX];
     struct str names[DOCUMENTS_MAX];
+    const char *types[DOCUMENTS_MAX]; /* as SourcePolicyType has them */
     size_t count;
     struct policy *guard; /* ResourcePolicy */
     struct str principal, principal_role;
@@ -23,7 +24,8 @@ struct simulation {
 /* --- input ------------------------------------------------------------------------------------
  */
 
-static int add(struct simulation *s, struct str name, struct str document, struct err *err)
+static int add(struct simulation *s, const char *type, struct str name, struct str document,
+               struct err *err)
 {
     struct policy *p = policy_parse(document, POLICY_IDENTITY, err);
     if (!p)
@@ -34,6 +36,7 @@ static int add(struct simulation *s, struct str name, struct str document, struc
                        DOCUMENTS_MAX);
     }
     s->names[s->count] = arena_dup(s->c->arena, name);
+    s->types[s->count] = type;
     s->policies[s->count++] = p;
     return 0;
 }
@@ -60,12 +63,13 @@ static int add_principal(struct simulation *s, struct str arn, struct err *err)
     }
     rest = rec;
     while (rc == 0 && entity_policy_next(&rest, &policy, &document))
-        rc = add(s, policy, document, err);
+        rc = add(s, kind->word, policy, document, err);
     rest = rec;
     while (rc == 0 && entity_next(&rest, ENTITY_ATTACHED, &attached)) {
         rc = managed_document(t, attached, &document);
         if (rc == 0)
-            rc = add(s, attached, document, err);
+            rc = add(s, managed_name_of(attached).p ? "user-managed" : "aws-managed", attached,
+                     document, err);
     }
     store_read_end(t);
     buf_deinit(&right);
@@ -80,7 +84,7 @@ static int add_inputs(struct simulation *s, bool required, struct err *err)
     int rc = 0, i;
     for (i = 1; rc == 0 && (document = iam_member(s->c, "PolicyInputList", i, "")).p; i++) {
         snprintf(name, sizeof name, "PolicyInputList.%d", i);
-        rc = add(s, str_c(name), document, err);
+        rc = add(s, "none", str_c(name), document, err);
     }
     if (rc == 0 && required && i == 1)
         rc = iam_invalid(err, "PolicyInputList", (struct str){NULL, 0}, "");
@@ -158,7 +162,7 @@ static void result(struct simulation *s, struct buf *b, struct str action, struc
             continue;
         buf_lit(b, "<member>");
         xml_element(b, "SourcePolicyId", s->names[i]);
-        xml_element(b, "SourcePolicyType", STR("IAM Policy"));
+        xml_element(b, "SourcePolicyType", str_c(s->types[i]));
         buf_lit(b, "</member>");
     }
     buf_lit(b, "</MatchedStatements><MissingContextValues></MissingContextValues></member>");

@@ -25,6 +25,8 @@ ON_PURPOSE = {
     ("CreateBucket", "CreateBucketConfiguration.LocationConstraint"): "us-east-1 may be named, --region may be anything",
     ("GetBucketLocation", "LocationConstraint"): "the same",
     ("*", "FunctionUrl"): "http://HOST/url/NAME/ is shorter than AWS's host names",
+    ("GetAccessKeyLastUsed", "AccessKeyLastUsed.LastUsedDate"): "AWS leaves it out too while a key was never used",
+    ("GetUser", "User.UserId"): "the root user's id is the account's, as at AWS",
     ("*", "message"): "a function may print an empty line",
 }
 
