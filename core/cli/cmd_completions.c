@@ -198,7 +198,7 @@ static const char *zsh_action(const char *what)
 static void zsh_flag(const struct cli_command *c, const struct cli_flag *f)
 {
     (void)c;
-    for (int letter = 0; letter <= (f->letter != 0); letter++) {
+    for (int letter = 0, forms = f->letter ? 2 : 1; letter < forms; letter++) {
         fputs(" \\\n            '*", stdout);
         if (letter)
             printf("-%c", f->letter);
