@@ -145,6 +145,7 @@ static void bash(void)
         "        *SHELL*) words='bash zsh fish' ;;\n"
         "        *LEVEL*) words='trace debug info warn error fatal' ;;\n"
         "        *BLUEPRINT*) words=$(perilune --timeout 1 blueprint list --names 2>/dev/null) ;;\n"
+        "        *NAMESPACE*) words=$(perilune --timeout 1 kv list 2>/dev/null) ;;\n"
         "        *FILE* | *DIR* | *PATH*) ;;\n"
         "        *NAME*) words=$(perilune --timeout 1 list --names 2>/dev/null) ;;\n"
         "        esac\n"
@@ -184,6 +185,7 @@ static const char *zsh_action(const char *what)
         {"SHELL", "(bash zsh fish)"},
         {"LEVEL", "(trace debug info warn error fatal)"},
         {"BLUEPRINT", "($(perilune --timeout 1 blueprint list --names 2>/dev/null))"},
+        {"NAMESPACE", "($(perilune --timeout 1 kv list 2>/dev/null))"},
         {"FILE", "_files"},
         {"PATH", "_files"},
         {"DIR", "_files -/"},
@@ -331,6 +333,7 @@ static void fish_arguments(const struct cli_command *c)
         {"COMMAND", " -a '(perilune help | string match -rg \"^  ([a-z-]+)\")'"},
         {"SHELL", " -a 'bash zsh fish'"},
         {"BLUEPRINT", " -a '(perilune --timeout 1 blueprint list --names 2>/dev/null)'"},
+        {"NAMESPACE", " -a '(perilune --timeout 1 kv list 2>/dev/null)'"},
         {"PATH", " -F"},
         {"DIR", " -F"},
         {"FILE", " -F"},
