@@ -170,6 +170,10 @@ demo:
 demo-stop:
 	@BUILD=$(BUILD) packaging/demo.sh stop
 
+$(BUILD)/bench/codec: tests/bench/codec.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS) -ldl
+
 # Figures with their spread, beside a peer on the same cores; nothing passes or fails.
 bench-quick: all
 	sh tests/bench/setup.sh

@@ -14,7 +14,7 @@ local builtin = {
   ["string.buffer"] = core.buffer,
   ["table.new"] = env.table.new,
   ["table.clear"] = env.table.clear,
-  ["cjson"] = core.cjson,
+  ["cjson"] = core.cjson_module,
   ["cjson.safe"] = core.cjson_safe,
 }
 for _, name in next, { "json", "log", "http", "s3", "kv", "lambda", "events", "crypto", "base64",

@@ -37,6 +37,21 @@ void buf_u64(struct buf *b, uint64_t v);
 /* Removes the first n bytes (n <= b->n). */
 void buf_drop(struct buf *b, size_t n);
 
+/* buf_reserve and buf_addc for inner loops: no call where there is room. */
+static inline char *buf_room(struct buf *b, size_t n)
+{
+    return b->p && b->rc == 0 && b->cap - b->n >= n ? b->p + b->n : buf_reserve(b, n);
+}
+
+static inline void buf_put(struct buf *b, char c)
+{
+    char *p = buf_room(b, 1);
+    if (p) {
+        *p = c;
+        b->n++;
+    }
+}
+
 static inline struct str buf_str(const struct buf *b)
 {
     return str_of(b->p, b->n);

@@ -35,10 +35,22 @@ bool jscan_end(const struct jscan *j);
 /* The three in one. */
 bool jscan_valid(struct str s);
 
+/* True when none of the 8 bytes at p is odd; may be false for no reason. */
+static inline bool jscan_plain8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
+    uint64_t w, quote, slash;
+    memcpy(&w, p, 8);
+    quote = w ^ (ones * '"');
+    slash = w ^ (ones * '\\');
+    return ((w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & tops) == 0;
+}
+
 /* First byte in [p, end) that is not a plain one of a string: a quote, a backslash, a control byte
  * or a byte >= 0x80; end when there is none. */
 static inline const char *jscan_plain(const char *p, const char *end)
 {
+    size_t n = (size_t)(end - p);
 #ifdef __SSE2__
     const __m128i blank = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
                   slash = _mm_set1_epi8('\\');
@@ -54,6 +66,9 @@ static inline const char *jscan_plain(const char *p, const char *end)
         p += 16;
     }
 #endif
+    /* what is left, and perhaps some bytes before it once more */
+    if (n >= 8 && end - p <= 16 && jscan_plain8(end - 8) && (end - p <= 8 || jscan_plain8(p)))
+        return end;
     while (p < end && (signed char)*p >= 0x20 && *p != '"' && *p != '\\')
         p++;
     return p;

@@ -22,7 +22,7 @@ static LJMP bool write_json(lua_State *L, int idx, struct failure *f)
 {
     struct runner *r = runner_of(L);
     struct ljson_problem problem;
-    if (ljson_write(L, idx, &r->out, 0, &problem) || r->out.rc)
+    if (ljson_write(L, idx, &r->out, &ljson_strict, &problem) || r->out.rc)
         return true;
     failure_set(f, FRAME_ERROR_FUNCTION, "Runtime.MarshalError",
                 "The result cannot be written as JSON: %s%s%s", problem.what,

@@ -214,7 +214,7 @@ static LJMP void take_table(lua_State *L, int idx, struct failure *f)
         describe(L, idx, f);
     } else {
         f->message.limit = MESSAGE_MAX;
-        if (!ljson_write(L, idx, &f->message, LJSON_LENIENT, &problem))
+        if (!ljson_write(L, idx, &f->message, &ljson_lenient, &problem))
             set_message(f, STR("(a table)"));
         f->message.limit = 0;
     }

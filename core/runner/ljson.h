@@ -16,7 +16,19 @@ enum {
     LJSON_PLAIN_ARRAYS = 1, /* read: no array metatable (cjson's contract) */
     LJSON_CJSON = 2,        /* write: cjson's rules for sparse arrays and number keys */
     LJSON_LENIENT = 4,      /* write: what has no JSON form becomes a text about it (log fields) */
-    LJSON_INDENT = 8,       /* write: two blanks a level */
+    LJSON_EMPTY_ARRAYS = 8, /* write: a table without keys is [] */
+    LJSON_NAN_NULL = 16,    /* write: NaN and infinity are null */
+};
+
+/* How to write; all 0: strictly, in one line. */
+struct ljson_style {
+    int flags;
+    int indent;        /* blanks a level, 0: one line */
+    int digits;        /* significant ones of a number; 0: as many as it takes */
+    int depth;         /* levels at most, 0: JSCAN_DEPTH_MAX */
+    int ratio, safe;   /* LJSON_CJSON: an array is too sparse when its largest index is above safe
+                          and above ratio times its elements; ratio 0: none is */
+    bool sparse_names; /* one that is too sparse becomes an object */
 };
 
 struct ljson_problem {
@@ -25,11 +37,13 @@ struct ljson_problem {
     char path[160]; /* write: where, like ".items[3].price"; "" the value itself */
 };
 
+extern const struct ljson_style ljson_strict, ljson_lenient;
+
 /* Pushes the value; false with the problem filled in, nothing pushed. */
 LJMP bool ljson_read(lua_State *L, struct str text, int flags, struct ljson_problem *problem);
 /* Appends the value at idx; false with the problem, or with out->rc set when out's limit is
  * reached. */
-LJMP bool ljson_write(lua_State *L, int idx, struct buf *out, int flags,
+LJMP bool ljson_write(lua_State *L, int idx, struct buf *out, const struct ljson_style *style,
                       struct ljson_problem *problem);
 /* Appends s as a JSON string with its quotes, whatever it holds (U+FFFD for what is not UTF-8). */
 void ljson_quote(struct buf *out, struct str s);

@@ -18,6 +18,7 @@ struct reader {
     const char *what; /* what is wrong at p */
     int depth;
     bool tag;
+    bool escaped; /* the last string had escapes */
 };
 
 static LJMP bool read_value(struct reader *r);
@@ -25,8 +26,8 @@ static LJMP bool read_value(struct reader *r);
 LJMP bool ljson_read(lua_State *L, struct str text, int flags, struct ljson_problem *problem)
 {
     int top = lua_gettop(L);
-    struct reader r = {L, &runner_of(L)->scratch,       text.p, text.p + text.n, NULL,
-                       0, !(flags & LJSON_PLAIN_ARRAYS)};
+    struct reader r = {L, &runner_of(L)->scratch,        text.p, text.p + text.n, NULL,
+                       0, !(flags & LJSON_PLAIN_ARRAYS), false};
     bool ok = read_value(&r);
     if (ok && r.p != r.end) {
         r.what = "something follows the value";
@@ -75,6 +76,15 @@ static int hex4(const struct reader *r, const char *p)
     return v;
 }
 
+static inline void put_run(struct buf *b, const char *p, size_t n)
+{
+    char *to = buf_room(b, n);
+    if (to && n) {
+        memcpy(to, p, n);
+        b->n += n;
+    }
+}
+
 static void put_utf8(struct buf *b, uint32_t c)
 {
     char s[4];
@@ -94,7 +104,7 @@ static void put_utf8(struct buf *b, uint32_t c)
         s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
         s[n++] = (char)(0x80 | (c & 0x3f));
     }
-    buf_add(b, str_of(s, n));
+    put_run(b, s, n);
 }
 
 /* r->p is at the 'u' of an escape: appends the character, of both halves of a pair when there are
@@ -137,7 +147,7 @@ static bool read_escape(struct reader *r)
         r->what = "unknown escape";
         return false;
     }
-    buf_addc(r->scratch, c);
+    buf_put(r->scratch, c);
     r->p++;
     return true;
 }
@@ -170,13 +180,14 @@ static LJMP bool read_string(struct reader *r)
     const char *start = ++r->p;
     if (!string_run(r))
         return false;
-    if (*r->p == '"') {
+    r->escaped = *r->p != '"';
+    if (!r->escaped) {
         lua_pushlstring(r->L, start, (size_t)(r->p++ - start));
         return true;
     }
     runner_scratch(r->L);
     for (;;) {
-        buf_add(r->scratch, str_of(start, (size_t)(r->p - start)));
+        put_run(r->scratch, start, (size_t)(r->p - start));
         if (*r->p == '"')
             break;
         if (!read_escape(r))
@@ -333,31 +344,54 @@ static LJMP bool read_array(struct reader *r)
     return true;
 }
 
-/* The same for pairs of key and value; in order, so that the last of two equal names stays. */
-static LJMP void flush_members(struct reader *r, int base, int pairs, bool made)
+/* The same for pairs of key and value. From the last one on, which takes one call a pair; in order,
+ * so that the last of equal names stays, when two of them might be equal. */
+static LJMP void flush_members(struct reader *r, int base, int pairs, bool made, bool equal)
 {
     lua_State *L = r->L;
     if (!made) {
         lua_createtable(L, 0, pairs);
         lua_insert(L, base);
     }
-    for (int i = 0; i < pairs; i++) {
+    for (int i = 0; i < pairs && equal; i++) {
         lua_pushvalue(L, base + 1 + 2 * i);
         lua_pushvalue(L, base + 2 + 2 * i);
         lua_rawset(L, base);
     }
-    lua_settop(L, base);
+    if (equal)
+        lua_settop(L, base);
+    else
+        for (int i = 0; i < pairs; i++)
+            lua_rawset(L, base);
+}
+
+/* Marks a name of an object as seen; true when an equal one may have been. */
+static bool seen_before(uint64_t seen[4], const char *p, size_t n)
+{
+    unsigned h = (unsigned)n * 7;
+    if (n)
+        h ^= (unsigned char)p[0] * 31u ^ (unsigned char)p[n / 2] * 59u ^
+             (unsigned char)p[n - 1] * 3u;
+    uint64_t bit = 1ull << (h & 63), *word = &seen[h >> 6 & 3];
+    bool before = (*word & bit) != 0;
+    *word |= bit;
+    return before;
 }
 
 /* "name": value */
-static LJMP bool read_member(struct reader *r)
+static LJMP bool read_member(struct reader *r, uint64_t seen[4], bool *equal)
 {
     if (*r->p != '"') {
         r->what = "a name in quotes must stand here";
         return false;
     }
+    const char *name = r->p;
     if (!read_string(r))
         return false;
+    if (r->escaped)
+        *equal = true; /* another spelling of the same name is possible */
+    else
+        *equal |= seen_before(seen, name, (size_t)(r->p - name));
     skip_blanks(r);
     if (r->p == r->end || *r->p != ':')
         return false;
@@ -368,19 +402,22 @@ static LJMP bool read_member(struct reader *r)
 static LJMP bool read_object(struct reader *r)
 {
     int base = lua_gettop(r->L) + 1, pairs = 0;
-    bool made = false;
+    bool made = false, equal = false;
+    uint64_t seen[4] = {0};
     if (!open_container(r))
         return false;
     if (*r->p == '}') {
         r->p++;
     } else {
         for (;;) {
-            if (!read_member(r))
+            if (!read_member(r, seen, &equal))
                 return false;
             if (++pairs == BATCH / 2) {
-                flush_members(r, base, pairs, made);
+                flush_members(r, base, pairs, made, equal);
                 pairs = 0;
                 made = true;
+                equal = false;
+                memset(seen, 0, sizeof seen);
             }
             if (r->p == r->end)
                 return false;
@@ -395,7 +432,7 @@ static LJMP bool read_object(struct reader *r)
                 return false;
         }
     }
-    flush_members(r, base, pairs, made);
+    flush_members(r, base, pairs, made, equal);
     return true;
 }
 

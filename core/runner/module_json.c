@@ -3,13 +3,15 @@
  * json: decode answers nil and an error object for a text that is none, since texts come from
  * outside; encode raises for a value that has no JSON form, since values come from the program.
  * cjson: both raise; sparse arrays and number keys are written as that module writes them; arrays
- * are plain tables. */
+ * are plain tables. Its settings come as arguments from lua/cjson.lua, which keeps them. */
 #include "runner/module.h"
+
+#include <limits.h>
 
 #include "runner/call.h"
 #include "runner/ljson.h"
 
-static LJMP int encode(lua_State *L, int flags, const char *name)
+static LJMP int encode(lua_State *L, const struct ljson_style *style, const char *name)
 {
     struct runner *r = runner_of(L);
     struct ljson_problem problem;
@@ -17,7 +19,7 @@ static LJMP int encode(lua_State *L, int flags, const char *name)
     luaL_checkany(L, 1);
     buf_clear(&r->out);
     r->out.limit = room ? room : 1;
-    if (!ljson_write(L, 1, &r->out, flags, &problem)) {
+    if (!ljson_write(L, 1, &r->out, style, &problem)) {
         if (r->out.rc)
             runner_no_memory(L);
         return luaL_error(L, "%s: %s%s%s cannot be written", name, problem.what,
@@ -28,16 +30,27 @@ static LJMP int encode(lua_State *L, int flags, const char *name)
     return 1;
 }
 
+/* {indent = 4}: blanks a level; true: 2. */
+static LJMP int read_indent(lua_State *L, int idx)
+{
+    lua_Number n = 0;
+    luaL_checktype(L, idx, LUA_TTABLE);
+    lua_getfield(L, idx, "indent");
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        n = lua_tonumber(L, -1);
+    else if (lua_toboolean(L, -1))
+        n = 2;
+    lua_pop(L, 1);
+    luaL_argcheck(L, n >= 0 && n <= 16, idx, "indent: 0 to 16 blanks");
+    return (int)n;
+}
+
 static int json_encode(lua_State *L)
 {
-    int flags = 0;
-    if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
-        lua_getfield(L, 2, "indent");
-        flags = lua_toboolean(L, -1) ? LJSON_INDENT : 0;
-        lua_pop(L, 1);
-    }
-    return encode(L, flags, "json.encode");
+    struct ljson_style style = ljson_strict;
+    if (!lua_isnoneornil(L, 2))
+        style.indent = read_indent(L, 2);
+    return encode(L, &style, "json.encode");
 }
 
 static int json_decode(lua_State *L)
@@ -68,17 +81,35 @@ static int json_array(lua_State *L)
     return 1;
 }
 
-static int cjson_encode(lua_State *L)
+static LJMP int bounded(lua_State *L, int idx, int dflt, int max)
 {
-    return encode(L, LJSON_CJSON, "cjson.encode");
+    lua_Number n = luaL_optnumber(L, idx, dflt);
+    return n < 0 ? 0 : n > max ? max : (int)n;
 }
 
+/* encode(value, ratio, safe, sparse_names, empty_arrays, nan_null, digits, depth) */
+static int cjson_encode(lua_State *L)
+{
+    struct ljson_style style = {
+        .flags = LJSON_CJSON | (lua_toboolean(L, 5) ? LJSON_EMPTY_ARRAYS : 0) |
+                 (lua_toboolean(L, 6) ? LJSON_NAN_NULL : 0),
+        .ratio = bounded(L, 2, 2, INT_MAX),
+        .safe = bounded(L, 3, 10, INT_MAX),
+        .sparse_names = lua_toboolean(L, 4),
+        .digits = bounded(L, 7, 0, 17),
+        .depth = bounded(L, 8, 0, INT_MAX),
+    };
+    return encode(L, &style, "cjson.encode");
+}
+
+/* decode(text, array_metatable) */
 static int cjson_decode(lua_State *L)
 {
     struct ljson_problem problem;
     struct str text;
+    int flags = lua_toboolean(L, 2) ? 0 : LJSON_PLAIN_ARRAYS;
     text.p = luaL_checklstring(L, 1, &text.n);
-    if (ljson_read(L, text, LJSON_PLAIN_ARRAYS, &problem))
+    if (ljson_read(L, text, flags, &problem))
         return 1;
     return luaL_error(L, "Expected value but found invalid token at character %d (%s)",
                       (int)problem.offset + 1, problem.what);

@@ -10,7 +10,7 @@
 static LJMP void append_json(lua_State *L, int idx, struct buf *out)
 {
     struct ljson_problem problem;
-    ljson_write(L, idx, out, LJSON_LENIENT, &problem); /* cut short when out is full */
+    ljson_write(L, idx, out, &ljson_lenient, &problem); /* cut short when out is full */
 }
 
 static int emit(lua_State *L)

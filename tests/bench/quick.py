@@ -319,6 +319,17 @@ def bench_objects(rounds, seconds):
         s3.small([ours, peer], rounds, seconds, s3.say)
 
 
+def bench_codec(rounds):
+    build = BINARY.parent
+    subprocess.run(["make", "-s", f"BUILD={build}", f"{build}/bench/codec"], cwd=TOP, check=True)
+    module = next((PEERS / "usr/lib").glob("*/lua/5.1/cjson.so"))
+    print("JSON of 6 MB, MB/s of CPU, the runner's codec and lua-cjson (wanted >= 1.0 x):")
+    for line in subprocess.run([str(build / "bench/codec"), str(module), str(rounds)], capture_output=True, text=True, check=True).stdout.splitlines():
+        name, *v = line.split()
+        d, cd, e, ce = map(float, v)
+        print(f"  {name:8} decode {d:5.0f} : {cd:4.0f} = {d / cd:5.2f} x   encode {e:5.0f} : {ce:4.0f} = {e / ce:5.2f} x")
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--rounds", type=int, default=5)
@@ -334,6 +345,7 @@ def main():
         "upload": lambda: bench_large_upload(1024),
         "event": bench_large_event,
         "objects": lambda: bench_objects(2, 2),
+        "codec": lambda: bench_codec(15),
     }
     for name, part in parts.items():
         if not a.only or name in a.only.split(","):

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "base/jscan.h"
 #include "runner/ljson.h"
@@ -49,7 +50,7 @@ static void round_trip(const char *text, const char *want)
     struct buf out = BUF_INIT;
     if (!read_json(str_c(text), &problem))
         fail_msg("%s: %s at %zu", text, problem.what, problem.offset);
-    if (!ljson_write(r.L, -1, &out, 0, &problem))
+    if (!ljson_write(r.L, -1, &out, &ljson_strict, &problem))
         fail_msg("%s: %s at %s", text, problem.what, problem.path);
     if (!str_eq(buf_str(&out), str_c(want)))
         fail_msg("%s became %.*s", text, STR_FMT(buf_str(&out)));
@@ -118,6 +119,29 @@ static void keeps_values(void **state)
                                              "A\"");
 }
 
+/* Digits of a number's text without the zeros at either end. */
+static size_t significant(const char *text)
+{
+    size_t n = 0, zeros = 0;
+    for (; *text && *text != 'e'; text++) {
+        if (*text < '0' || *text > '9' || (n == 0 && *text == '0'))
+            continue;
+        n++;
+        zeros = *text == '0' ? zeros + 1 : 0;
+    }
+    return n - zeros;
+}
+
+static size_t shortest(double d)
+{
+    char text[40];
+    for (int precision = 1;; precision++) {
+        snprintf(text, sizeof text, "%.*g", precision, d);
+        if (precision == 17 || strtod(text, NULL) == d)
+            return significant(text);
+    }
+}
+
 /* Every double reads back as itself: 64-bit patterns of a generator, and random decimals. */
 static void keeps_numbers(void **state)
 {
@@ -134,6 +158,8 @@ static void keeps_numbers(void **state)
             d = (double)(int64_t)x / 1e3;
         else if (i % 4 == 2)
             d = (double)(x % 100000000) / 100;
+        else if (i % 8 == 3)
+            d = ldexp((double)(x >> 11) / 9007199254740992.0, (int)(x % 75) - 22);
         else
             d = (double)(int32_t)x;
         if (d != d || d - d != 0)
@@ -147,6 +173,8 @@ static void keeps_numbers(void **state)
         buf_addc(&out, 0);
         if (memcmp(&back, &d, sizeof d) != 0 || strtod(out.p, NULL) != d)
             fail_msg("%.17g became %s", d, out.p);
+        if (d != floor(d) && significant(out.p) > shortest(d))
+            fail_msg("%.17g became %s, which is longer than it need be", d, out.p);
     }
     buf_deinit(&out);
 }
@@ -197,7 +225,7 @@ static void bounds_the_depth(void **state)
         bool ok = read_json(buf_str(&b), &problem);
         assert_int_equal(ok, depth <= 100);
         if (ok) {
-            assert_true(ljson_write(r.L, -1, &out, 0, &problem));
+            assert_true(ljson_write(r.L, -1, &out, &ljson_strict, &problem));
             assert_true(str_eq(buf_str(&out), buf_str(&b)));
             lua_pop(r.L, 1);
         } else {
@@ -224,7 +252,7 @@ static void reads_large_ones(void **state)
     lua_getfield(r.L, -1, "s");
     assert_string_equal(lua_tostring(r.L, -1), "value \"69999\"");
     lua_pop(r.L, 2);
-    assert_true(ljson_write(r.L, -1, &out, 0, &problem));
+    assert_true(ljson_write(r.L, -1, &out, &ljson_strict, &problem));
     lua_pop(r.L, 1);
     assert_true(read_json(buf_str(&out), &problem));
     assert_int_equal(lua_objlen(r.L, -1), N);
@@ -325,6 +353,24 @@ static void keeps_arrays_arrays(void **state)
         "local nothing, err = json.decode '[1,]'\n"
         "assert(nothing == nil and err.code == 'InvalidArgument')\n"
         "assert(tostring(err):find 'at byte 4')\n"
+        "assert(e({ 1 }, { indent = 4 }) == '[\\n    1\\n]' and e({ 1 }, { indent = 0 }) == "
+        "'[1]')\n"
+        "assert(e({}, { indent = 2 }) == '{}' and e(json.array {}, { indent = 2 }) == '[]')\n"
+        "assert(not pcall(e, {}, { indent = 17 }) and not pcall(e, {}, 1))\n"
+        "local mixed_order = { 1, 2, 3 }\n"
+        "mixed_order[5] = 5 mixed_order[6] = 6 mixed_order[4] = 4\n"
+        "assert(e(mixed_order) == '[1,2,3,4,5,6]' and e { { mixed_order } } == "
+        "'[[[1,2,3,4,5,6]]]')\n"
+        "local holes = { 1, 2, { 3, 4 } } holes[5] = 1\n"
+        "assert(not pcall(e, holes) and not pcall(e, { a = { holes } }))\n"
+        "holes[4] = { x = {} }\n"
+        "assert(e(holes) == '[1,2,[3,4],{\"x\":{}},1]')\n"
+        "assert(e(holes, { indent = 1 }):find('\\n [\\n  3,\\n  4\\n ]', 1, true))\n"
+        "local same = json.decode '{\"a\":1,\"b\":2,\"a\":3,\"\\\\u0061\":4}'\n"
+        "assert(same.a == 4 and same.b == 2)\n"
+        "local many = {} for i = 1, 50 do many[i] = ('\"k%d\":%d'):format(i % 20, i) end\n"
+        "many = json.decode('{' .. table.concat(many, ',') .. '}')\n"
+        "for i = 0, 19 do assert(many['k' .. i] == (i <= 10 and 40 + i or 20 + i), i) end\n"
         "assert(not pcall(json.decode, nil) and not pcall(json.encode))\n");
 }
 
@@ -344,7 +390,34 @@ static void serves_cjson(void **state)
         "assert(safe.decode '[1,2]'[2] == 2 and getmetatable(safe.decode '[]') == nil)\n"
         "assert(cjson.null == json.null and cjson.encode(cjson.empty_array) == '[]')\n"
         "assert(cjson.encode(setmetatable({}, cjson.empty_array_mt)) == '[]')\n"
-        "assert(cjson.new() == cjson)\n");
+        "assert(cjson.encode { [1] = 1, [10] = 2 } == "
+        "'[1,null,null,null,null,null,null,null,null,2]')\n"
+        "local mine = cjson.new()\n"
+        "assert(mine ~= cjson and mine.encode {} == '{}')\n"
+        "assert(mine.encode_empty_table_as_object(false) == false and mine.encode {} == '[]')\n"
+        "assert(cjson.encode {} == '{}' and cjson.encode_empty_table_as_object() == true)\n"
+        "local convert, ratio, from = mine.encode_sparse_array(true)\n"
+        "assert(convert == true and ratio == 2 and from == 10)\n"
+        "assert(mine.encode { [1000] = 1 } == '{\"1000\":1}')\n"
+        "mine.encode_sparse_array(false, 0)\n"
+        "assert(#mine.encode { [1000] = 1 } == 2 + 999 * 5 + 1)\n"
+        "assert(not pcall(mine.encode, 0/0) and mine.encode_invalid_numbers 'null' == 'null')\n"
+        "assert(mine.encode { 0/0, 1/0 } == '[null,null]' and not "
+        "pcall(mine.encode_invalid_numbers, true))\n"
+        "assert(cjson.encode(0.1 + 0.2) == '0.30000000000000004')\n"
+        "assert(cjson.encode_number_precision() == 14 and mine.encode_number_precision(14) == 14)\n"
+        "assert(mine.encode(0.1 + 0.2) == '0.3' and mine.encode(1/3) == '0.33333333333333')\n"
+        "assert(mine.encode_max_depth(3) == 3 and not pcall(mine.encode, { { { {} } } }))\n"
+        "assert(mine.encode { { {} } } == '[[[]]]' and mine.decode_max_depth(5) == 5)\n"
+        "assert(getmetatable(mine.decode '[]') == nil and mine.decode_array_with_array_mt(true))\n"
+        "assert(getmetatable(mine.decode '[]') == cjson.array_mt)\n"
+        "for _, name in ipairs { 'encode_keep_buffer', 'decode_invalid_numbers', "
+        "'encode_escape_forward_slash' } do\n"
+        "  assert(mine[name](false) == false)\n"
+        "end\n"
+        "assert(not pcall(mine.encode_max_depth, 0) and not pcall(mine.encode_number_precision, "
+        "18))\n"
+        "assert(safe.new().encode(print) == nil)\n");
 }
 
 int main(void)
