@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/rec.h"
 #include "store/blob.h"
+#include "svc/logs.h"
 #include "svc/package.h"
 
 enum { BUCKETS = 1024, CACHE_MAX = 4096, CACHE_BYTES = 16 * 1024 * 1024 };
@@ -283,6 +284,14 @@ struct rows {
     struct str latest; /* $LATEST's */
 };
 
+/* Of logs in JSON: INFO when nothing is said. */
+static uint8_t log_level(struct str rec, uint16_t tag)
+{
+    enum log_severity level = LOG_INFO;
+    log_severity_parse(rec_str(rec, tag), &level);
+    return (uint8_t)level;
+}
+
 static struct fn *load(struct functions *f, const struct rows *rows, struct str qualifier)
 {
     struct arena *a = arena_new(FN_ARENA_MAX);
@@ -312,6 +321,9 @@ static struct fn *load(struct functions *f, const struct rows *rows, struct str 
         .revision_id = arena_dup(a, rec_str(rec, FN_REVISION)),
         .log_group =
             group.n ? arena_dup(a, group) : arena_printf(a, "/aws/lambda/%.*s", STR_FMT(name)),
+        .log_json = str_is(rec_str(rec, FN_LOG_FORMAT), "JSON"),
+        .log_app_level = log_level(rec, FN_LOG_APP_LEVEL),
+        .log_system_level = log_level(rec, FN_LOG_SYSTEM_LEVEL),
         .dead_letter = arena_dup(a, rec_str(rec, FN_DEAD_LETTER)),
     };
     buf_deinit(&sha);

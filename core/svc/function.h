@@ -112,6 +112,9 @@ struct fn {
     int64_t modified_ms;
     struct str revision_id;
     struct str log_group;      /* "/aws/lambda/thumbs" */
+    bool log_json;             /* LogFormat */
+    uint8_t log_app_level;     /* enum log_severity, of what the function logs, when JSON */
+    uint8_t log_system_level;  /* of START and REPORT, likewise */
     unsigned char package[32]; /* SHA-256 of the zip, key of T_PACKAGES */
     const struct fn_file *files;
     size_t file_count;

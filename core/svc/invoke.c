@@ -116,17 +116,34 @@ static void tail_add(struct invocation *inv, struct str line)
         buf_drop(&inv->tail, inv->tail.n - POOL_TAIL_MAX);
 }
 
-static void tail_printf(struct invocation *inv, const char *fmt, const char *a, struct str b)
+/* One text of the tail, made by whoever has it. */
+static void tail_take(struct invocation *inv, struct buf *text)
 {
-    char line[160];
-    if (inv->req.tail && snprintf(line, sizeof line, fmt, a, STR_FMT(b)) > 0)
-        tail_add(inv, str_c(line));
+    tail_add(inv, buf_str(text));
+    buf_deinit(text);
+}
+
+static void tail_line(struct runner *r, struct invocation *inv, int64_t wall_ms,
+                      enum log_severity level, struct str line)
+{
+    struct buf text = BUF_INIT;
+    if (!inv->req.tail)
+        return;
+    if (!r->version->fn->log_json) {
+        tail_add(inv, line);
+        return;
+    }
+    log_line_json(&text, wall_ms, level, str_c(inv->req.request_id), line);
+    tail_take(inv, &text);
 }
 
 void invoke_log(struct runner *r, struct invocation *inv, enum log_severity level, struct str line)
 {
     uint64_t *bytes = inv ? &inv->log_bytes : &r->init_log_bytes;
+    int64_t wall_ms = clock_wall_ms();
     if (!r->stream)
+        return;
+    if (r->version->fn->log_json && (int)level < r->version->fn->log_app_level)
         return;
     if (*bytes + line.n > POOL_LOG_MAX) {
         if (inv)
@@ -134,19 +151,49 @@ void invoke_log(struct runner *r, struct invocation *inv, enum log_severity leve
         return;
     }
     *bytes += line.n;
-    log_line(r->stream, clock_wall_ms(), level, inv ? inv->req.request_id : "", line);
+    log_line(r->stream, wall_ms, level, inv ? inv->req.request_id : "", line);
     if (inv)
-        tail_add(inv, line);
+        tail_line(r, inv, wall_ms, level, line);
+}
+
+/* START and REPORT are at level INFO. */
+static bool system_logged(const struct fn *fn)
+{
+    return !fn->log_json || fn->log_system_level <= LOG_INFO;
 }
 
 void invoke_began(struct runner *r, struct invocation *inv)
 {
+    const struct fn *fn = inv->req.fn;
+    struct buf text = BUF_INIT;
+    int64_t wall_ms = clock_wall_ms();
     if (!r->stream || inv->announced)
         return;
     inv->announced = true;
-    log_start(r->stream, clock_wall_ms(), inv->req.request_id, inv->req.fn->version);
-    tail_printf(inv, "START RequestId: %s Version: %.*s", inv->req.request_id,
-                inv->req.fn->version);
+    if (!system_logged(fn))
+        return;
+    log_start(r->stream, wall_ms, inv->req.request_id, fn->version);
+    if (!inv->req.tail)
+        return;
+    if (fn->log_json)
+        log_start_json(&text, wall_ms, str_c(inv->req.request_id), fn->version);
+    else
+        buf_printf(&text, "START RequestId: %s Version: %.*s", inv->req.request_id,
+                   STR_FMT(fn->version));
+    tail_take(inv, &text);
+}
+
+static void tail_report(struct invocation *inv, int64_t wall_ms, const struct log_report *report)
+{
+    const char *id = inv->req.request_id;
+    struct buf text = BUF_INIT;
+    if (inv->req.fn->log_json) {
+        log_report_json(&text, wall_ms, str_c(id), report, str_c(report->status));
+    } else {
+        buf_printf(&text, "END RequestId: %s\n", id);
+        log_report_text(&text, id, report);
+    }
+    tail_take(inv, &text);
 }
 
 /* END and REPORT, preceded by what the log has to say about itself. */
@@ -163,22 +210,22 @@ static void log_ended(struct runner *r, struct invocation *inv, const struct inv
                                 .memory_mb = inv->req.fn->memory_mb,
                                 .memory_peak = res->memory_peak,
                                 .status = status};
+    if (!status && res->error && inv->req.fn->log_json)
+        report.status = "error";
     if (inv->log_cut) {
         char line[96];
         int n = snprintf(line, sizeof line, "%llu bytes of log output were cut (limit %d bytes)",
                          (unsigned long long)inv->log_cut, POOL_LOG_MAX);
         log_line(r->stream, wall, LOG_WARN, id, str_of(line, (size_t)n));
-        tail_add(inv, str_of(line, (size_t)n));
+        tail_line(r, inv, wall, LOG_WARN, str_of(line, (size_t)n));
     }
-    log_end(r->stream, wall, id);
+    if (!system_logged(inv->req.fn))
+        return;
+    if (!inv->req.fn->log_json)
+        log_end(r->stream, wall, id);
     log_report(r->stream, wall, id, &report);
-    if (inv->req.tail) {
-        struct buf text = BUF_INIT;
-        tail_printf(inv, "END RequestId: %s%.*s", id, STR(""));
-        log_report_text(&text, id, &report);
-        tail_add(inv, buf_str(&text));
-        buf_deinit(&text);
-    }
+    if (inv->req.tail)
+        tail_report(inv, wall, &report);
 }
 
 static struct str tail_of(const struct invocation *inv)

@@ -284,6 +284,11 @@ void log_stream_close(struct log_stream *s)
     free(s);
 }
 
+void log_stream_as_json(struct log_stream *s)
+{
+    s->as_json = LOG_AS_JSON;
+}
+
 static uint64_t next_id(struct log_group *g, int64_t now_ms)
 {
     uint64_t id = now_ms > 0 ? (uint64_t)now_ms << LOG_ID_SHIFT : 0;
@@ -374,7 +379,8 @@ static char *put_at(struct log_stream *s, int64_t stamp_ms, int64_t now_ms, enum
         return NULL;
     }
     char *p = c->p + c->n;
-    log_record_head(p, size, g->last_id, stamp_ms, s->number, kind, (uint8_t)(level | flag));
+    log_record_head(p, size, g->last_id, stamp_ms, s->number, kind,
+                    (uint8_t)(level | flag | s->as_json));
     memcpy(p + LOG_HEAD, packed, request_n);
     c->n += size;
     g->pending += size;

@@ -35,6 +35,8 @@ void logs_close(struct logs *l);
  * written is dropped; a stream's are cut to 512 bytes. */
 struct log_stream *log_stream_open(struct logs *l, struct str group, struct str stream);
 void log_stream_close(struct log_stream *s);
+/* What is written from now on is shown as JSON (logs_json.c); END is not shown then. */
+void log_stream_as_json(struct log_stream *s);
 
 struct log_report {
     uint64_t duration_us, billed_ms, init_us; /* init_us 0: warm */
@@ -52,6 +54,12 @@ void log_report(struct log_stream *s, int64_t wall_ms, const char *request_id,
                 const struct log_report *r);
 /* The text of a REPORT line without newline, tabs as AWS writes them (for log tails). */
 void log_report_text(struct buf *out, const char *request_id, const struct log_report *r);
+/* The same of a stream of JSON, and a line and a START. status "" is success. */
+void log_report_json(struct buf *out, int64_t wall_ms, struct str request_id,
+                     const struct log_report *r, struct str status);
+void log_line_json(struct buf *out, int64_t wall_ms, enum log_severity level, struct str request_id,
+                   struct str text);
+void log_start_json(struct buf *out, int64_t wall_ms, struct str request_id, struct str version);
 /* "TRACE" … "FATAL"; the reverse is false for any other text. */
 const char *log_severity_name(enum log_severity level);
 bool log_severity_parse(struct str s, enum log_severity *out);

@@ -43,6 +43,7 @@ struct log_stream {
     uint64_t chunk_seq; /* chunk it is announced in */
     uint16_t number;    /* there */
     int64_t created_ms; /* 0: nothing written yet */
+    uint8_t as_json;    /* LOG_AS_JSON or 0 */
     char last_id[40];   /* request id that `packed` is the form of */
     char packed[16];
     size_t name_n;

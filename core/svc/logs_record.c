@@ -146,6 +146,7 @@ size_t log_record_get(struct str bytes, bool checked, struct log_record *out)
     memcpy(&out->stream, bytes.p + AT_STREAM, 2);
     out->kind = (enum log_kind)kind;
     out->level = (enum log_severity)(level & LOG_LEVEL_MASK);
+    out->json = level & LOG_AS_JSON;
     out->body = rest;
     return size;
 }
@@ -210,9 +211,16 @@ void log_record_text(const struct log_record *r, struct buf *out)
     struct log_report report = {0};
     switch (r->kind) {
     case LOG_KIND_LINE:
-        buf_add(out, r->body);
+        if (r->json)
+            log_line_json(out, r->stamp_ms, r->level, id, r->body);
+        else
+            buf_add(out, r->body);
         break;
     case LOG_KIND_START:
+        if (r->json) {
+            log_start_json(out, r->stamp_ms, id, r->body);
+            break;
+        }
         buf_lit(out, "START RequestId: ");
         buf_add(out, id);
         buf_lit(out, " Version: ");
@@ -229,26 +237,12 @@ void log_record_text(const struct log_record *r, struct buf *out)
         report.init_us = words[2];
         report.memory_mb = words[3];
         memcpy(&report.memory_peak, r->body.p + sizeof words, 8);
-        report_text(out, id, &report, str_from(r->body, LOG_REPORT_SIZE));
+        if (r->json)
+            log_report_json(out, r->stamp_ms, id, &report, str_from(r->body, LOG_REPORT_SIZE));
+        else
+            report_text(out, id, &report, str_from(r->body, LOG_REPORT_SIZE));
         break;
     case LOG_KIND_STREAM:
         break;
     }
-}
-
-static const char *const severities[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
-
-const char *log_severity_name(enum log_severity level)
-{
-    return level <= LOG_FATAL ? severities[level] : severities[LOG_INFO];
-}
-
-bool log_severity_parse(struct str s, enum log_severity *out)
-{
-    for (int i = LOG_TRACE; i <= LOG_FATAL; i++)
-        if (str_ieq(s, str_c(severities[i]))) {
-            *out = (enum log_severity)i;
-            return true;
-        }
-    return false;
 }

@@ -6,7 +6,7 @@
  *   u32 size    whole record      u32 crc    CRC-32 of what follows it; filled in when written out
  *   u64 id      grows; id >> 20 is the ingestion time in ms
  *   i64 stamp   ms                u16 stream number in its block
- *   u8  kind                      u8 level | LOG_HAS_*
+ *   u8  kind                      u8 level | LOG_HAS_* | LOG_AS_JSON
  *
  * A block is a run of records that can be read alone: before a stream's first event it holds a
  * LOG_KIND_STREAM record that gives the number its name. Number 0's begins a block. */
@@ -27,6 +27,7 @@ enum {
     LOG_HEAD = 28,
     LOG_HAS_UUID = 0x10, /* 16 bytes precede the body */
     LOG_HAS_TEXT = 0x20, /* u8 n and n bytes precede the body */
+    LOG_AS_JSON = 0x40,  /* is shown as JSON */
     LOG_LEVEL_MASK = 0x0f,
     LOG_TEXT_MAX = 256 * 1024,
     LOG_RECORD_MAX = LOG_TEXT_MAX + LOG_HEAD + 256,
@@ -40,6 +41,7 @@ struct log_record {
     uint16_t stream;
     enum log_kind kind;
     enum log_severity level;
+    bool json;
     char request_id[256]; /* text, "" for none */
     size_t request_n;
     struct str body; /* borrowed */

@@ -209,6 +209,8 @@ struct runner *runners_take(struct pool *p, struct version *v)
         snprintf(r->stream_name, sizeof r->stream_name, "%04d/%02d/%02d/[%.*s]%s", t.year, t.month,
                  t.day, v->fn->version.n < 12 ? (int)v->fn->version.n : 12, v->fn->version.p, hex);
         r->stream = log_stream_open(p->opts.logs, v->fn->log_group, str_c(r->stream_name));
+        if (v->fn->log_json)
+            log_stream_as_json(r->stream);
     }
     load_begin(r);
     return r;

@@ -312,6 +312,52 @@ def _put(logs, group, lines):
         return False
 
 
+# --- logs in JSON -------------------------------------------------------------------------------
+
+@pytest.mark.cli
+def test_json_format(server, logs):
+    name = server.make_function("""return { main = function(e)
+      print('plain') log.info('msg', { key = 'k', n = 1 }) log.warn('clash', { level = 'x' }) log.error({ a = 1 }) log.debug('low') print('not {json') print('{"j":[1]}')
+      if e.fail then error('boom') end
+    end }""")
+
+    def configure(**config):
+        status, _, body = server.signed("PUT", f"/2015-03-31/functions/{name}/configuration", json.dumps({"LoggingConfig": config}).encode(), service="lambda")
+        assert status == 200, body
+
+    def run(**event):
+        import base64
+        _, _, r = server.invoke(name, event, LogType="Tail")
+        id = r["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+        lines = eventually(lambda: [m for m in messages(logs, f"/aws/lambda/{name}") if id in m])
+        tail = base64.b64decode(r["LogResult"]).decode().strip().split("\n")
+        assert tail == lines, "the tail is what the log is"
+        return id, [json.loads(m) for m in lines]
+
+    configure(LogFormat="JSON")
+    id, lines = run()
+    start, *said, report = lines
+    assert (start["type"], start["record"]) == ("platform.start", {"requestId": id, "version": "$LATEST"}) and start["time"].endswith("Z")
+    assert report["type"] == "platform.report" and report["record"]["status"] == "success" and report["record"]["requestId"] == id
+    assert {"durationMs", "billedDurationMs", "memorySizeMB", "maxMemoryUsedMB", "initDurationMs"} == set(report["record"]["metrics"])
+    assert all(x["requestId"] == id and x["timestamp"].endswith("Z") for x in said)
+    assert [(x["level"], x["message"]) for x in said] == [("INFO", "plain"), ("INFO", "msg"), ("WARN", "clash"), ("ERROR", {"a": 1}), ("INFO", "not {json"), ("INFO", {"j": [1]})]
+    assert (said[1]["key"], said[1]["n"], said[2]["fields"]) == ("k", 1, {"level": "x"})
+    assert len(messages(logs, f"/aws/lambda/{name}", filterPattern='{ $.level = "ERROR" }')) == 1
+    assert '"level":"ERROR"' in server.cli("logs", name, "--level", "error").stdout and "plain" not in server.cli("logs", name, "--level", "error").stdout
+    _, lines = run(fail=True)
+    assert lines[-1]["record"]["status"] == "error" and lines[-2]["level"] == "ERROR" and "boom" in lines[-2]["message"]
+    configure(LogFormat="JSON", ApplicationLogLevel="DEBUG", SystemLogLevel="WARN")
+    _, lines = run()
+    assert [x["message"] for x in lines][4] == "low" and not any("type" in x for x in lines)
+    configure(LogFormat="JSON", ApplicationLogLevel="ERROR", SystemLogLevel="INFO")
+    _, lines = run()
+    assert [x.get("level", x.get("type")) for x in lines] == ["platform.start", "ERROR", "platform.report"]
+    configure(LogFormat="Text")
+    server.invoke(name)
+    assert eventually(lambda: [m for m in messages(logs, f"/aws/lambda/{name}") if m.startswith("REPORT RequestId")])
+
+
 # --- retention and tags -------------------------------------------------------------------------
 
 def test_retention(logs, group):

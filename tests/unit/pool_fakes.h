@@ -63,6 +63,11 @@ void log_stream_close(struct log_stream *s)
     fake_streams--;
 }
 
+void log_stream_as_json(struct log_stream *s)
+{
+    (void)s;
+}
+
 void log_line(struct log_stream *s, int64_t wall_ms, enum log_severity level,
               const char *request_id, struct str text)
 {
