@@ -20,6 +20,7 @@
  * Bodies that wait in memory are bounded together: BUDGET over all requests in flight. */
 #include "api/gate_call.h"
 #include "api/health.h"
+#include "api/s3.h"
 #include "api/s3_cors.h"
 #include "api/xml.h"
 #include "base/clock.h"
@@ -249,18 +250,31 @@ static int route_or_refuse(struct call *c, struct err *err)
     return 0;
 }
 
+/* Rows without an action ask for themselves: any signed caller reaches them, and in S3, where they
+ * ask for each key, strangers too; but those whose body waits in memory only where strangers may do
+ * anything at all. */
+static int authorise_nothing(struct call *c, struct err *err)
+{
+    if (c->who.kind != IDENTITY_ANONYMOUS)
+        return 0;
+    if (c->protocol == PROTO_S3 && (c->op->body == BODY_STREAM || call_stranger_is_heard(c)))
+        return 0;
+    return err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text);
+}
+
 int gate_authorise(struct call *c, struct err *err)
 {
     struct str resource = STR("*");
     if (c->private_->authorised)
         return 0;
     c->private_->authorised = true;
-    if (!*c->op->action) /* in S3 the handler asks for each key */
-        return c->who.kind == IDENTITY_ANONYMOUS && c->protocol != PROTO_S3
-                   ? err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text)
-                   : 0;
-    int rc = resource_arn(c, &resource);
-    return rc ? rc : call_authorise(c, c->op->action, resource, err);
+    int rc = *c->op->action ? resource_arn(c, &resource) : authorise_nothing(c, err);
+    if (rc == 0 && *c->op->action)
+        rc = call_authorise(c, c->op->action, resource, err);
+    if (rc == E_DENIED && c->protocol == PROTO_S3 && c->who.kind == IDENTITY_ANONYMOUS &&
+        s3_bucket_missing(c))
+        return err_set(err, E_NO_BUCKET, "%s", err_row(E_NO_BUCKET)->text);
+    return rc;
 }
 
 static uint64_t body_limit(const struct op *op)

@@ -73,6 +73,9 @@ const char *call_xmlns(const struct call *c);
 /* What stands in x-amz-id-2 and <HostId>: opaque to clients. */
 #define CALL_HOST_ID TRIGGER_HOST_ID
 
+/* permit.c: has the bucket call.param[0] a policy that strangers are judged by? */
+bool call_stranger_is_heard(struct call *c);
+
 /* s3_digest.c: compares body with Content-MD5 and x-amz-checksum-*; *promised: there was one.
  * E_INVALID_DIGEST, E_BAD_REQUEST, E_BAD_DIGEST. Any thread. */
 int s3_digest_check(const struct call *c, struct str body, bool *promised, struct err *err);

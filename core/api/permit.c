@@ -187,6 +187,18 @@ int call_authorise_with(struct call *c, const char *action, struct str resource,
     return rc;
 }
 
+bool call_stranger_is_heard(struct call *c)
+{
+    struct guard guard;
+    struct str arn = arena_printf(c->arena, "arn:aws:s3:::%.*s", STR_FMT(c->param[0]));
+    if (!arn.p)
+        return false;
+    guard_find(&c->svc->guards, STR("s3:*"), arn, true, &guard);
+    bool heard = guard.policy.policy != NULL;
+    guard_end(&guard);
+    return heard;
+}
+
 int call_authorise(struct call *c, const char *action, struct str resource, struct err *err)
 {
     return call_authorise_with(c, action, resource, NULL, 0, err);

@@ -19,6 +19,8 @@ void s3_xml_reply(struct call *c, struct buf *doc);
 
 /* 0 or E_NO_BUCKET: is call.param[0] a bucket? */
 int s3_bucket_check(struct call *c);
+/* Does it name one that there is not? */
+bool s3_bucket_missing(struct call *c);
 /* ?versionId=…: 0 when absent or "null" (all versions there are); E_NO_VERSION, E_INVALID. */
 int s3_version_check(struct call *c, struct err *err);
 int s3_version_judge(struct str id, struct err *err);

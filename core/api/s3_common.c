@@ -138,6 +138,11 @@ int s3_key_check(struct str key)
     return str_utf8(key) ? 0 : E_BAD_URI;
 }
 
+bool s3_bucket_missing(struct call *c)
+{
+    return c->param[0].n && s3_bucket_check(c) == E_NO_BUCKET;
+}
+
 const char *s3_principal(struct call *c)
 {
     struct str copy = arena_dup(c->arena, c->who.user_id);

@@ -47,6 +47,7 @@ def test_strangers_stay_out(server, s3, bucket):
         status, _, body = stranger(server, method, f"/{bucket}{path}", b"x" if method in ("PUT", "POST") else None)
         assert status == 403 and (method == "HEAD" or b"<Code>AccessDenied</Code>" in body), (method, path, status, body)
     assert stranger(server, "GET", "/")[0] == 403
+    assert stranger(server, "GET", f"/{unique('no')}/k")[0] == 404
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"secret"
 
 

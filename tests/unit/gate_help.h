@@ -7,6 +7,7 @@
 #define GATE_HELP_H
 
 #include "api/gate_call.h"
+#include "api/s3.h"
 #include "api/s3_cors.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -30,6 +31,11 @@ static struct {
 } got;
 
 static struct str request_body;
+
+bool s3_bucket_missing(struct call *c)
+{
+    return str_is(c->param[0], "missing");
+}
 
 void s3_cors_headers(struct call *c)
 {

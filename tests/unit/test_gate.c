@@ -402,6 +402,15 @@ static void hosts_and_origins(void **state)
     assert_string_equal(got.param[0], "b");
 }
 
+static void buckets_that_are_not_there(void **state)
+{
+    (void)state;
+    ASK("s3", "GET", "/missing/k", .unsigned_ = true);
+    assert_error(404, "<Code>NoSuchBucket</Code>");
+    ASK("s3", "GET", "/there/k", .unsigned_ = true);
+    assert_error(403, "<Code>AccessDenied</Code>");
+}
+
 static void bad_credentials(void **state)
 {
     (void)state;
@@ -773,6 +782,7 @@ int main(void)
         cmocka_unit_test(open_paths),
         cmocka_unit_test(without_signature),
         cmocka_unit_test(policy_of_the_bucket),
+        cmocka_unit_test(buckets_that_are_not_there),
         cmocka_unit_test(hosts_and_origins),
         cmocka_unit_test(bad_credentials),
         cmocka_unit_test(unknown_operations),
