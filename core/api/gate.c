@@ -203,6 +203,23 @@ static int authenticate(struct call *c, struct err *err)
     return rc;
 }
 
+int gate_identify(struct services *svc, struct http_req *req, const char *service,
+                  struct call **out, struct err *err)
+{
+    struct call *c = call_new(req, svc);
+    if (!c)
+        return E_LIMIT;
+    c->protocol = PROTO_REST_JSON; /* also where the path looks like an object's */
+    int rc = call_fields(c, req->query, err);
+    if (rc == 0)
+        rc = authenticate(c, err);
+    if (rc == 0 && !str_is(c->private_->claim.service, service))
+        rc = err_set(err, E_BAD_AUTH, "Credential should be scoped to correct service: '%s'.",
+                     service);
+    *out = c;
+    return rc;
+}
+
 /* --- route, authorise, limit ------------------------------------------------------------------
  */
 

@@ -85,6 +85,13 @@ int s3_digest_check(const struct call *c, struct str body, bool *promised, struc
 int gate_verify(struct call *c, struct str payload_hash, struct err *err);
 /* call.c: the body's hash against what was promised and signed. Any thread. */
 int gate_body_check(struct call *c, struct str sha256_hex, struct err *err);
+/* gate.c: who signs a request that is no operation (a function's URL)? The scope must name
+ * `service`. 0 and *out, to be asked with call_authorise_with (never for a handler or a reply): its
+ * `who` is what the head claims until gate_body_check has compared the body too, which it must when
+ * private_->verified is false or expect_sha256 is set. E_NO_AUTH when nobody signs, or what is wrong
+ * with the signature. */
+int gate_identify(struct services *svc, struct http_req *req, const char *service,
+                  struct call **out, struct err *err);
 /* gate.c: the row's action on the row's resource, once; nobody is told what a key may do before its
  * signature has been found good. Loop thread. */
 int gate_authorise(struct call *c, struct err *err);

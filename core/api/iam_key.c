@@ -60,6 +60,7 @@ void iam_create_access_key(struct call *c)
         access_key_make("AKIA", id, secret);
         access_key_build(&b, c->svc->store, ch.name, str_c(id), str_c(secret), ch.now_ms);
         ch.arn = arena_dup(c->arena, str_c(id));
+        snprintf(ch.keys[0], sizeof ch.keys[0], "%s", id); /* may be known as not there */
         ch.value = arena_dup(c->arena, str_c(secret));
         rc = iam_keep(c, &b, &ch.rec);
         if (!ch.arn.p || !ch.value.p)

@@ -15,7 +15,7 @@
 #include "svc/entity.h"
 #include "svc/recent.h"
 
-enum { CACHE_MAX = 512, WRITE_EVERY_MS = 60 * 1000, USES_MAX = 256 };
+enum { CACHE_MAX = 512, ABSENT_MAX = 256, WRITE_EVERY_MS = 60 * 1000, USES_MAX = 256 };
 
 /* --- rows -------------------------------------------------------------------------------------
  */
@@ -146,9 +146,15 @@ struct entry {
     char secret[KEY_SECRET_SIZE];
 };
 
+/* An id that is no key's, so that guessing one costs what a wrong signature costs, however often. */
+struct absent {
+    struct recent_entry recent;
+    char id[128];
+};
+
 struct access_keys {
     struct store *store;
-    struct recent *recent;
+    struct recent *recent, *absent;
     uv_timer_t timer;
 };
 
@@ -254,6 +260,12 @@ static void drop(void *ctx, struct recent_entry *r)
     free(e);
 }
 
+static void drop_absent(void *ctx, struct recent_entry *r)
+{
+    (void)ctx;
+    free(r);
+}
+
 struct access_keys *access_keys_open(uv_loop_t *loop, struct store *s)
 {
     struct access_keys *k = calloc(1, sizeof *k);
@@ -261,6 +273,7 @@ struct access_keys *access_keys_open(uv_loop_t *loop, struct store *s)
         fatal("out of memory");
     k->store = s;
     k->recent = recent_new(CACHE_MAX, drop, k);
+    k->absent = recent_new(ABSENT_MAX, drop_absent, k);
     uv_timer_init(loop, &k->timer);
     k->timer.data = k;
     uv_timer_start(&k->timer, on_timer, WRITE_EVERY_MS, WRITE_EVERY_MS);
@@ -279,6 +292,7 @@ void access_keys_close(struct access_keys *k)
         return;
     write_all(k);
     recent_free(k->recent);
+    recent_free(k->absent);
     uv_close((uv_handle_t *)&k->timer, on_closed);
 }
 
@@ -311,15 +325,29 @@ static struct entry *load(struct access_keys *k, struct str id, struct str rec)
     return NULL;
 }
 
+static void note_absent(struct access_keys *k, struct str id)
+{
+    struct absent *a = id.n <= sizeof a->id ? calloc(1, sizeof *a) : NULL;
+    if (!a)
+        return;
+    memcpy(a->id, id.p, id.n);
+    a->recent.name = str_of(a->id, id.n);
+    recent_add(k->absent, &a->recent);
+}
+
 int access_key_find(struct access_keys *k, struct str id, struct access_key *out)
 {
     struct entry *e = (struct entry *)recent_find(k->recent, id);
     struct str rec;
+    if (!e && recent_find(k->absent, id))
+        return E_NOT_FOUND;
     if (!e) {
         struct store_txn *t = store_read(k->store);
         int rc = access_key_get(t, id, STR(""), &rec, NULL);
         e = rc ? NULL : load(k, id, rec);
         store_read_end(t);
+        if (rc == E_NOT_FOUND)
+            note_absent(k, id);
         if (!e)
             return rc ? rc : E_NOT_FOUND;
         recent_add(k->recent, &e->recent);
@@ -354,4 +382,5 @@ void access_key_last_use(struct access_keys *k, struct str id, struct str rec,
 void access_key_changed(struct access_keys *k, struct str id)
 {
     recent_remove(k->recent, id);
+    recent_remove(k->absent, id);
 }
