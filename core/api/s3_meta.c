@@ -39,22 +39,55 @@ static void read_headers(struct call *c, struct buf *pairs)
         object_pair_put(pairs, STR("content-encoding"), encoding);
 }
 
-static void read_user_meta(struct call *c, struct buf *pairs)
+static const char meta_prefix[] = "x-amz-meta-";
+
+static bool is_meta(struct str header)
 {
-    static const char prefix[] = "x-amz-meta-";
+    size_t n = sizeof meta_prefix - 1;
+    return header.n >= n && str_ieq(str_of(header.p, n), str_of(meta_prefix, n));
+}
+
+/* The values of all headers of that name, joined by commas; false: an earlier one had it. */
+static bool join_values(struct call *c, struct str want, const char *first, struct buf *out)
+{
     struct str header, value;
+    bool begun = false;
     for (size_t at = 0; call_header_next(c, &at, &header, &value);) {
-        char name[256];
-        size_t n = header.n - (sizeof prefix - 1);
-        if (header.n < sizeof prefix - 1 || n >= sizeof name ||
-            !str_ieq(str_of(header.p, sizeof prefix - 1), STR(prefix)))
+        if (!str_ieq(header, want))
             continue;
-        for (size_t k = 0; k < n; k++) {
-            char ch = header.p[sizeof prefix - 1 + k];
+        if (!begun && header.p != first)
+            return false;
+        if (begun)
+            buf_addc(out, ',');
+        buf_add(out, value);
+        begun = true;
+    }
+    return true;
+}
+
+static int read_user_meta(struct call *c, struct buf *pairs)
+{
+    struct str header, ignored;
+    struct buf value;
+    int rc = 0;
+    buf_init(&value, OBJECT_USER_META_MAX);
+    for (size_t at = 0; rc == 0 && call_header_next(c, &at, &header, &ignored);) {
+        char name[OBJECT_USER_META_MAX];
+        size_t n = header.n - (sizeof meta_prefix - 1);
+        buf_clear(&value);
+        if (!is_meta(header) || !join_values(c, header, header.p, &value))
+            continue;
+        if (n > sizeof name || value.rc)
+            rc = E_META_LIMIT;
+        for (size_t k = 0; k < n && rc == 0; k++) {
+            char ch = header.p[sizeof meta_prefix - 1 + k];
             name[k] = ch >= 'A' && ch <= 'Z' ? (char)(ch + 32) : ch;
         }
-        object_pair_put(pairs, str_of(name, n), value);
+        if (rc == 0)
+            object_pair_put(pairs, str_of(name, n), buf_str(&value));
     }
+    buf_deinit(&value);
+    return rc;
 }
 
 int s3_meta_read(struct call *c, struct s3_meta *m, struct err *err)
@@ -64,7 +97,9 @@ int s3_meta_read(struct call *c, struct s3_meta *m, struct err *err)
         return rc;
     m->content_type = call_header(c, "content-type");
     read_headers(c, &m->headers);
-    read_user_meta(c, &m->user_meta);
+    rc = read_user_meta(c, &m->user_meta);
+    if (rc)
+        return rc;
     rc = object_meta_check(&(struct object_put_req){.content_type = m->content_type,
                                                     .headers = buf_str(&m->headers),
                                                     .user_meta = buf_str(&m->user_meta)});

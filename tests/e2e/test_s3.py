@@ -315,6 +315,23 @@ def test_checksum_is_returned_when_asked_for(s3, bucket):
     assert s3.list_objects_v2(Bucket=bucket)["Contents"][0]["ChecksumAlgorithm"] == ["CRC32"]
 
 
+@pytest.mark.http
+def test_metadata_by_raw_headers(server, s3, bucket):
+    """Names have no case, repeated ones are joined, long ones fit, too much is refused."""
+    def put(*headers):
+        return server.signed("PUT", f"/{bucket}/m", b"x", headers=dict(headers))[0]
+    long = "n" * 300
+    assert put(("X-Amz-Meta-Mixed-Case", "V"), ("x-amz-meta-empty", ""), (f"x-amz-meta-{long}", "w")) == 200
+    assert s3.head_object(Bucket=bucket, Key="m")["Metadata"] == {"mixed-case": "V", "empty": "", long: "w"}
+    assert put(("x-amz-meta-" + "n" * 2040, "123456789")) == 400
+    assert put(("x-amz-meta-" + "n" * 2040, "12345678")) == 200
+    headers = server.sign("PUT", f"/{bucket}/m", b"x", headers={"x-amz-meta-a": "1,2"})
+    lines = [f"{k}: {v}" for k, v in headers.items() if k != "x-amz-meta-a"]
+    with server.raw("\r\n".join([f"PUT /{bucket}/m HTTP/1.1", *lines, "x-amz-meta-a: 1", "X-AMZ-META-A: 2", "", "x"])) as c:
+        assert c.answer()[0] == 200
+    assert s3.head_object(Bucket=bucket, Key="m")["Metadata"] == {"a": "1,2"}
+
+
 # --- lists --------------------------------------------------------------------------------------------
 
 
