@@ -6,3 +6,5 @@ read_globals = {
     "secrets", "time", "task", "asset",
 }
 files["lua/project/spec"] = { std = "+busted", read_globals = { "test" } }
+-- definitions for editors: globals made, arguments named and nothing done
+files["lua/meta"] = { globals = read_globals, unused_args = false, max_line_length = false }

@@ -124,8 +124,9 @@ function store:get(key)
   local state, namespace = place("get", self)
   key = check.need("get", 1, key, "string")
   local keys = state.keys[namespace]
-  local entry, err = keys and keys[key], nil
+  local entry = keys and keys[key]
   if not (entry and entry.written) then
+    local err
     entry, err = look(state, namespace, key)
     if not entry then
       return nil, err

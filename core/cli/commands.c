@@ -83,6 +83,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_status,
     &cmd_doctor,
     &jail_test_row,
+    &cmd_reference,
     &cmd_completions,
     &cmd_man,
     &cmd_version,

@@ -11,13 +11,13 @@
 ---@field log_stream_name string
 ---@field client_context? any What an Invoke sent as ClientContext.
 ---@field attempt integer Counts from 1.
-local Context = {}
+local context = {}
 
 ---@return integer milliseconds Until the timeout.
-function Context.get_remaining_time_in_millis() end
+function context.get_remaining_time_in_millis() end
 
 ---@return number seconds Until the timeout.
-function Context.remaining_s() end
+function context.remaining_s() end
 
 --- What calls answer as their second result when they could not do it.
 ---@class perilune.Error

@@ -31,7 +31,7 @@ function Store:set(key, value, opts) end
 
 --- (stored or init or 0) + n, stored and answered. The expiry stays.
 ---@param key string
----@param n? integer 1
+---@param n? integer Default: 1.
 ---@param opts? { init?: integer }
 ---@return integer? number
 ---@return perilune.Error? err

@@ -103,7 +103,7 @@ function s3.lines(bucket, key) end
 --- An iterator over the bytes of an object of any size.
 ---@param bucket string
 ---@param key string
----@param size? integer Bytes of each piece but the last: 256 KiB, at most 6 MiB.
+---@param size? integer Bytes of each piece but the last; default: 256 KiB, at most 6 MiB.
 ---@return (fun(): string?)? iterator
 ---@return perilune.Error? err
 function s3.chunks(bucket, key, size) end

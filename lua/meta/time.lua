@@ -13,7 +13,7 @@ function time.now() end
 function time.sleep(seconds) end
 
 --- "2026-11-23T11:32:04.123Z"
----@param seconds? number Now.
+---@param seconds? number Default: now.
 ---@return string text
 function time.iso8601(seconds) end
 
