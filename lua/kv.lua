@@ -84,7 +84,8 @@ end
 
 -- The new version.
 function store:set(key, value, opts)
-  local namespace, ttl_ms = place("set", self), nil
+  local namespace = place("set", self)
+  local ttl_ms
   key, value, opts, ttl_ms = args.set(key, value, opts)
   local result, err = call(SET, NAMESPACE, namespace, KEY, key, VALUE, value,
     TTL_MS, ttl_ms, IF_ABSENT, opts.if_absent, IF_VERSION, opts.if_version)
@@ -96,7 +97,8 @@ end
 
 -- (stored or init or 0) + by, stored and answered.
 function store:incr(key, by, opts)
-  local namespace, init = place("incr", self), nil
+  local namespace = place("incr", self)
+  local init
   key, by, init = args.incr(key, by, opts)
   local result, err = call(INCR, NAMESPACE, namespace, KEY, key, N, by, INIT, init)
   if not result then
@@ -107,7 +109,8 @@ end
 
 -- true, whether there was such a key or not; with if_version only when it has that version.
 function store:delete(key, opts)
-  local namespace, version = place("delete", self), nil
+  local namespace = place("delete", self)
+  local version
   key, version = args.delete(key, opts)
   local result, err = call(DELETE, NAMESPACE, namespace, KEY, key, IF_VERSION, version)
   if not result then
