@@ -31,6 +31,7 @@ struct services {
     struct blueprint_env *blueprint; /* svc/blueprint.h */
     struct str domain;               /* --domain: buckets are hosts below it; "" for none */
     struct str root_access_key, root_secret;
+    bool behind_tls_proxy; /* what arrives here was TLS at the proxy before us */
     int64_t started_ms;
 };
 

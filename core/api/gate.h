@@ -24,7 +24,7 @@ enum op_body {
 
 /* Which ARN the row's action is checked on. {0} {1}: path parameters. */
 enum op_resource {
-    RES_ANY,           /* "*" */
+    RES_ANY,           /* "*"; S3: arn:aws:s3:::*, logs: a group without a name, as AWS has it */
     RES_FUNCTION,      /* {0} in any form a function may be named, ?Qualifier= */
     RES_FUNCTION_JSON, /* the same from the member FunctionName; checked once the body is parsed */
     RES_BUCKET,        /* arn:aws:s3:::{0} */

@@ -135,7 +135,7 @@ static size_t aws_key(struct permit *p, struct str name, struct str *values, siz
         return one(values, str_c(p->text));
     }
     if (str_is(name, "securetransport"))
-        return one(values, STR("false"));
+        return one(values, c->svc->behind_tls_proxy ? STR("true") : STR("false"));
     if (str_is(name, "useragent"))
         return one(values, call_header(c, "user-agent"));
     if (str_is(name, "referer"))

@@ -120,6 +120,17 @@ static struct str perilune_kind(struct str path)
     return str_is(kind, "secrets") ? STR("secret") : kind;
 }
 
+/* What concerns no single thing. Policies name it as AWS's documents do. */
+static struct str all_of(struct call *c)
+{
+    if (c->op->protocol == PROTO_S3)
+        return STR("arn:aws:s3:::*");
+    if (str_is(str_c(c->op->service), "logs"))
+        return arena_printf(
+            c->arena, "arn:aws:logs:%s:" ACCOUNT_ID ":log-group::log-stream:", c->svc->region);
+    return STR("*");
+}
+
 int resource_arn(struct call *c, struct str *out)
 {
     struct arena *a = c->arena;
@@ -127,7 +138,7 @@ int resource_arn(struct call *c, struct str *out)
     *out = (struct str){NULL, 0};
     switch (c->op->resource) {
     case RES_ANY:
-        *out = STR("*");
+        *out = all_of(c);
         break;
     case RES_FUNCTION:
         *out = function_arn(c, p[0]);

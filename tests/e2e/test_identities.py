@@ -234,6 +234,28 @@ def test_variables_and_conditions(server, bucket):
 
 
 @boto
+def test_resources_of_lists(server):
+    """As the policies in AWS's documents name them."""
+    p = Person(server)
+    for action, where, call in [("s3:ListAllMyBuckets", "arn:aws:s3:::*", lambda: p.client("s3").list_buckets()),
+                                ("logs:DescribeLogGroups", "arn:aws:logs:*:*:*", lambda: p.client("logs").describe_log_groups()),
+                                ("logs:DescribeLogGroups", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:*", lambda: p.client("logs").describe_log_groups()),
+                                ("iam:ListUsers", f"arn:aws:iam::{ACCOUNT}:user/*", lambda: p.client("iam").list_users()),
+                                ("lambda:ListFunctions", "*", lambda: p.client("lambda").list_functions())]:
+        p.may(allow(action, where))
+        call()
+    p.may(allow("s3:ListAllMyBuckets", "arn:aws:s3:::mine"))
+    refused("AccessDenied", 403, p.client("s3").list_buckets)
+
+
+@boto
+def test_secure_transport(own_server):
+    server = own_server("--behind-tls-proxy")
+    p = Person(server, allow("*", Condition={"Bool": {"aws:SecureTransport": "true"}}))
+    p.client("s3").list_buckets()
+
+
+@boto
 def test_tags_of_objects_and_callers(server, iam, bucket):
     p = Person(server)
     s3 = p.client("s3")

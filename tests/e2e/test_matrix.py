@@ -234,6 +234,7 @@ def test_refused(matrix, what):
     key = {"nobody": None, "unknown": {"AccessKeyId": "AKIA" + "Q" * 16, "SecretAccessKey": "s" * 40}, "wrong": dict(good, SecretAccessKey="s" * 40),
            "expired": matrix.expired, "inactive": matrix.keys["inactive"]}[what]
     wrong = []
+    matrix.server.signed("PUT", f"/{BUCKET}")  # strangers are told when there is no such bucket
     for row in ROWS:
         got = matrix.ask(row, key)
         if what == "nobody" and row.name == "DeleteObjects":  # answers for each key

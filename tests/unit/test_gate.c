@@ -106,7 +106,7 @@ void guard_find(const struct guards *g, struct str action, struct str resource, 
 {
     (void)g, (void)action, (void)stranger;
     *out = (struct guard){.policy = {.policy = NULL}};
-    if (str_starts(resource, STR("arn:aws:s3:::")))
+    if (str_starts(resource, STR("arn:aws:s3:::")) && !str_is(resource, "arn:aws:s3:::*"))
         out->policy.policy = of_bucket;
 }
 
