@@ -154,6 +154,10 @@ sync-long: all
 lint:
 	@sh tests/lint.sh
 
+# Every patch of tests/mutants breaks one line; the tests it names must notice.
+mutants: all
+	$(PYTHON) tests/mutants/run.py
+
 # Which operations of AWS's models are answered, used and read back, from the last run of the suite.
 opcov:
 	@$(PYTHON) tests/wire/opcov.py $(BUILD)/wire
@@ -213,5 +217,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
+.PHONY: mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:
