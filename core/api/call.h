@@ -100,6 +100,9 @@ void call_error(struct call *c, int code, const struct err *err);
  * call_stream_end. */
 void call_stream_begin(struct call *c, int status, const char *content_type, int64_t length);
 void call_stream_end(struct call *c, bool ok);
+/* "arn:aws:s3:::BUCKET[/KEY]" in the arena (key p NULL: of the bucket), whatever bytes the key holds;
+ * p NULL past the arena's limit. */
+struct str call_s3_arn(struct call *c, struct str bucket, struct str key);
 /* May the caller do that? Its own policies, the resource's and those of its session are joined by
  * AWS's rules (permit.c). 0, or E_DENIED with "…because no identity-based policy allows…". For
  * checks beyond the row's own. */

@@ -260,8 +260,9 @@ static int find_object(struct coding *k, const json_t *code, struct package_sour
         return rc;
     if (!bucket.n || !key.n)
         return err_set(err, E_INVALID, "Please provide a source for function code.");
-    struct str arn =
-        arena_printf(c->arena, "arn:aws:s3:::%.*s/%.*s", STR_FMT(bucket), STR_FMT(key));
+    struct str arn = call_s3_arn(c, bucket, key);
+    if (!arn.p)
+        return E_LIMIT;
     if ((rc = call_authorise(c, "s3:GetObject", arn, err)))
         return rc;
     struct store_txn *t = store_read(c->svc->store);

@@ -43,6 +43,12 @@ static struct str joined(struct arena *a, const char *prefix, struct str name, c
     return str_of(p, n);
 }
 
+struct str call_s3_arn(struct call *c, struct str bucket, struct str key)
+{
+    struct str arn = joined(c->arena, "arn:aws:s3:::", bucket, key.p ? "/" : "", key);
+    return arn.p ? arn : (struct str){NULL, 0};
+}
+
 /* A user or role that is there has its own path; one that is to be made has the form's. */
 static struct str entity_of(struct call *c, const struct entity_kind *kind, struct str name)
 {
@@ -147,10 +153,10 @@ int resource_arn(struct call *c, struct str *out)
         *out = function_arn(c, json_bytes(json_object_get(c->json, "FunctionName")));
         break;
     case RES_BUCKET:
-        *out = joined(a, "arn:aws:s3:::", p[0], "", STR(""));
+        *out = call_s3_arn(c, p[0], (struct str){NULL, 0});
         break;
     case RES_OBJECT:
-        *out = joined(a, "arn:aws:s3:::", p[0], "/", p[1]);
+        *out = call_s3_arn(c, p[0], p[1]);
         break;
     case RES_ROLE:
         *out = entity_of(c, &entity_role, call_query(c, "RoleName"));

@@ -88,8 +88,7 @@ int s3_authorise_bucket(struct call *c, const char *action, struct err *err)
 
 int s3_authorise_object(struct call *c, const char *action, struct err *err)
 {
-    struct str arn = arena_printf(c->arena, "arn:aws:s3:::%.*s/%.*s", STR_FMT(c->param[0]),
-                                  STR_FMT(c->param[1]));
+    struct str arn = call_s3_arn(c, c->param[0], c->param[1]);
     return arn.p ? call_authorise(c, action, arn, err) : E_LIMIT;
 }
 

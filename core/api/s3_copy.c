@@ -53,8 +53,8 @@ static int conditions_hold(struct call *c, const struct object_meta *m)
 int s3_copy_find(struct call *c, const struct s3_copy_source *s, struct store_txn *t,
                  struct object_meta *m, struct err *err)
 {
-    struct str bucket = arena_printf(c->arena, "arn:aws:s3:::%.*s", STR_FMT(s->bucket));
-    struct str object = arena_printf(c->arena, "%.*s/%.*s", STR_FMT(bucket), STR_FMT(s->key));
+    struct str bucket = call_s3_arn(c, s->bucket, (struct str){NULL, 0});
+    struct str object = call_s3_arn(c, s->bucket, s->key);
     if (!bucket.p || !object.p)
         return E_LIMIT;
     int rc = call_authorise(c, "s3:GetObject", object, err);

@@ -130,8 +130,7 @@ static void deleted(void *ctx, int rc, bool existed, const struct err *err)
 static bool wanted(struct call *c, struct one *one)
 {
     struct err err = {0};
-    struct str arn =
-        arena_printf(c->arena, "arn:aws:s3:::%.*s/%.*s", STR_FMT(c->param[0]), STR_FMT(one->key));
+    struct str arn = call_s3_arn(c, c->param[0], one->key);
     int rc = one->rc ? one->rc : arn.p ? call_authorise(c, "s3:DeleteObject", arn, &err) : E_LIMIT;
     if (rc == 0)
         rc = s3_version_judge(one->version, &err);

@@ -150,9 +150,9 @@ int hostcall_function_name(struct hostcalls *h, struct str args, struct str *nam
     return 0;
 }
 
-/* The ARN of what the call wants to touch. */
-static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resource kind, char *arn,
-                     struct err *err)
+/* The ARN of what the call wants to touch, in space. A key may hold any byte, NUL too. */
+static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resource kind,
+                     char arn[static ARN_MAX], struct str *out, struct err *err)
 {
     struct str bucket = rec_str(args, HC_BUCKET), key = rec_str(args, HC_KEY);
     struct str ns = rec_str(args, HC_NAMESPACE), name, qualifier;
@@ -164,8 +164,11 @@ static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resourc
             return err_set(err, rc, "'%.*s' is no name of a bucket", STR_FMT(bucket));
         if (object && (key.n == 0 || key.n > OBJKEY_MAX))
             return err_set(err, E_INVALID, "A key has 1 to %d bytes", OBJKEY_MAX);
-        n = snprintf(arn, ARN_MAX, "arn:aws:s3:::%.*s%s%.*s", STR_FMT(bucket), object ? "/" : "",
-                     object ? (int)key.n : 0, key.p);
+        n = snprintf(arn, ARN_MAX, "arn:aws:s3:::%.*s%s", STR_FMT(bucket), object ? "/" : "");
+        if (object) {
+            memcpy(arn + n, key.p, key.n);
+            n += (int)key.n;
+        }
     } else if (kind == HOSTCALL_KV) {
         if (kv_namespace_check(ns) != 0)
             return err_set(err, E_INVALID, "'%.*s' is no name of a kv namespace", STR_FMT(ns));
@@ -191,6 +194,7 @@ static int build_arn(struct hostcalls *h, struct str args, enum hostcall_resourc
             return rc;
         n = snprintf(arn, ARN_MAX, "%.*s", (int)url.scope_n, url.url);
     }
+    *out = str_of(arn, (size_t)n);
     return n < 0 || n >= ARN_MAX ? err_set(err, E_INVALID, "The name is too long") : 0;
 }
 
@@ -227,10 +231,10 @@ int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, 
 {
     char space[ARN_MAX];
     bool explicit_deny = false;
-    int rc = build_arn(h, args, kind, space, err);
+    struct str arn, prefix = rec_str(args, HC_PREFIX);
+    int rc = build_arn(h, args, kind, space, &arn, err);
     if (rc)
         return rc;
-    struct str arn = str_c(space), prefix = rec_str(args, HC_PREFIX);
     struct policy_key keys[] = {{STR("lambda:sourcefunctionarn"), call->fn->arn},
                                 {STR("s3:prefix"), prefix.p ? prefix : STR("")}};
     struct policy_query q = {

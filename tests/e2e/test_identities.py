@@ -248,6 +248,19 @@ def test_resources_of_lists(server):
     refused("AccessDenied", 403, p.client("s3").list_buckets)
 
 
+@pytest.mark.http
+def test_a_key_is_asked_about_whole(server, bucket):
+    """Also behind a NUL."""
+    p = Person(server, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/public"), allow("s3:PutObject", f"arn:aws:s3:::{bucket}/mine/*"))
+    ask = lambda method, path, key=None, **headers: server.signed(method, f"/{bucket}/{path}", b"", headers=headers, **(
+        {"access_key": key["AccessKeyId"], "secret_key": key["SecretAccessKey"]} if key else {}))
+    assert ask("PUT", "public")[0] == ask("PUT", "public%00secret")[0] == 200
+    assert ask("GET", "public", p.key)[0] == 200
+    assert ask("GET", "public%00secret", p.key)[0] == 403
+    assert ask("PUT", "mine/copy", p.key, **{"x-amz-copy-source": f"/{bucket}/public"})[0] == 200
+    assert ask("PUT", "mine/copy", p.key, **{"x-amz-copy-source": f"/{bucket}/public%00secret"})[0] == 403
+
+
 @boto
 def test_secure_transport(own_server):
     server = own_server("--behind-tls-proxy")
