@@ -15,8 +15,8 @@ const struct op gate_ops[] = {
     {service_,  name_,       PROTO_QUERY, "POST",          "/",     "", 200,                       \
      BODY_FORM, 1024 * 1024, action_,     RES_##resource_, handler_},
 #define JSON11(service_, target_, name_, action_, resource_, handler_)                             \
-    {service_, name_,     PROTO_JSON11, "POST",  target_ "." name_, "",                            \
-     200,      BODY_JSON, 8 * 1024 * 1024,  action_, RES_##resource_,   handler_},
+    {service_, name_,     PROTO_JSON11,    "POST",  target_ "." name_, "",                         \
+     200,      BODY_JSON, 8 * 1024 * 1024, action_, RES_##resource_,   handler_},
 #include "api/ops.def"
 };
 const size_t gate_op_count = sizeof gate_ops / sizeof *gate_ops;

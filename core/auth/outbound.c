@@ -86,7 +86,7 @@ static bool is_number(struct str label)
 /* a.b.c.d, a.b.c, a.b or a, as inet_aton has it: the last number fills what is left. */
 static bool parse_ipv4(struct str host, uint32_t *out)
 {
-    uint64_t n[4];
+    uint64_t n[4] = {0};
     size_t count = 0;
     struct str rest = host;
     while (rest.p) {
@@ -94,6 +94,8 @@ static bool parse_ipv4(struct str host, uint32_t *out)
             return false;
         count++;
     }
+    if (count == 0)
+        return false;
     uint64_t address = n[count - 1];
     if (address >= 1ULL << (8 * (5 - count)))
         return false;

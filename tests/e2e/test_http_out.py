@@ -105,6 +105,25 @@ end }""", role=server.make_role(allow(f"{web.url}/*")))
     assert len(ports) == 4, "a connection was used twice"
 
 
+def test_where_it_can_be_called(server, web):
+    """Side by side, in the init phase, from another function's payload, with IPv6."""
+    with Web(host="::1") as six:
+        name = server.make_function("""
+local first = assert(http.get(os.getenv("WEB") .. "/status/201"))
+return { main = function(e)
+  local t = time.now()
+  local all = task.all{
+    function() return select(2, http.get(e.url .. "/slow/", { timeout = 0.4 })).code end,
+    function() return select(2, http.get(e.url .. "/slow/", { timeout = 0.4 })).code end,
+    function() return http.get(e.url .. "/echo").status end,
+  }
+  return { first.status, all, time.now() - t, http.get(e.six .. "/echo").status, select(2, http.get((e.six:gsub("::1", "0:0:0:0:0:0:0:2")))).code }
+end }""", role=server.make_role(allow(f"{web.url}/*", f"{six.url}/*")), Environment={"Variables": {"WEB": web.url}})
+        value, error, _ = server.invoke(name, {"url": web.url, "six": six.url})
+    assert error is None, value
+    assert value[0] == 201 and value[1] == ["Timeout", "Timeout", 200] and value[2] < 0.75 and value[3:] == [200, "AccessDenied"]
+
+
 @pytest.mark.parametrize("headers,method,code", [
     ({"Host": "other"}, "GET", "InvalidArgument"),
     ({"Content-Length": "5"}, "POST", "InvalidArgument"),
