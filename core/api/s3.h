@@ -28,6 +28,8 @@ int s3_version_judge(struct str id, struct err *err);
 int s3_object_check(struct call *c, struct err *err);
 /* x-amz-acl, x-amz-grant-*: 0 or E_NO_ACL (s3_acl.c). */
 int s3_acl_headers(struct call *c);
+/* A canned list that changes nothing? */
+bool s3_acl_fits(struct str canned);
 /* x-amz-server-side-encryption*: 0, E_NOT_IMPLEMENTED for what is not AES256, E_INVALID for what is
  * nothing. The other gives that header back. */
 int s3_encryption_headers(struct call *c, struct err *err);
@@ -39,6 +41,8 @@ int s3_authorise_object(struct call *c, const char *action, struct err *err);
 bool s3_ownership_known(struct str rule);
 /* Reads x-amz-tagging into pairs: 0 (absent: nothing), E_BAD_TAG, E_INVALID (s3_tagging.c). */
 int s3_tags_header(struct call *c, struct buf *pairs, struct err *err);
+/* The same of a Tagging document: E_BAD_XML, E_BAD_TAG. */
+int s3_tags_xml(struct call *c, struct str text, struct buf *pairs, struct err *err);
 /* What the head of an upload, a multipart upload or a copy says to keep (s3_meta.c). Zeroed before,
  * freed after, whatever s3_meta_read said. */
 struct s3_meta {

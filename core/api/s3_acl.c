@@ -56,13 +56,18 @@ static bool grants_owner(struct str header)
     return true;
 }
 
+bool s3_acl_fits(struct str canned)
+{
+    return str_is(canned, "private") || str_is(canned, "bucket-owner-full-control");
+}
+
 int s3_acl_headers(struct call *c)
 {
     static const char *const grants[] = {"x-amz-grant-read", "x-amz-grant-write",
                                          "x-amz-grant-read-acp", "x-amz-grant-write-acp"};
     struct str canned = call_header(c, "x-amz-acl");
     struct str full = call_header(c, "x-amz-grant-full-control");
-    if (canned.p && !str_is(canned, "private") && !str_is(canned, "bucket-owner-full-control"))
+    if (canned.p && !s3_acl_fits(canned))
         return E_NO_ACL;
     if (full.p && !grants_owner(full))
         return E_NO_ACL;

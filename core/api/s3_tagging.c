@@ -115,6 +115,16 @@ int s3_tags_header(struct call *c, struct buf *pairs, struct err *err)
     return rc;
 }
 
+int s3_tags_xml(struct call *c, struct str text, struct buf *pairs, struct err *err)
+{
+    struct xml_node *root;
+    int rc = xml_parse(c->arena, text, &root);
+    if (rc)
+        return rc;
+    c->xml = root;
+    return read_tagging(c, OBJECT_TAGS_MAX, pairs, err);
+}
+
 static void write_tags(struct buf *out, struct str pairs)
 {
     struct str name, value;

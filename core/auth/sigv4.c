@@ -205,6 +205,17 @@ static int check_clock(const struct sigv4_claim *c, int64_t now_ms, struct err *
     return 0;
 }
 
+bool sigv4_signs_text(const struct sigv4_claim *c, struct str secret, struct str text)
+{
+    unsigned char key[32], mac[HASH_MAX];
+    char hex[2 * 32 + 1];
+    sigv4_key(c, secret, key);
+    hmac_once(HASH_SHA256, str_of((char *)key, 32), text, mac);
+    hex_encode(mac, 32, hex);
+    OPENSSL_cleanse(key, sizeof key);
+    return str_eq_secret(str_of(hex, 64), c->signature);
+}
+
 int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, struct str secret,
                  struct str payload_hash, int64_t now_ms, struct err *err)
 {

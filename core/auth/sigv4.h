@@ -51,6 +51,8 @@ int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct e
  * signed or a presigned time lies ahead. Any thread. */
 int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, struct str secret,
                  struct str payload_hash, int64_t now_ms, struct err *err);
+/* Is the claim's signature that of a text of its own, the policy of a form? */
+bool sigv4_signs_text(const struct sigv4_claim *c, struct str secret, struct str text);
 /* Signs: appends the value of the Authorization header. headers must hold host and x-amz-date (and
  * x-amz-content-sha256 for s3); all of them are signed. payload_hash is hex. */
 void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str secret,

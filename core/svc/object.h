@@ -71,6 +71,7 @@ struct object_put_req {
     bool if_none_match;                          /* E_PRECONDITION when there is one */
     struct str if_match;         /* ETag without quotes: E_PRECONDITION, E_NO_KEY; "" not asked */
     struct body_promise promise; /* copied */
+    const char *event;           /* a literal; NULL: "ObjectCreated:Put" */
     const char *request_id, *peer, *principal; /* for the event; copied */
     uint32_t hops;                             /* recursion lineage, 0 from outside */
 };

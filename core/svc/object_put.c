@@ -124,7 +124,7 @@ static int put_apply(struct job *job, struct store_txn *t)
     if (rc)
         return rc;
     struct bucket_event e = {
-        .name = "ObjectCreated:Put",
+        .name = p->req.event ? p->req.event : "ObjectCreated:Put",
         .bucket = p->req.bucket,
         .key = p->req.key,
         .etag = str_c(p->meta.etag),
