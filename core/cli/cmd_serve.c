@@ -389,7 +389,7 @@ static void close_parts(struct server *s)
     if (s->lifecycle)
         lifecycle_stop(s->lifecycle);
     if (v->objects)
-        objects_close(v->objects);
+        objects_stop(v->objects);
     if (v->policies)
         bucket_policies_close(v->policies);
     if (s->fetcher)
@@ -409,6 +409,8 @@ static void close_parts(struct server *s)
         functions_close(v->functions);
     if (v->store)
         store_close(v->store);
+    if (v->objects)
+        objects_close(v->objects);
     if (s->http)
         http_free(s->http);
     if (s->meter)

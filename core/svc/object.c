@@ -173,10 +173,7 @@ static int delete_apply(struct job *job, struct store_txn *t)
 static void delete_done(struct job *job, int rc)
 {
     struct object_delete *d = (struct object_delete *)job;
-    if (rc == 0)
-        for (size_t i = 0; i < d->kick_count; i++)
-            queue_kick(d->o->queue, d->kicks[i]);
-    objects_dropped(d->o);
+    objects_committed(d->o, rc, d->kicks, d->kick_count);
     d->done(d->ctx, rc, d->existed, NULL);
     arena_free(d->arena);
     free(d);

@@ -19,6 +19,9 @@ enum {
 
 struct objects;
 struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, const char *region);
+/* Ends what runs by itself; before the queue or the store goes. What is under way still ends, so
+ * objects_close comes when nothing is: after store_close. */
+void objects_stop(struct objects *o);
 void objects_close(struct objects *o);
 /* Removes, some at a time, what is left of uploads and bodies in parts that nobody owns any more.
  */

@@ -100,8 +100,10 @@ int object_body_drop(struct objects *o, struct store_txn *t, const struct object
                  : upload_condemn(o, t, m->extents.list);
 }
 
-void objects_dropped(struct objects *o)
+void objects_committed(struct objects *o, int rc, const uint64_t *kicks, size_t n)
 {
+    for (size_t i = 0; i < n && rc == 0 && !o->closing; i++)
+        queue_kick(o->queue, kicks[i]);
     if (o->condemned) {
         o->condemned = false;
         objects_sweep(o);
@@ -228,6 +230,7 @@ static void sweep_free(struct objects *o)
 {
     buf_deinit(&o->sweep->keep);
     free(o->sweep);
+    free(o->pins);
     free(o);
 }
 
@@ -237,10 +240,12 @@ static void sweep_done(struct job *job, int rc)
 {
     struct object_sweep *w = (struct object_sweep *)job;
     w->working = false;
-    if (w->o->closing) {
+    if (w->o->closed) {
         sweep_free(w->o);
         return;
     }
+    if (w->o->closing)
+        return;
     if (rc) { /* the store is in trouble: another occasion will come */
         log_warn("objects: the parts of an upload are not removed yet: %s", err_row(rc)->text);
         w->list = 0;
@@ -317,10 +322,15 @@ struct objects *objects_open(uv_loop_t *loop, struct store *s, struct queue *q, 
     return o;
 }
 
+void objects_stop(struct objects *o)
+{
+    o->closing = true;
+}
+
 void objects_close(struct objects *o)
 {
-    free(o->pins);
-    o->closing = true;
+    objects_stop(o);
+    o->closed = true;
     if (!o->sweep->working)
         sweep_free(o);
 }

@@ -140,10 +140,7 @@ static void copy_done(struct job *job, int rc)
     p->meta.key = p->req.key;
     p->meta.checksum_alg = str_c(p->checksum_alg);
     p->meta.checksum = str_c(p->checksum);
-    if (rc == 0)
-        for (size_t i = 0; i < p->kick_count; i++)
-            queue_kick(p->o->queue, p->kicks[i]);
-    objects_dropped(p->o);
+    objects_committed(p->o, rc, p->kicks, p->kick_count);
     copy_end(p, rc);
 }
 

@@ -151,10 +151,7 @@ static int put_apply(struct job *job, struct store_txn *t)
 static void put_done(struct job *job, int rc)
 {
     struct object_put *p = (struct object_put *)job;
-    if (rc == 0)
-        for (size_t i = 0; i < p->kick_count; i++)
-            queue_kick(p->o->queue, p->kicks[i]);
-    objects_dropped(p->o);
+    objects_committed(p->o, rc, p->kicks, p->kick_count);
     put_end(p, rc, NULL);
 }
 

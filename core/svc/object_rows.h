@@ -14,9 +14,10 @@ struct objects {
     /* object_body.c's */
     struct list_pin **pins;
     struct object_sweep *sweep;
-    _Atomic bool condemned; /* since objects_dropped was called */
+    _Atomic bool condemned; /* since the sweep was last woken */
     bool passed_over;       /* the sweep met a list that is being read */
-    bool closing;
+    bool closing;           /* nobody is kicked or swept any more */
+    bool closed;            /* freed when the sweep's job is back */
 };
 
 /* Store thread: a number that exceeds all earlier ones, those of earlier starts too. */
@@ -53,8 +54,9 @@ void key_walk_deinit(struct key_walk *w);
  * m's numbers are looked at. */
 int object_body_ref(struct store_txn *t, const struct object_meta *m);
 int object_body_drop(struct objects *o, struct store_txn *t, const struct object_meta *m);
-/* Loop thread, after the commit of a job that dropped one. */
-void objects_dropped(struct objects *o);
+/* Loop thread, in the done of a job that may have dropped one or queued events: wakes the sweep and,
+ * when rc is 0, the functions to kick. */
+void objects_committed(struct objects *o, int rc, const uint64_t *kicks, size_t n);
 /* Loop thread: holds the parts of a list that a record of this callback's snapshot names. */
 void objects_pin(struct objects *o, uint64_t list);
 void objects_unpin(struct objects *o, uint64_t list);

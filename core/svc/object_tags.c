@@ -56,9 +56,7 @@ static int retag_apply(struct job *job, struct store_txn *t)
 static void retag_done(struct job *job, int rc)
 {
     struct retag *r = (struct retag *)job;
-    if (rc == 0)
-        for (size_t i = 0; i < r->kick_count; i++)
-            queue_kick(r->o->queue, r->kicks[i]);
+    objects_committed(r->o, rc, r->kicks, r->kick_count);
     r->done(r->ctx, rc, NULL);
     arena_free(r->arena);
     free(r);

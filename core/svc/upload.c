@@ -320,7 +320,7 @@ static int abort_apply(struct job *job, struct store_txn *t)
 static void abort_done(struct job *job, int rc)
 {
     struct upload_abort *a = (struct upload_abort *)job;
-    objects_dropped(a->o);
+    objects_committed(a->o, rc, NULL, 0);
     a->done(a->ctx, rc);
     arena_free(a->arena);
     free(a);

@@ -469,13 +469,9 @@ static void complete_done(struct job *job, int rc)
         begin(c);
         return;
     }
-    if (rc == 0) {
-        for (size_t i = 0; i < c->kick_count; i++)
-            queue_kick(c->o->queue, c->kicks[i]);
-        objects_dropped(c->o);
-        if (c->leftovers)
-            objects_sweep(c->o);
-    }
+    objects_committed(c->o, rc, c->kicks, c->kick_count);
+    if (rc == 0 && c->leftovers)
+        objects_sweep(c->o);
     complete_end(c, rc);
 }
 

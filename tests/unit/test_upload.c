@@ -323,7 +323,7 @@ static void owners(void **state)
     assert_int_equal(get(w, "k", &m), 0);
     assert_int_equal(call_run(&w->f, own, &m), 0);
     assert_int_equal(call_run(&w->f, disown, w), 0);
-    objects_dropped(w->objects);
+    objects_committed(w->objects, 0, NULL, 0);
     settle(w);
     assert_int_equal(rows(w, T_PARTS), 2);
     del(w, "k");
