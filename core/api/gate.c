@@ -499,11 +499,17 @@ void gate_request(struct http_req *req, void *ctx)
         take_body(c);
 }
 
-void gate_settle(struct call *c, int status)
+void gate_note_use(struct call *c)
 {
     struct call_private *v = c->private_;
     if (v->used)
         identity_used(c->svc->identities, &c->who, v->claim.service, v->claim.region);
+}
+
+void gate_settle(struct call *c, int status)
+{
+    struct call_private *v = c->private_;
+    gate_note_use(c);
     health_count(c->op, status, clock_mono_ns() - v->began_ns);
     budget_used -= v->budget;
     v->budget = 0;

@@ -1,6 +1,6 @@
 /* gate_call: what the gate keeps about a call besides what handlers see, and the steps that lie in
- * files of their own. Included by gate.c, route.c, resource.c, call.c, s3_body.c and the reply files
- * only. */
+ * files of their own. Included by gate.c, route.c, resource.c, call.c, url.c, lambda_tags.c, s3_body.c
+ * and the reply files only. */
 #ifndef API_GATE_CALL_H
 #define API_GATE_CALL_H
 
@@ -92,6 +92,8 @@ int gate_body_check(struct call *c, struct str sha256_hex, struct err *err);
  * with the signature. */
 int gate_identify(struct services *svc, struct http_req *req, const char *service,
                   struct call **out, struct err *err);
+/* gate.c: notes the use of the key whose signature was good. Loop thread. */
+void gate_note_use(struct call *c);
 /* gate.c: the row's action on the row's resource, once; nobody is told what a key may do before its
  * signature has been found good. Loop thread. */
 int gate_authorise(struct call *c, struct err *err);

@@ -1,4 +1,4 @@
-/* url: calls of function URLs, /url/<function>/…
+/* url: calls of function URLs, /url/FUNCTION/… and /url/FUNCTION:ALIAS/…
  *
  * The way that has to be fast: a request without a body costs no allocation beyond its own arena.
  * The function comes from the cache, with the answer to "may anybody call it" worked out when it
@@ -6,69 +6,30 @@
  * in between); the answer's fields go straight into the head. The request outlives the invocation,
  * so the event and what `done` needs lie in its arena.
  *
+ * A URL of type AWS_IAM asks the gate who signs, and the policies whether they may, before anything
+ * of the body reaches the function.
+ *
  * What is not ours to pass on stays here: hop-by-hop headers do not reach the function, and those
  * of an answer do not reach the client (net leaves out whatever decides about framing). */
-#include "api/gate.h"
+#include "api/gate_call.h"
+#include "api/url_call.h"
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/rec.h"
-#include "svc/function.h"
-#include "svc/invoke.h"
 
-enum { BODY_MAX = 6 * 1024 * 1024, FIELD = 6, REPLY_HEADERS_MAX = 100 };
-enum { REPLY_HEAD_MAX = 64 * 1024, EVENT_IN_ARENA = 64 * 1024 };
-
-struct url_call {
-    struct services *svc;
-    struct http_req *req;
-    struct fn *fn;       /* until invoke has it */
-    struct str raw_path; /* from the slash after the function's name on */
-    struct buf event;    /* malloc'd when there is a large body, else in the arena */
-    bool event_malloced;
+enum {
+    BODY_MAX = 6 * 1024 * 1024,
+    FIELD = 6,
+    EVENT_IN_ARENA = 64 * 1024,
+    HASH_ON_LOOP = 64 * 1024
 };
-
-/* --- plain answers -----------------------------------------------------------------------------
- */
-
-static void reply_json(struct http_req *req, int status, const char *json)
-{
-    struct http_header headers[] = {
-        {STR("Content-Type"), STR("application/json")},
-        {STR("x-amzn-RequestId"), str_c(req->id)},
-        {STR("Retry-After"), STR("1")},
-    };
-    http_reply(req, status, headers, status == 429 ? 3 : 2, str_c(json));
-}
-
-static void reply_error(struct http_req *req, int rc)
-{
-    int status = err_row(rc)->status;
-    if (rc == E_NOT_FOUND)
-        reply_json(req, 404, "{\"Message\":\"Not Found\"}");
-    else if (rc == E_LIMIT || rc == E_PAYLOAD_LIMIT)
-        reply_json(req, 413, "{\"Message\":\"Request Entity Too Large\"}");
-    else if (rc == E_THROTTLED)
-        reply_json(req, 429, "{\"Message\":\"Rate Exceeded.\"}");
-    else if (rc == E_DENIED)
-        reply_json(req, 403,
-                   "{\"Message\":\"Forbidden. For troubleshooting Function URL authorization "
-                   "issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html\"}");
-    else if (status == 503)
-        reply_json(req, 503, "{\"Message\":\"Service Unavailable\"}");
-    else if (status == 408)
-        reply_json(req, 408, "{\"Message\":\"Request Timeout\"}");
-    else if (status < 500)
-        reply_json(req, 400, "{\"Message\":\"Bad Request\"}");
-    else
-        reply_json(req, 502, "{\"Message\":\"Internal Server Error\"}");
-}
 
 /* --- the event ---------------------------------------------------------------------------------
  */
 
-/* Headers that concern this connection only. */
-static bool is_hop(struct str name)
+bool url_is_hop(struct str name)
 {
     switch (name.n) {
     case 2:
@@ -98,6 +59,10 @@ static size_t event_bound(const struct url_call *u, struct str body)
     const struct http_req *r = u->req;
     size_t n = 11 * FIELD + r->method.n + u->raw_path.n + r->query.n + r->host.n + sizeof r->peer +
                u->fn->name.n + 8 + 8 + body.n;
+    if (u->caller) {
+        const struct identity *who = &u->caller->who;
+        n += 4 * FIELD + who->access_key.n + who->arn.n + who->user_id.n;
+    }
     for (size_t i = 0; i < r->header_count; i++) {
         const struct http_header *h = &r->headers[i];
         n += 3 * FIELD + h->name.n + h->value.n + 1;
@@ -131,7 +96,7 @@ static void put_headers(struct buf *b, const struct http_req *r)
     for (size_t i = 0; i < r->header_count; i++) {
         const struct http_header *h = &r->headers[i];
         bool seen = false;
-        if (is_hop(h->name))
+        if (url_is_hop(h->name))
             continue;
         if (is_cookie(h->name)) {
             put_cookies(b, h->value);
@@ -156,6 +121,16 @@ static void put_headers(struct buf *b, const struct http_req *r)
     }
 }
 
+/* requestContext.authorizer.iam */
+static void put_identity(struct buf *b, const struct identity *who)
+{
+    size_t mark = rec_begin(b, URL_IAM);
+    rec_put_str(b, 1, who->access_key);
+    rec_put_str(b, 2, who->arn);
+    rec_put_str(b, 3, who->user_id);
+    rec_end(b, mark);
+}
+
 static void put_event(struct url_call *u, struct str body)
 {
     const struct http_req *r = u->req;
@@ -169,6 +144,8 @@ static void put_event(struct url_call *u, struct str body)
     rec_put_str(b, URL_API_ID, u->fn->name);
     rec_put_u64(b, URL_TIME_MS, (uint64_t)clock_wall_ms());
     rec_put_str(b, URL_PROTOCOL, r->minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
+    if (u->caller)
+        put_identity(b, &u->caller->who);
     if (body.n)
         rec_put_str(b, URL_BODY, body);
 }
@@ -182,73 +159,15 @@ static int reserve_event(struct url_call *u, size_t bound)
     return u->event.p ? 0 : E_LIMIT;
 }
 
-/* --- the answer --------------------------------------------------------------------------------
- */
-
-/* The head and body that a rec of URL_* fields (from a runner: hostile) asks for. */
-static void reply_http(struct http_req *req, const struct invoke_result *r)
-{
-    struct str rec = r->payload;
-    struct http_header headers[REPLY_HEADERS_MAX + 2];
-    size_t count = 0, bytes = 0;
-    bool typed = false;
-    struct str body = STR(""), v;
-    uint16_t tag;
-    uint64_t status = 200;
-    while (rec_next(&rec, &tag, &v)) {
-        if (tag == URL_STATUS)
-            status = rec_int(v, 0);
-        else if (tag == URL_BODY)
-            body = v;
-        if (tag != URL_HEADER && tag != URL_COOKIE)
-            continue;
-        bytes += v.n;
-        if (count == REPLY_HEADERS_MAX || bytes > REPLY_HEAD_MAX) {
-            reply_error(req, E_INTERNAL);
-            return;
-        }
-        struct http_header h = {STR("Set-Cookie"), v};
-        if (tag == URL_HEADER)
-            h = (struct http_header){rec_str(v, 1), rec_str(v, 2)};
-        if (!h.name.n || !h.value.p || is_hop(h.name) || str_ieq(h.name, STR("x-amzn-requestid")))
-            continue;
-        typed = typed || (h.name.n == 12 && str_ieq(h.name, STR("content-type")));
-        headers[count++] = h;
-    }
-    if (status < 200 || status > 599) {
-        reply_error(req, E_INTERNAL);
-        return;
-    }
-    if (!typed && body.n)
-        headers[count++] = (struct http_header){STR("Content-Type"), STR("application/json")};
-    headers[count++] = (struct http_header){STR("x-amzn-RequestId"), str_c(req->id)};
-    http_reply_owned(req, (int)status, headers, count, body, invoke_take(r));
-}
-
-static void invoked(void *ctx, const struct invoke_result *r)
-{
-    struct url_call *u = ctx;
-    struct http_req *req = u->req;
-    if (u->event_malloced)
-        free(u->event.p);
-    if (r->rc)
-        reply_error(req, r->rc);
-    else if (r->error)
-        reply_error(req, E_INTERNAL);
-    else if (r->kind == REPLY_HTTP)
-        reply_http(req, r);
-    else {
-        struct http_header headers[] = {
-            {STR("Content-Type"), STR("application/json")},
-            {STR("x-amzn-RequestId"), str_c(req->id)},
-        };
-        http_reply_owned(req, 200, headers, 2, r->payload.n ? r->payload : STR("null"),
-                         invoke_take(r));
-    }
-}
-
 /* --- the request -------------------------------------------------------------------------------
  */
+
+/* Ends the request before the function has it. */
+static void refuse(struct url_call *u, int rc, const struct err *err)
+{
+    fn_unref(u->fn);
+    url_reply_error(u->req, u, rc, err);
+}
 
 static void run(struct url_call *u, struct str body)
 {
@@ -256,8 +175,7 @@ static void run(struct url_call *u, struct str body)
     size_t bound = event_bound(u, body);
     int rc = bound > PAYLOAD_MAX ? E_LIMIT : reserve_event(u, bound);
     if (rc) {
-        fn_unref(fn);
-        reply_error(u->req, rc);
+        refuse(u, rc, NULL);
         return;
     }
     put_event(u, body);
@@ -266,10 +184,11 @@ static void run(struct url_call *u, struct str body)
         .fn = fn,
         .event_kind = EVENT_URL,
         .event = buf_str(&u->event),
-        .arn = fn->arn,
+        .arn = u->arn,
         .attempt = 1,
         .source = "url",
-        .done = invoked,
+        .stream = fn->url_streams ? url_stream(u) : NULL,
+        .done = url_invoked,
         .ctx = u,
     };
     memcpy(req.request_id, u->req->id, sizeof req.request_id);
@@ -277,58 +196,136 @@ static void run(struct url_call *u, struct str body)
     fn_unref(fn);
 }
 
+/* The body was what was signed: now the policies, the caller's and the function's. */
+static void checked(struct url_call *u)
+{
+    struct policy_key auth = {STR("lambda:functionurlauthtype"), u->fn->url_auth};
+    int rc = u->body_rc;
+    gate_note_use(u->caller);
+    if (rc == 0)
+        rc = call_authorise_with(u->caller, "lambda:InvokeFunctionUrl", u->arn, &auth, 1,
+                                 u->body_err);
+    if (rc)
+        refuse(u, rc, u->body_err);
+    else
+        run(u, u->body);
+}
+
+static void check_body(uv_work_t *work)
+{
+    struct url_call *u = work->data;
+    char hex[65];
+    sha256_hex(u->body, hex);
+    u->body_rc = gate_body_check(u->caller, str_of(hex, 64), u->body_err);
+}
+
+static void body_checked(uv_work_t *work, int status)
+{
+    struct url_call *u = work->data;
+    if (status)
+        u->body_rc = E_SHUTDOWN;
+    checked(u);
+}
+
 static void collected(struct http_req *req, int rc, struct str body)
 {
     struct url_call *u = req->user;
     if (rc) {
-        fn_unref(u->fn);
-        reply_error(req, rc);
-        return;
+        refuse(u, rc, NULL);
+    } else if (!u->caller) {
+        run(u, body);
+    } else {
+        u->body = body;
+        u->work.data = u;
+        if (body.n > HASH_ON_LOOP &&
+            uv_queue_work(u->svc->loop, &u->work, check_body, body_checked) == 0)
+            return;
+        check_body(&u->work);
+        checked(u);
     }
-    run(u, body);
 }
 
-/* "/url/NAME/rest" into name and the path that the function sees. */
-static bool split_path(struct str path, struct str *name, struct str *raw_path)
+/* "/url/NAME[:ALIAS]/rest" into name, alias ("" none) and the path that the function sees. */
+static bool split_path(struct http_req *req, struct str *name, struct str *alias,
+                       struct str *raw_path)
 {
     static const char prefix[] = "/url/";
+    struct str path = req->path;
     if (!str_starts(path, STR(prefix)))
         return false;
     struct str rest = str_from(path, sizeof prefix - 1);
     ptrdiff_t slash = str_index(rest, '/', 0);
-    *name = slash < 0 ? rest : str_of(rest.p, (size_t)slash);
+    *alias = slash < 0 ? rest : str_of(rest.p, (size_t)slash);
     *raw_path = slash < 0 ? STR("/") : str_from(rest, (size_t)slash);
+    ptrdiff_t escape = str_find(*alias, STR("%3A"));
+    *name = str_cut(alias, ':');
+    if (escape >= 0 && !alias->p) {
+        *alias = str_from(*name, (size_t)escape + 3);
+        name->n = (size_t)escape;
+    }
+    if (!alias->p)
+        *alias = STR("");
     return name->n > 0;
+}
+
+/* The function behind the URL. */
+static int find(struct services *svc, struct http_req *req, struct url_call *u)
+{
+    struct str name, alias;
+    if (!split_path(req, &name, &alias, &u->raw_path))
+        return E_NOT_FOUND;
+    int rc = function_get(svc->functions, name, alias, &u->fn, NULL);
+    if (rc)
+        return rc;
+    u->arn = u->fn->arn;
+    if (alias.n)
+        u->arn = arena_printf(req->arena, "%.*s:%.*s", STR_FMT(u->fn->arn), STR_FMT(alias));
+    return !u->fn->url ? E_NOT_FOUND : u->arn.p ? 0 : E_LIMIT;
+}
+
+/* Whether the caller may, as far as the head tells. */
+static int admit(struct url_call *u, struct err *err)
+{
+    if (u->req->content_length > BODY_MAX)
+        return E_LIMIT;
+    if (str_is(u->fn->url_auth, "NONE"))
+        return u->fn->url_open ? 0 : E_DENIED;
+    u->body_err = arena_zalloc(u->req->arena, sizeof *u->body_err);
+    if (!u->body_err)
+        return E_LIMIT;
+    return gate_identify(u->svc, u->req, "lambda", &u->caller, err);
 }
 
 void url_request(struct services *svc, struct http_req *req)
 {
-    struct str name, raw_path;
-    struct fn *fn = NULL;
-    int rc = split_path(req->path, &name, &raw_path)
-                 ? function_get(svc->functions, name, STR(""), &fn, NULL)
-                 : E_NOT_FOUND;
-    if (rc == 0 && !fn->url)
-        rc = E_NOT_FOUND;
-    if (rc == 0 && !fn->url_open)
-        rc = E_DENIED;
-    if (rc == 0 && req->content_length > BODY_MAX)
-        rc = E_LIMIT;
-    struct url_call *u = rc ? NULL : arena_zalloc(req->arena, sizeof *u);
+    struct url_call *u = arena_zalloc(req->arena, sizeof *u);
+    struct err err = {0};
     if (!u) {
-        if (fn)
-            fn_unref(fn);
-        reply_error(req, rc ? rc : E_LIMIT);
+        url_reply_error(req, NULL, E_LIMIT, NULL);
         return;
     }
     u->svc = svc;
     u->req = req;
-    u->fn = fn;
-    u->raw_path = raw_path;
-    if (req->content_length == 0) {
-        run(u, STR(""));
-    } else {
-        req->user = u;
-        http_body_collect(req, BODY_MAX, collected);
+    int rc = find(svc, req, u);
+    if (rc) {
+        if (u->fn)
+            fn_unref(u->fn);
+        url_reply_error(req, NULL, rc, NULL);
+        return;
     }
+    if (u->fn->url_cors) {
+        if (url_cors_preflight(u)) {
+            fn_unref(u->fn);
+            return;
+        }
+        url_cors_headers(u);
+    }
+    rc = admit(u, &err);
+    req->user = u; /* the gate had it for a moment */
+    if (rc)
+        refuse(u, rc, &err);
+    else if (req->content_length == 0)
+        collected(req, 0, STR(""));
+    else
+        http_body_collect(req, BODY_MAX, collected);
 }

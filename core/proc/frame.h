@@ -141,6 +141,7 @@ enum {
     URL_BODY,     /* raw bytes */
     URL_STATUS,   /* u64, reply only */
     URL_PROTOCOL, /* "HTTP/1.1" */
+    URL_IAM,      /* who signed: rec {1 access key, 2 ARN, 3 id} */
 };
 
 #endif

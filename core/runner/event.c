@@ -68,7 +68,8 @@ static LJMP void set_same(lua_State *L, enum key k, enum key value)
 /* --- payload format 2.0 --- */
 
 struct request { /* the record's fields, found in one walk */
-    struct str method, path, query, domain, source_ip, api_id, protocol, body, user_agent, fields;
+    struct str method, path, query, domain, source_ip, api_id, protocol, body, user_agent, iam,
+        fields;
     int64_t time_ms;
     int headers, cookies;
 };
@@ -112,6 +113,9 @@ static void scan_request(struct str rec, struct request *q)
             break;
         case URL_PROTOCOL:
             q->protocol = v;
+            break;
+        case URL_IAM:
+            q->iam = v;
             break;
         default:
             break;
@@ -246,13 +250,37 @@ static LJMP void set_http(lua_State *L, const struct request *q)
     lua_rawset(L, -3);
 }
 
+/* Who signed; sets the account too. */
+static LJMP void set_caller(lua_State *L, const struct request *q)
+{
+    struct str arn = rec_str(q->iam, 2), account = arn;
+    for (int i = 0; i < 4; i++)
+        str_cut(&account, ':');
+    account = str_cut(&account, ':');
+    set_text(L, KEY_accountId, account);
+    push_key(L, KEY_authorizer);
+    lua_createtable(L, 0, 1);
+    push_key(L, KEY_iam);
+    lua_createtable(L, 0, 5);
+    set_text(L, KEY_accessKey, rec_str(q->iam, 1));
+    set_text(L, KEY_accountId, account);
+    set_text(L, KEY_callerId, rec_str(q->iam, 3));
+    set_text(L, KEY_userArn, arn);
+    set_text(L, KEY_userId, rec_str(q->iam, 3));
+    lua_rawset(L, -3);
+    lua_rawset(L, -3);
+}
+
 static LJMP void set_request_context(lua_State *L, const struct request *q)
 {
     struct runner *r = runner_of(L);
     struct str rest = q->domain;
     push_key(L, KEY_requestContext);
     lua_createtable(L, 0, 10);
-    set_same(L, KEY_accountId, TEXT_anonymous);
+    if (q->iam.p)
+        set_caller(L, q);
+    else
+        set_same(L, KEY_accountId, TEXT_anonymous);
     set_text(L, KEY_apiId, q->api_id);
     set_text(L, KEY_domainName, q->domain);
     set_text(L, KEY_domainPrefix, str_cut(&rest, '.'));

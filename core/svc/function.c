@@ -180,6 +180,13 @@ void fn_ref(struct fn *fn)
     fn->refs++;
 }
 
+static void destroy(struct fn *fn)
+{
+    policy_free(fn->policy);
+    json_decref(fn->url_cors);
+    arena_free(fn->arena);
+}
+
 void fn_unref(struct fn *fn)
 {
     ASSERT(fn->refs > 0);
@@ -192,8 +199,7 @@ void fn_unref(struct fn *fn)
         fn->other_->cached_ = false;
         fn_unref(fn->other_);
     }
-    policy_free(fn->policy);
-    arena_free(fn->arena);
+    destroy(fn);
 }
 
 /* --- loading --------------------------------------------------------------------------------- */
@@ -247,9 +253,13 @@ static bool load_package(struct fn *fn, struct str row)
 static bool policy_opens_url(const struct fn *fn)
 {
     struct policy_key auth = {STR("lambda:functionurlauthtype"), fn->url_auth};
+    bool latest = str_is(fn->qualifier, "$LATEST");
+    struct str arn =
+        latest ? fn->arn
+               : arena_printf(fn->arena, "%.*s:%.*s", STR_FMT(fn->arn), STR_FMT(fn->qualifier));
     struct policy_query q = {
         .action = STR("lambda:InvokeFunctionUrl"),
-        .resource = fn->arn,
+        .resource = arn,
         .keys = &auth,
         .key_count = 1,
     };
@@ -265,7 +275,9 @@ static void load_conf(struct fn *fn, struct str row, struct str latest)
     if (fn->policy_json.n)
         fn->policy = policy_parse(fn->policy_json, POLICY_RESOURCE, NULL);
     fn->url_auth = arena_dup(a, rec_str(row, FN_URL_AUTH));
-    fn->url_cors = arena_dup(a, rec_str(row, FN_URL_CORS));
+    if (rec_str(row, FN_URL_CORS).n)
+        fn->url_cors = json_parse(rec_str(row, FN_URL_CORS), NULL);
+    fn->url_streams = str_is(rec_str(row, FN_URL_MODE), "RESPONSE_STREAM");
     fn->url = fn->url_auth.n > 0;
     fn->url_open = str_is(fn->url_auth, "NONE") && policy_opens_url(fn);
     fn->limited = rec_str(latest, FN_RESERVED).p != NULL;
@@ -333,8 +345,7 @@ static struct fn *load(struct functions *f, const struct rows *rows, struct str 
     load_conf(fn, rows->named, rows->latest);
     if (load_package(fn, rows->package))
         return fn;
-    policy_free(fn->policy);
-    arena_free(a);
+    destroy(fn);
     return NULL;
 }
 

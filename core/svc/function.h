@@ -13,6 +13,7 @@
 
 #include "auth/policy.h"
 #include "base/arena.h"
+#include "base/json.h"
 #include "store/store.h"
 
 struct functions;
@@ -123,7 +124,8 @@ struct fn {
     bool url;               /* has a function URL */
     struct str url_auth;    /* "NONE" or "AWS_IAM" */
     bool url_open;          /* the policy lets anybody call the URL */
-    struct str url_cors;    /* JSON text, "" none */
+    bool url_streams;       /* RESPONSE_STREAM */
+    json_t *url_cors;       /* as the API has it, NULL none; fn's own */
     bool limited;           /* has reserved concurrency, which it may not pass: */
     uint32_t reserved;
     bool retries_set; /* of asynchronous calls: */
