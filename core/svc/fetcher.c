@@ -61,7 +61,12 @@ int fetcher_program(void)
     if (!slash)
         return -1;
     snprintf(slash + 1, 32, "perilune-fetch");
-    return open(path, O_PATH | O_CLOEXEC);
+    int low = open(path, O_PATH | O_CLOEXEC);
+    if (low < 0)
+        return -1;
+    int fd = fcntl(low, F_DUPFD_CLOEXEC, FETCH_CA + 1); /* not where the child gets another */
+    close(low);
+    return fd;
 }
 
 /* --- life -------------------------------------------------------------------------------------- */
