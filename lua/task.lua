@@ -136,6 +136,9 @@ env.task = {
         core.check.fail("task.all", 1, "element " .. i .. " is a " .. type(list[i]) .. ", not a function")
       end
     end
+    if inside[running()] then
+      core.misuse "inside kv.transaction only the transaction's own methods can be used"
+    end
     local group = { left = n, results = {} }
     local parent = tasks[running()]
     if n > 0 and parent and isyieldable() then

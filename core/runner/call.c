@@ -68,6 +68,7 @@ static const struct {
 enum {
     FIELDS = sizeof fields / sizeof *fields,
     ARGS_MAX = 7 * 1024 * 1024,
+    BEGUN_BYTES_MAX = 8 * 1024 * 1024, /* arguments of begun calls together, the first one apart */
     EXIT_PROTOCOL = 70,
     MAP_NAME = 1,
     MAP_VALUE
@@ -193,9 +194,26 @@ void call_forget(struct runner *r)
 {
     r->calls_past = r->calls;
     r->begun = 0;
+    r->begun_bytes = 0;
     for (uint32_t i = 0; i < r->early_count; i++)
         buf_deinit(&r->early[i].frame);
     r->early_count = 0;
+}
+
+static void note_begun(struct runner *r)
+{
+    r->open[r->begun++] = (struct begun){r->calls, (uint32_t)r->out.n};
+    r->begun_bytes += r->out.n;
+}
+
+static void note_taken(struct runner *r, uint32_t id)
+{
+    for (uint32_t i = 0; i < r->begun; i++)
+        if (r->open[i].id == id) {
+            r->begun_bytes -= r->open[i].bytes;
+            r->open[i] = r->open[--r->begun];
+            return;
+        }
 }
 
 /* Puts a result aside, in place of nothing: there are at most CALLS_MAX calls without a taken one.
@@ -278,7 +296,7 @@ static LJMP bool receive(lua_State *L, struct runner *r, uint32_t *id, int *rc, 
     if (body.n < sizeof head)
         channel_runner_exit(EXIT_PROTOCOL);
     memcpy(&head, body.p, sizeof head);
-    r->begun--;
+    note_taken(r, *id);
     buf_clear(&r->inbox);
     r->inbox.limit = head.size;
     bool room = head.size <= r->inbox.cap;
@@ -416,18 +434,16 @@ static LJMP int give_error(lua_State *L, struct str code, struct str message)
     return 2;
 }
 
-/* Sends a call: the number of values pushed, 0 when all is well. */
-static LJMP int send(lua_State *L, struct runner *r)
+/* Writes the arguments: the number of values pushed, 0 when all is well. */
+static LJMP int prepare(lua_State *L, struct runner *r, int *number)
 {
-    int number = (int)luaL_checkinteger(L, 1);
-    luaL_argcheck(L, number > 0 && number < HC_CALL_COUNT, 1, "not a host call");
+    *number = (int)luaL_checkinteger(L, 1);
+    luaL_argcheck(L, *number > 0 && *number < HC_CALL_COUNT, 1, "not a host call");
     if (r->sealed)
         return give_error(L, STR("AccessDenied"), STR("host calls cannot be made here"));
     if (!put_arguments(L, r))
         return give_error(L, STR("TooLarge"), STR("the arguments of one call may be 7 MiB"));
     lua_settop(L, 0);
-    send_call(r, number);
-    r->begun++;
     return 0;
 }
 
@@ -452,22 +468,32 @@ static LJMP int give_result(lua_State *L, struct runner *r, uint32_t *id)
 static int call(lua_State *L)
 {
     struct runner *r = runner_of(L);
-    int pushed = send(L, r);
+    int number, pushed = prepare(L, r, &number);
+    if (pushed)
+        return pushed;
+    send_call(r, number);
+    note_begun(r);
     uint32_t id = r->calls;
-    return pushed ? pushed : give_result(L, r, &id);
+    return give_result(L, r, &id);
 }
 
 static int begin(lua_State *L)
 {
     struct runner *r = runner_of(L);
+    int number;
     if (r->begun >= CALLS_MAX - 1) /* one is for `call` */
         return 0;
-    int pushed = send(L, r);
+    int pushed = prepare(L, r, &number);
     if (pushed)
         return pushed;
-    lua_pushnumber(L, r->calls);
+    if (r->begun == 0 || r->begun_bytes + r->out.n <= BEGUN_BYTES_MAX) {
+        send_call(r, number);
+        note_begun(r);
+        lua_pushnumber(L, r->calls);
+        pushed = 1;
+    }
     runner_trim(r);
-    return 1;
+    return pushed;
 }
 
 static int take(lua_State *L)

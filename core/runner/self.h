@@ -38,6 +38,10 @@ enum { LOG_LINES_MAX = 1024 * 1024 }; /* bytes of log of one invocation */
 
 enum { CALLS_MAX = FRAME_CALLS_MAX, MASKS_MAX = 256 };
 
+struct begun { /* call.c */
+    uint32_t id, bytes;
+};
+
 struct early { /* call.c */
     uint32_t id;
     struct buf frame; /* the whole body of the RESULT; its CHUNKs wait for credit */
@@ -83,7 +87,9 @@ struct runner {
     uint32_t invocation; /* id; 0 in the init phase */
     uint32_t calls;      /* id of the last host call */
     uint32_t calls_past; /* id of the last one of earlier invocations: their results are stale */
-    uint32_t begun;      /* calls whose result Lua has not taken yet */
+    uint32_t begun;      /* calls whose result Lua has not taken yet … */
+    struct begun open[CALLS_MAX];  /* … these */
+    size_t begun_bytes;            /* of their arguments */
     struct early early[CALLS_MAX]; /* results that came while another one was waited for … */
     uint32_t early_count;          /* … oldest first */
     char request_id[37];

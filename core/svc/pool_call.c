@@ -80,8 +80,10 @@ static void end(struct hostcall *call, int rc, struct str result, char *owned,
     }
     if (call->abandoned || rc)
         free(owned);
-    if (r)
+    if (r) {
         r->calls_open--;
+        r->args_bytes -= call->args.n;
+    }
     call_release(c);
 }
 
@@ -153,10 +155,11 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
     struct invocation *inv = r->in_init ? NULL : runner_head(r);
     const char *what = offence(r, id, f, args);
     bool current = r->in_init ? f->invocation == 0 : inv && inv->id == f->invocation;
-    int refused = !current                          ? E_CONFLICT /* revoked or ended */
-                  : r->version->fn->sealed          ? E_DENIED
-                  : r->calls_open >= POOL_CALLS_MAX ? E_THROTTLED
-                                                    : 0;
+    int refused = !current                 ? E_CONFLICT /* revoked or ended */
+                  : r->version->fn->sealed ? E_DENIED
+                  : r->calls_open >= POOL_CALLS_MAX || r->args_bytes + args.n > POOL_ARGS_MAX
+                      ? E_THROTTLED
+                      : 0;
     if (what || refused) {
         struct err err = {0};
         if (refused == E_CONFLICT)
@@ -187,6 +190,7 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
     link_call(&r->calls, c);
     r->calls_live++;
     r->calls_open++;
+    r->args_bytes += args.n;
     struct version *v = r->version;
     if (r->count > 1) /* it waits now: whoever is behind it need not */
         dispatch_revoke(r, 1);

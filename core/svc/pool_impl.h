@@ -39,6 +39,7 @@ enum {
     POOL_LOG_MAX = 1 << 20,      /* log bytes of one invocation */
     POOL_TAIL_MAX = 4096,
     POOL_CALLS_MAX = 256,              /* host calls of one runner, abandoned ones included */
+    POOL_ARGS_MAX = 16 << 20,          /* argument bytes of one runner's open calls */
     POOL_RESULTS_MAX = 32 << 20,       /* result bytes that one runner has not taken yet */
     POOL_BUCKETS = 256,                /* of the table of versions */
     POOL_STARVED_NS = 20 * 1000 * 1000 /* a version without runners takes one after this */
@@ -110,6 +111,7 @@ struct runner {
     uint64_t charge;                 /* bytes counted in the pool's memory */
     struct call *calls, *left;       /* of the current invocation; abandoned ones */
     uint32_t calls_live, calls_open; /* of the current invocation; all */
+    size_t args_bytes;               /* arguments of all */
     struct hostcall_handle *handles; /* what the current invocation has open */
     uint64_t last_handle;
 };
