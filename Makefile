@@ -55,7 +55,7 @@ $(BUILD)/perilune-fetch: $(FETCH_OBJ) $(LIB)
 	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libcurl libseccomp libcrypto) -lpthread
 	$(OBJCOPY) $(STRIP) $@
 
-$(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ)) $(BUILD)/obj/embed.o
+$(LIB): $(filter-out $(BUILD)/obj/main.o, $(OBJ)) $(BUILD)/obj/embed.o $(BUILD)/obj/console.o
 	$(call say,ar  )rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/obj/%.o: core/%.c
@@ -68,7 +68,17 @@ $(BUILD)/gen/embed.c: packaging/embed.sh $(EMBED) $(BUILD)/gen/embed.list
 $(BUILD)/gen/embed.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' > $@
-$(BUILD)/obj/embed.o: $(BUILD)/gen/embed.c
+# The web console, bundled where there is npm: which files that makes is known only afterwards.
+CONSOLE = $(shell find core/console -name node_modules -prune -o -type f -print)
+$(BUILD)/gen/console.c: packaging/console.sh packaging/embed.sh $(CONSOLE) $(BUILD)/gen/console.list
+	$(call say,gen )sh packaging/console.sh $(BUILD)/console
+	@TABLE=embed_console STRIP=$(BUILD)/console/ sh packaging/embed.sh \
+	    $$(find $(BUILD)/console -name '*.gz' | sort) > $@.new && mv $@.new $@
+$(BUILD)/gen/console.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CONSOLE)' $$(command -v node npm) > $@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+$(BUILD)/obj/embed.o $(BUILD)/obj/console.o: $(BUILD)/obj/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
 	$(call say,cc  )$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

@@ -13,6 +13,9 @@ struct embed_entry {
     const char *path, *begin, *end;
 };
 extern const struct embed_entry embed_table[];
+/* The web console's built files, each packed by gzip: "index.html.gz", "assets/main-….js.gz". Empty
+ * when the build had no npm. */
+extern const struct embed_entry embed_console[];
 
 /* The file's bytes, or p NULL when there is none of that path. */
 struct str embed_find(struct str path);
