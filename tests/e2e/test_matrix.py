@@ -7,7 +7,9 @@ here until it is told."""
 import base64
 import ctypes
 import ctypes.util
+import datetime
 import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.http
 
 # Rows without an action of their own: any signed caller may, or the handler asks (for what is named in the body).
 ANYBODY = {"GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo"}
-HANDLER_ASKS = {"CreateFunction": "lambda:CreateFunction", "DeleteObjects": "s3:DeleteObject"}
+HANDLER_ASKS = {"CreateFunction": "lambda:CreateFunction", "DeleteObjects": "s3:DeleteObject", "PostObject": "s3:PutObject"}
 
 FN, BUCKET, KEY, ROLE, USER, POLICY, GROUP = "matrix-fn", "matrix-bucket", "a/key", "matrix-role", "matrix-user", "matrix-policy", "/matrix"
 LAMBDA = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
@@ -118,6 +120,28 @@ def resource(row):
             "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*"}[kind]
 
 
+def browser_form(key):
+    """A form as a page of the key's owner would hold it: its signature is a field. Headers and body."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    fields = {"key": KEY}
+    if key:
+        day = now.strftime("%Y%m%d")
+        fields.update({"x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-credential": f"{key['AccessKeyId']}/{day}/{REGION}/s3/aws4_request",
+                       "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ")})
+        if "SessionToken" in key:
+            fields["x-amz-security-token"] = key["SessionToken"]
+        document = {"expiration": (now + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "conditions": [{"bucket": BUCKET}, *({k: v} for k, v in fields.items())]}
+        fields["policy"] = base64.b64encode(json.dumps(document).encode()).decode()
+        mac = b"AWS4" + key["SecretAccessKey"].encode()
+        for part in (day, REGION, "s3", "aws4_request", fields["policy"]):
+            mac = hmac.new(mac, part.encode(), hashlib.sha256).digest()
+        fields["x-amz-signature"] = mac.hex()
+    parts = [f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    parts.append('--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nbody\r\n--x--\r\n')
+    return {"Content-Type": "multipart/form-data; boundary=x"}, "".join(parts).encode()
+
+
 class Matrix:
     """The server's side of it: identities of each sort."""
 
@@ -150,6 +174,9 @@ class Matrix:
         path, headers, body = sample(row, spare["AccessKeyId"])
         if row.name == "DeleteObjects":
             self.server.signed("PUT", f"/{BUCKET}")  # other rows remove it
+        if row.name == "PostObject":
+            headers, body = browser_form(key)
+            key = None
         request = AWSRequest(row.method, self.server.url + path, data=body, headers=headers)
         request.headers["Host"] = f"127.0.0.1:{self.server.port}"
         if body or row.method in ("POST", "PUT"):
@@ -271,7 +298,7 @@ def test_exactly_this(matrix):
             continue
         if row.name == "CreateFunction":
             where = LAMBDA + FN
-        if row.name == "DeleteObjects":
+        if row.name in ("DeleteObjects", "PostObject"):
             where = f"arn:aws:s3:::{BUCKET}/{KEY}"
         document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": where}]}
         matrix.iam.put_user_policy(UserName="exact", PolicyName="p", PolicyDocument=json.dumps(document))
