@@ -20,6 +20,7 @@ static const char *const renamed[][2] = {
     {"gitignore.txt", ".gitignore"},
     {"luacheckrc.txt", ".luacheckrc"},
     {"luarc.json", ".luarc.json"},
+    {"types.txt", ".perilune-types/test.lua"},
 };
 
 /* The i-th file of a project: where it goes, below the folder. */
@@ -167,8 +168,12 @@ static void print_made(const char *dir, const char *name, const json_t *files)
 
 static int run_init(struct cli *cli)
 {
-    const char *dir = cli_arg(cli, 0) ? cli_arg(cli, 0) : ".";
-    char name[65];
+    char dir[3500], name[65];
+    size_t n = (size_t)snprintf(dir, sizeof dir, "%s", cli_arg(cli, 0) ? cli_arg(cli, 0) : ".");
+    if (n >= sizeof dir)
+        return cli_fail(CLI_USAGE, "the path is too long");
+    while (n > 1 && dir[n - 1] == '/')
+        dir[--n] = 0;
     json_t *files = json_array();
     int rc = *dir ? nothing_there(dir) : cli_fail(CLI_USAGE, "DIR is empty");
     if (rc == CLI_OK)

@@ -126,6 +126,11 @@ def test_init_makes_a_project(tmp_path):
     assert 'name = "My-Shop-2"' in (there / "function.lua").read_text()
     assert not [p for p in there.rglob("*") if p.is_file() and "@NAME@" in p.read_text()]
     json.loads((there / ".luarc.json").read_text()), json.loads((there / "event.json").read_text())
+    types = {p.name for p in (there / ".perilune-types").iterdir()}
+    assert types == {p.name for p in (TOP / "lua/meta").glob("*.lua")} | {"test.lua"}
+    spec_module = (TOP / "lua/spec/run.lua").read_text()
+    defined = set(re.findall(r"^function test\.(\w+)", (there / ".perilune-types/test.lua").read_text(), re.M))
+    assert defined == set(re.findall(r"^(?:function )?test\.(\w+)(?: =|\()", spec_module, re.M))
     if shutil.which("luacheck"):
         r = subprocess.run(["luacheck", "--no-color", "."], cwd=there, capture_output=True, text=True)
         assert r.returncode == 0, r.stdout
