@@ -676,7 +676,8 @@ function M.run(event)
     files[path] = true
   end
   for _, path in ipairs(event.files) do
-    local facts = look(path, asset.read(path))
+    local source = asset.read(path)
+    local facts = look(path, source:find "^%-%-%-@meta" and "" or source) -- definitions for editors are no code
     facts.spec = is_spec(path)
     all[#all + 1] = facts
     for _, w in ipairs(facts.writes) do
