@@ -256,6 +256,7 @@ void fetch_start(struct fetcher *f, struct fetch *x)
     x->fetcher = f;
     x->writing = false;
     x->into = NULL;
+    x->left = 0;
     x->outcome = (struct fetch_outcome){E_TIMEOUT, "the request did not end in time"};
     f->count++;
     uv_timer_stop(&f->idle);
@@ -335,6 +336,8 @@ static void take_answer(struct fetch *x, struct str rec)
         end(x, E_IO, "the answer is broken");
     else if (!(x->into = x->answered(x, rec, (size_t)size)))
         end(x, E_LIMIT, "there is no memory for the answer");
+    else
+        x->left = (size_t)size;
 }
 
 static void take_end(struct fetch *x, struct str rec)
@@ -346,6 +349,10 @@ static void take_end(struct fetch *x, struct str rec)
                                 [FETCH_TOO_LARGE] = E_LIMIT};
     char text[sizeof x->text];
     uint64_t how = rec_u64(rec, FETCH_HOW, FETCH_FAILED);
+    if (how == FETCH_OK && (!x->into || x->left)) {
+        end(x, E_IO, "the answer is broken");
+        return;
+    }
     struct str why = rec_str(rec, FETCH_TEXT);
     snprintf(text, sizeof text, "%.*s", (int)(why.n < 250 ? why.n : 250), why.p ? why.p : "");
     end(x, how < sizeof codes / sizeof *codes ? codes[how] : E_IO, text);
@@ -372,8 +379,9 @@ static bool take_bytes(struct fetcher *f, struct str bytes)
     f->body_left -= bytes.n;
     if (!x)
         return true;
-    if (!x->into)
+    if (!x->into || bytes.n > x->left)
         return false;
+    x->left -= bytes.n;
     buf_add(x->into, bytes);
     return x->into->rc == 0;
 }

@@ -57,6 +57,7 @@ struct fetch {
     enum { FETCH_WAITS, FETCH_SENT, FETCH_ENDED } state;
     uint32_t id;
     struct buf *into;
+    size_t left; /* bytes of the body that are still to come */
     uv_timer_t timer;
     bool writing; /* its bytes are on their way: it cannot go yet */
     struct fetch_outcome outcome;
