@@ -23,6 +23,7 @@
 #include "api/s3.h"
 #include "api/s3_cors.h"
 #include "api/xml.h"
+#include "auth/arn.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/hash.h"
@@ -279,12 +280,23 @@ static int authorise_nothing(struct call *c, struct err *err)
     return err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text);
 }
 
+/* x-amz-expected-bucket-owner and its like for the source of a copy: one account owns everything. */
+static bool owner_is_expected(const struct call *c)
+{
+    struct str owner = call_header(c, "x-amz-expected-bucket-owner");
+    struct str source = call_header(c, "x-amz-source-expected-bucket-owner");
+    return c->protocol != PROTO_S3 ||
+           ((!owner.p || str_is(owner, ACCOUNT_ID)) && (!source.p || str_is(source, ACCOUNT_ID)));
+}
+
 int gate_authorise(struct call *c, struct err *err)
 {
     struct str resource = STR("*");
     if (c->private_->authorised)
         return 0;
     c->private_->authorised = true;
+    if (!owner_is_expected(c))
+        return err_set(err, E_DENIED, "%s", err_row(E_DENIED)->text);
     int rc = *c->op->action ? resource_arn(c, &resource) : authorise_nothing(c, err);
     if (rc == 0 && *c->op->action)
         rc = call_authorise(c, c->op->action, resource, err);

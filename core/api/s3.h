@@ -39,6 +39,8 @@ int s3_authorise_bucket(struct call *c, const char *action, struct err *err);
 int s3_authorise_object(struct call *c, const char *action, struct err *err);
 /* A known value of ObjectOwnership? */
 bool s3_ownership_known(struct str rule);
+/* Appends it as CONF_OWNERSHIP keeps it. */
+void s3_ownership_text(struct buf *out, struct str rule);
 /* Reads x-amz-tagging into pairs: 0 (absent: nothing), E_BAD_TAG, E_INVALID (s3_tagging.c). */
 int s3_tags_header(struct call *c, struct buf *pairs, struct err *err);
 /* The same of a Tagging document: E_BAD_XML, E_BAD_TAG. */

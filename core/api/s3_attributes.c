@@ -131,7 +131,7 @@ static int write_document(struct call *c, struct store_txn *t, const struct obje
     if (a->what & A_PARTS && m->extents.list)
         rc = write_parts(t, m, a, doc);
     if (a->what & A_CLASS)
-        xml_element(doc, "StorageClass", STR("STANDARD"));
+        xml_element(doc, "StorageClass", object_storage_class(m));
     if (a->what & A_SIZE)
         s3_xml_number(doc, "ObjectSize", m->size);
     buf_lit(doc, "</GetObjectAttributesResponse>");

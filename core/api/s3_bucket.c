@@ -5,6 +5,7 @@
 #include "api/gate.h"
 #include "api/s3.h"
 #include "api/xml.h"
+#include "svc/bucket_conf.h"
 
 enum { LIST_MAX = 10000, DOCUMENT_MAX = 4 * 1024 * 1024 };
 
@@ -128,7 +129,16 @@ static struct bucket_job *job_new(struct call *c,
 static int create_apply(struct job *job, struct store_txn *t)
 {
     uint64_t id;
-    return bucket_create(t, ((struct bucket_job *)job)->c->param[0], &id);
+    struct call *c = ((struct bucket_job *)job)->c;
+    struct str owner = call_header(c, "x-amz-object-ownership");
+    int rc = bucket_create(t, c->param[0], &id);
+    if (rc || !owner.p)
+        return rc;
+    struct buf text = BUF_INIT;
+    s3_ownership_text(&text, owner);
+    rc = bucket_conf_put(t, c->param[0], CONF_OWNERSHIP, buf_str(&text), STR(""));
+    buf_deinit(&text);
+    return rc ? E_INTERNAL : 0;
 }
 
 static void create_done(struct job *job, int rc)
@@ -173,6 +183,11 @@ void s3_create_bucket(struct call *c)
     int rc = bucket_name_check(c->param[0]);
     if (rc == 0)
         rc = check_location(c, &err);
+    if (rc == 0 && s3_acl_headers(c))
+        rc = E_BUCKET_ACL;
+    if (rc == 0 && call_header(c, "x-amz-object-ownership").p &&
+        !s3_ownership_known(call_header(c, "x-amz-object-ownership")))
+        rc = err_set(&err, E_INVALID, "Invalid x-amz-object-ownership header");
     if (rc == 0 && str_ieq(call_header(c, "x-amz-bucket-object-lock-enabled"), STR("true")))
         rc = err_set(&err, E_NOT_IMPLEMENTED, "Object lock is not implemented");
     if (rc) {

@@ -165,6 +165,13 @@ bool s3_ownership_known(struct str rule)
            str_is(rule, "ObjectWriter");
 }
 
+void s3_ownership_text(struct buf *out, struct str rule)
+{
+    buf_lit(out, "<Rule>");
+    xml_element(out, "ObjectOwnership", rule);
+    buf_lit(out, "</Rule>");
+}
+
 void s3_put_ownership(struct call *c)
 {
     struct buf text = BUF_INIT;
@@ -177,9 +184,7 @@ void s3_put_ownership(struct call *c)
         call_error(c, rc, NULL);
         return;
     }
-    buf_lit(&text, "<Rule>");
-    xml_element(&text, "ObjectOwnership", which);
-    buf_lit(&text, "</Rule>");
+    s3_ownership_text(&text, which);
     s3_conf_put(c, CONF_OWNERSHIP, &text, NULL);
 }
 

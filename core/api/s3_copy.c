@@ -259,6 +259,7 @@ static int read_request(struct copying *p, struct err *err)
     r->content_type = p->meta.content_type;
     r->headers = buf_str(&p->meta.headers);
     r->user_meta = buf_str(&p->meta.user_meta);
+    r->storage_class = call_header(c, OBJECT_CLASS);
     r->tags = buf_str(&p->meta.tags);
     return rc;
 }

@@ -126,9 +126,9 @@ static int set_override(struct call *c, const char *name, bool *replaced)
 
 static int set_stored_headers(struct call *c, const struct object_meta *m)
 {
-    static const char *const names[] = {"cache-control",    "content-disposition",
-                                        "content-encoding", "content-language",
-                                        "expires",          "x-amz-server-side-encryption"};
+    static const char *const names[] = {
+        "cache-control", "content-disposition",          "content-encoding", "content-language",
+        "expires",       "x-amz-server-side-encryption", OBJECT_CLASS};
     struct str rest, name, value;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         bool replaced;

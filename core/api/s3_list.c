@@ -65,7 +65,7 @@ static void add_object(void *ctx, const struct object_meta *m)
     s3_xml_number(&s->doc, "Size", m->size);
     if (s->owner)
         s3_xml_owner(&s->doc, "Owner");
-    buf_lit(&s->doc, "<StorageClass>STANDARD</StorageClass>");
+    xml_element(&s->doc, "StorageClass", object_storage_class(m));
     buf_add(&s->doc, s->shape == VERSIONS ? STR("</Version>") : STR("</Contents>"));
 }
 

@@ -27,8 +27,22 @@ static int check_unknown(struct call *c, struct err *err)
     return 0;
 }
 
+/* Those that answer at once. What would have to be restored first does not exist here. */
+static int check_class(struct str given)
+{
+    static const char *const known[] = {"STANDARD",   "REDUCED_REDUNDANCY",  "STANDARD_IA",
+                                        "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!given.p || str_is(given, known[i]))
+            return 0;
+    return E_STORAGE_CLASS;
+}
+
 static void read_headers(struct call *c, struct buf *pairs)
 {
+    struct str class = call_header(c, OBJECT_CLASS);
+    if (class.n && !str_is(class, "STANDARD"))
+        object_pair_put(pairs, STR(OBJECT_CLASS), class);
     for (size_t i = 0; i < sizeof kept_headers / sizeof *kept_headers; i++) {
         struct str value = call_header(c, kept_headers[i]);
         if (value.p)
@@ -93,6 +107,8 @@ static int read_user_meta(struct call *c, struct buf *pairs)
 int s3_meta_read(struct call *c, struct s3_meta *m, struct err *err)
 {
     int rc = check_unknown(c, err);
+    if (rc == 0)
+        rc = check_class(call_header(c, OBJECT_CLASS));
     if (rc)
         return rc;
     m->content_type = call_header(c, "content-type");

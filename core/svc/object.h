@@ -43,6 +43,10 @@ struct object_meta { /* borrowed where read, copied where put */
     struct extents extents;            /* list 0 when elsewhere */
 };
 
+/* Among an object's headers, when it is another than STANDARD: a label, all bytes lie alike. */
+#define OBJECT_CLASS "x-amz-storage-class"
+struct str object_storage_class(const struct object_meta *m);
+
 /* Pairs: a rec whose fields, of any tag, are recs {1 name, 2 value}. */
 void object_pair_put(struct buf *pairs, struct str name, struct str value);
 /* Walks them: *rest starts as the pairs; false at the end. */

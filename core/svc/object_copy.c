@@ -54,15 +54,30 @@ static int read_source(struct copy *p, struct store_txn *t, struct object_meta *
     return 0;
 }
 
+/* A copy has the class that was asked for, whatever the source's is. */
+static void change_class(const struct object_copy_req *r, struct str headers, struct buf *out)
+{
+    struct str name, value;
+    while (object_pair_next(&headers, &name, &value))
+        if (!str_is(name, OBJECT_CLASS))
+            object_pair_put(out, name, value);
+    if (r->storage_class.n && !str_is(r->storage_class, "STANDARD"))
+        object_pair_put(out, STR(OBJECT_CLASS), r->storage_class);
+}
+
 /* The target's record, from the source's. */
 static int make_record(struct copy *p, struct object_meta *m, struct buf *rec)
 {
+    struct buf headers = BUF_INIT;
     const struct object_copy_req *r = &p->req;
     m->modified_ms = clock_wall_ms();
     if (r->replace_meta) {
         m->content_type = r->content_type;
         m->headers = r->headers;
         m->user_meta = r->user_meta;
+    } else {
+        change_class(r, m->headers, &headers);
+        m->headers = buf_str(&headers);
     }
     if (r->replace_tags)
         m->tags = r->tags;
@@ -77,7 +92,9 @@ static int make_record(struct copy *p, struct object_meta *m, struct buf *rec)
     p->meta = (struct object_meta){
         .size = m->size, .modified_ms = m->modified_ms, .composite = m->composite};
     memcpy(p->meta.etag, m->etag, sizeof m->etag);
-    return rec->rc ? E_INTERNAL : 0;
+    int rc = rec->rc || headers.rc ? E_INTERNAL : 0;
+    buf_deinit(&headers);
+    return rc;
 }
 
 static int notify(struct copy *p, struct store_txn *t)
@@ -168,6 +185,7 @@ static int keep_request(struct copy *p, const struct object_copy_req *r)
     p->req.content_type = rc ? STR("") : keep(p, r->content_type, SIZE_MAX);
     p->req.headers = rc ? STR("") : keep(p, r->headers, SIZE_MAX);
     p->req.user_meta = rc ? STR("") : keep(p, r->user_meta, SIZE_MAX);
+    p->req.storage_class = keep(p, r->storage_class, 31);
     p->req.tags = keep(p, r->tags, SIZE_MAX);
     p->req.checksum_alg = keep(p, r->checksum_alg, 15);
     p->req.checksum = keep(p, r->checksum, 63);

@@ -11,6 +11,7 @@ struct object_copy_req {
     int64_t expect_modified_ms;
     bool replace_meta; /* else the source's */
     struct str content_type, headers, user_meta;
+    struct str storage_class; /* else of the target: "" STANDARD */
     bool replace_tags;
     struct str tags;
     /* Instead of the source's checksum, when alg is given: of the same bytes, base64. */

@@ -25,6 +25,15 @@ bool object_pair_next(struct str *rest, struct str *name, struct str *value)
     return true;
 }
 
+struct str object_storage_class(const struct object_meta *m)
+{
+    struct str rest = m->headers, name, value;
+    while (object_pair_next(&rest, &name, &value))
+        if (str_is(name, OBJECT_CLASS))
+            return value;
+    return STR("STANDARD");
+}
+
 static bool is_token(struct str s)
 {
     static const char other[] = "!#$%&'*+-.^_`|~";

@@ -297,3 +297,43 @@ def test_object_attributes_of_parts(s3, bucket):
     assert [(p["PartNumber"], p["ChecksumSHA256"]) for p in listed["Parts"]] == [(p["PartNumber"], p["ChecksumSHA256"]) for p in parts]
     page = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"], MaxParts=1, PartNumberMarker=2)["ObjectParts"]
     assert ([p["PartNumber"] for p in page["Parts"]], page["IsTruncated"], page["NextPartNumberMarker"]) == ([3], True, 3)
+
+
+# --- classes, owners ----------------------------------------------------------------------------------
+
+
+@pytest.mark.boto3
+def test_storage_classes(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="STANDARD_IA", ServerSideEncryption="AES256")
+    s3.put_object(Bucket=bucket, Key="plain", Body=b"x", StorageClass="STANDARD")
+    assert s3.head_object(Bucket=bucket, Key="k")["StorageClass"] == "STANDARD_IA"
+    assert "StorageClass" not in s3.head_object(Bucket=bucket, Key="plain")
+    listed = lambda: {o["Key"]: o["StorageClass"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert listed() == {"k": "STANDARD_IA", "plain": "STANDARD"}
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})
+    s3.copy_object(Bucket=bucket, Key="plain", CopySource={"Bucket": bucket, "Key": "plain"}, StorageClass="GLACIER_IR")
+    assert listed() == {"k": "STANDARD_IA", "plain": "GLACIER_IR", "copy": "STANDARD"}
+    assert s3.head_object(Bucket=bucket, Key="copy")["ServerSideEncryption"] == "AES256"
+    for name in ("DEEP_ARCHIVE", "ELSE"):
+        with refused("InvalidStorageClass", 400):
+            s3.put_object(Bucket=bucket, Key="k", Body=b"y", StorageClass=name)
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
+@pytest.mark.boto3
+def test_owners(s3, bucket):
+    name = unique("owned")
+    s3.create_bucket(Bucket=name, ObjectOwnership="ObjectWriter", ACL="private")
+    assert s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "ObjectWriter"}]
+    with refused("InvalidBucketAclWithObjectOwnership", 400):
+        s3.create_bucket(Bucket=unique("public"), ACL="public-read")
+    with refused("InvalidArgument", 400):
+        s3.create_bucket(Bucket=unique("public"), ObjectOwnership="Else")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ExpectedBucketOwner="000000000000")
+    for call in (lambda **more: s3.put_object(Bucket=bucket, Key="k", Body=b"y", **more), lambda **more: s3.get_object(Bucket=bucket, Key="k", **more),
+                 lambda **more: s3.list_objects_v2(Bucket=bucket, **more), lambda **more: s3.delete_bucket_tagging(Bucket=bucket, **more)):
+        with refused("AccessDenied", 403):
+            call(ExpectedBucketOwner="111111111111")
+    with refused("AccessDenied", 403):
+        s3.copy_object(Bucket=bucket, Key="c", CopySource={"Bucket": bucket, "Key": "k"}, ExpectedSourceBucketOwner="111111111111")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
