@@ -7,6 +7,7 @@ import hashlib
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -22,9 +23,9 @@ pytestmark = pytest.mark.boto3
 FAULT = pathlib.Path(os.environ.get("PERILUNE_BUILD", TOP / BUILD)) / "fault"
 KILLS = int(os.environ.get("MULTIPART_KILLS", "3"))
 UPLOADS = int(os.environ.get("MULTIPART_UPLOADS", "16"))
-CUTS = int(os.environ.get("MULTIPART_CUTS", "40"))
+CUTS = int(os.environ.get("MULTIPART_CUTS", "36"))
 SEED = os.environ.get("MULTIPART_SEED", "1")
-LOAD_S = float(os.environ.get("MULTIPART_LOAD_S", "0.9"))
+LOAD_S = float(os.environ.get("MULTIPART_LOAD_S", "0.7"))
 STARTS = 2
 BIG = 5 << 20
 NOISE = random.Random(5).randbytes(BIG + (1 << 20))
@@ -228,6 +229,29 @@ def test_kills(own_server):
     print(f"{KILLS} kills of {UPLOADS} uploads at a time: {told['done']} completed, {told['parts']} parts, "
           f"{told['open']} open and {told['cut off']} cut off: 0 lost, 0 half visible, 0 orphans")
     assert told["done"] > KILLS and told["cut off"] > 0
+
+
+def test_stop_at_once(own_server):
+    """Two signals: what is under way is dropped, and nothing is touched that is gone."""
+    server, stop = own_server(), threading.Event()
+    s3 = server.client("s3", max_pool_connections=20, connect_timeout=2, read_timeout=20)
+    s3.create_bucket(Bucket="multi")
+    loads = [Load(s3, "multi", stop, f"{SEED}/{i}") for i in range(8)]
+    for load in loads:
+        load.start()
+    time.sleep(0.4)
+    server.proc.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    server.proc.send_signal(signal.SIGTERM)
+    stop.set()
+    assert server.proc.wait(20) == 0, server.stderr()
+    assert "Sanitizer" not in server.stderr()
+    server.start()
+    for load in loads:
+        load.join(30)
+        for u in load.uploads:
+            if u.state == "done":
+                u.check_object(s3, "multi")
 
 
 # --- power cuts -----------------------------------------------------------------------------------------
