@@ -19,7 +19,7 @@ static int take_times(struct call *c, struct log_query *q, bool end_inclusive, s
     if (rc == 0)
         rc = json_member_int(c->json, "endTime", &end, err);
     if (rc == 0 && (start < 0 || end < 0))
-        return logs_api_invalid(err, start < 0 ? "startTime" : "endTime",
+        return logs_api_invalid(c, err, start < 0 ? "startTime" : "endTime",
                                 "Member must have value greater than or equal to 0");
     q->start_ms = start;
     q->end_ms = end && end_inclusive ? end + 1 : end;
@@ -145,12 +145,12 @@ static int take_streams(struct reading *r, struct err *err)
     if (rc)
         return rc;
     if (json_array_size(list) > STREAMS_MAX)
-        return logs_api_invalid(err, "logStreamNames",
+        return logs_api_invalid(r->c, err, "logStreamNames",
                                 "Member must have length less than or equal to 100");
     json_array_foreach(list, i, name)
     {
         if (!json_is_string(name))
-            return logs_api_invalid(err, "logStreamNames", "Members must be strings");
+            return logs_api_invalid(r->c, err, "logStreamNames", "Members must be strings");
         r->streams[r->q.stream_count++] = json_bytes(name);
     }
     return 0;
@@ -172,7 +172,7 @@ static int read_filter(struct reading *r, struct err *err)
         return err_set(err, E_INVALID,
                        "LogStreamNamePrefix and LogStreamNames cannot be given together.");
     if (r->q.pattern.n > 1024)
-        return logs_api_invalid(err, "filterPattern",
+        return logs_api_invalid(c, err, "filterPattern",
                                 "Member must have length less than or equal to 1024");
     return !token.p || str_u64(token, &r->q.after) ? 0 : logs_api_bad_token(err);
 }
@@ -190,7 +190,7 @@ static int read_get(struct reading *r, struct err *err)
         (rc = json_member_str(c->json, "nextToken", &r->token, err)))
         return rc;
     if (!r->streams[0].p || r->streams[0].n == 0)
-        return logs_api_invalid(err, "logStreamName", "Member must not be null");
+        return logs_api_invalid(c, err, "logStreamName", "Member must not be null");
     r->q.stream_count = 1;
     r->q.stream_must_exist = true;
     r->q.backward = !from_head;

@@ -5,8 +5,10 @@
 #include "api/gate.h"
 #include "svc/logs.h"
 
-/* E_INVALID with AWS's text about a member that breaks a constraint. */
-int logs_api_invalid(struct err *err, const char *member, const char *constraint);
+/* E_INVALID with AWS's text about a member of the request that breaks a constraint. c NULL: a member
+ * of something inside, whose value is not shown. */
+int logs_api_invalid(const struct call *c, struct err *err, const char *member,
+                     const char *constraint);
 int logs_api_bad_token(struct err *err);
 
 /* The group: logGroupName, or the name inside logGroupIdentifier or resourceArn (a name or an ARN).

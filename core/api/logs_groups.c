@@ -59,7 +59,7 @@ void logs_api_describe_groups(struct call *c)
                      "parameters.");
     else if (class.n && !str_is(class, "STANDARD") && !str_is(class, "INFREQUENT_ACCESS") &&
              !str_is(class, "DELIVERY"))
-        rc = logs_api_invalid(&err, "logGroupClass",
+        rc = logs_api_invalid(c, &err, "logGroupClass",
                               "Member must satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, "
                               "DELIVERY]");
     if (rc) {
@@ -82,14 +82,14 @@ static size_t characters(struct str s)
     return n;
 }
 
-static int check_tag(struct str key, struct str value, struct err *err)
+static int check_tag(struct call *c, struct str key, struct str value, struct err *err)
 {
     if (key.n == 0 || characters(key) > 128)
-        return logs_api_invalid(err, "tags", "Map keys must have length between 1 and 128");
+        return logs_api_invalid(c, err, "tags", "Map keys must have length between 1 and 128");
     if (key.n >= 4 && str_ieq(str_of(key.p, 4), STR("aws:")))
         return err_set(err, E_INVALID, "Tag keys cannot begin with aws:");
     if (!value.p || characters(value) > 256)
-        return logs_api_invalid(err, "tags",
+        return logs_api_invalid(c, err, "tags",
                                 "Map values must be strings of at most 256 characters");
     return 0;
 }
@@ -105,13 +105,14 @@ static int take_tags(struct call *c, bool required, struct log_tag *tags, size_t
     if (rc)
         return rc;
     if (json_object_size(map) == 0 && (map || required))
-        return logs_api_invalid(err, "tags", "Member must have length greater than or equal to 1");
+        return logs_api_invalid(c, err, "tags",
+                                "Member must have length greater than or equal to 1");
     if (json_object_size(map) > TAGS_MAX)
-        return logs_api_invalid(err, "tags", "Member must have length less than or equal to 50");
+        return logs_api_invalid(c, err, "tags", "Member must have length less than or equal to 50");
     json_object_foreach(map, key, value)
     {
         struct log_tag t = {str_c(key), json_bytes(value)};
-        if ((rc = check_tag(t.key, t.value, err)))
+        if ((rc = check_tag(c, t.key, t.value, err)))
             return rc;
         tags[(*count)++] = t;
     }
@@ -143,7 +144,7 @@ static void untag(struct call *c, const char *member)
     if (rc == 0)
         rc = json_member_array(c->json, member, &list, &err);
     if (rc == 0 && (!list || json_array_size(list) > TAGS_MAX))
-        rc = logs_api_invalid(&err, member,
+        rc = logs_api_invalid(c, &err, member,
                               list ? "Member must have length less than or equal to 50"
                                    : "Member must not be null");
     if (rc == 0)
@@ -152,7 +153,7 @@ static void untag(struct call *c, const char *member)
             if (json_is_string(key))
                 keys[count++] = json_bytes(key);
             else
-                rc = logs_api_invalid(&err, member, "Members must be strings");
+                rc = logs_api_invalid(c, &err, member, "Members must be strings");
         }
     if (rc)
         call_error(c, rc, &err);
@@ -256,7 +257,7 @@ void logs_api_put_retention(struct call *c)
     if (rc == 0)
         rc = json_member_int(c->json, "retentionInDays", &days, &err);
     if (rc == 0 && days == INT64_MIN)
-        rc = logs_api_invalid(&err, "retentionInDays", "Member must not be null");
+        rc = logs_api_invalid(c, &err, "retentionInDays", "Member must not be null");
     else if (rc == 0 && !days_ok(days))
         rc = err_set(&err, E_INVALID,
                      "1 validation error detected: Value '%lld' at 'retentionInDays' failed to "

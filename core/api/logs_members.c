@@ -3,11 +3,38 @@
 #include "auth/arn.h"
 #include "base/json.h"
 
-int logs_api_invalid(struct err *err, const char *member, const char *constraint)
+static const char MIN_1[] = "Member must have length greater than or equal to 1";
+static const char MAX_512[] = "Member must have length less than or equal to 512";
+
+/* A member's value as AWS shows it, cut to what is readable. */
+static void show(const json_t *v, char *out, size_t size)
 {
+    enum { SHOWN = 200 };
+    struct buf text = BUF_INIT;
+    if (json_is_string(v))
+        buf_add(&text, json_bytes(v));
+    else if (v)
+        json_write(&text, v);
+    size_t n = text.n < SHOWN ? text.n : SHOWN;
+    while (n && n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+        n--; /* not within a character */
+    snprintf(out, size, v ? " '%.*s'" : "%.*s", (int)n, text.p ? text.p : "");
+    buf_deinit(&text);
+}
+
+int logs_api_invalid(const struct call *c, struct err *err, const char *member,
+                     const char *constraint)
+{
+    char value[256];
+    const json_t *v = c ? json_object_get(c->json, member) : NULL;
+    if (json_is_null(v)) /* as if it were not there */
+        v = NULL;
+    show(v, value, sizeof value);
+    if (!v && strstr(constraint, "not be null"))
+        snprintf(value, sizeof value, " null");
     return err_set(err, E_INVALID,
-                   "1 validation error detected: Value at '%s' failed to satisfy constraint: %s",
-                   member, constraint);
+                   "1 validation error detected: Value%s at '%s' failed to satisfy constraint: %s",
+                   value, member, constraint);
 }
 
 int logs_api_bad_token(struct err *err)
@@ -50,11 +77,11 @@ int logs_api_take_group(struct call *c, struct str *out, struct err *err)
         }
     }
     if (rc == 0 && !out->p)
-        return logs_api_invalid(err, "logGroupName", "Member must not be null");
+        return logs_api_invalid(c, err, "logGroupName", "Member must not be null");
     if (rc == 0 && which > 0 && arn_parse(*out, &arn))
         rc = from_arn(c, &arn, out, err);
     if (rc == 0 && (out->n == 0 || out->n > 512))
-        return logs_api_invalid(err, members[which], "Member must have length between 1 and 512");
+        return logs_api_invalid(c, err, members[which], out->n ? MAX_512 : MIN_1);
     return rc;
 }
 
@@ -65,11 +92,11 @@ int logs_api_take_stream(struct call *c, struct str *out, struct err *err)
     if (rc)
         return rc;
     if (!out->p)
-        return logs_api_invalid(err, "logStreamName", "Member must not be null");
+        return logs_api_invalid(c, err, "logStreamName", "Member must not be null");
     if (out->n == 0 || out->n > 512)
-        return logs_api_invalid(err, "logStreamName", "Member must have length between 1 and 512");
+        return logs_api_invalid(c, err, "logStreamName", out->n ? MAX_512 : MIN_1);
     if (str_index(*out, ':', 0) >= 0 || str_index(*out, '*', 0) >= 0)
-        return logs_api_invalid(err, "logStreamName",
+        return logs_api_invalid(c, err, "logStreamName",
                                 "Member must satisfy regular expression pattern: [^:*]*");
     return 0;
 }
@@ -80,8 +107,9 @@ int logs_api_take_limit(struct call *c, int64_t max, size_t *out, struct err *er
     int rc = json_member_int(c->json, "limit", &limit, err);
     if (rc == 0 && (limit < 1 || limit > max)) {
         char text[80];
-        snprintf(text, sizeof text, "Member must have value between 1 and %lld", (long long)max);
-        return logs_api_invalid(err, "limit", text);
+        snprintf(text, sizeof text, "Member must have value %s than or equal to %lld",
+                 limit < 1 ? "greater" : "less", (long long)(limit < 1 ? 1 : max));
+        return logs_api_invalid(c, err, "limit", text);
     }
     *out = (size_t)limit;
     return rc;

@@ -116,7 +116,7 @@ static int read_describe(struct describing *d, struct str *prefix, struct err *e
         return rc;
     d->by_time = str_is(order, "LastEventTime");
     if (order.p && !d->by_time && !str_is(order, "LogStreamName"))
-        return logs_api_invalid(err, "orderBy",
+        return logs_api_invalid(c, err, "orderBy",
                                 "Member must satisfy enum value set: [LogStreamName, "
                                 "LastEventTime]");
     if (d->by_time && prefix->n)
@@ -188,11 +188,13 @@ static int take_event(const json_t *v, size_t i, struct log_put_event *out, stru
     if (rc)
         return rc;
     if (at == INT64_MIN || !text.p)
-        return logs_api_invalid(err, member, "Member must not be null");
+        return logs_api_invalid(NULL, err, member, "Member must not be null");
     if (at < 0)
-        return logs_api_invalid(err, member, "Member must have value greater than or equal to 0");
+        return logs_api_invalid(NULL, err, member,
+                                "Member must have value greater than or equal to 0");
     if (text.n == 0)
-        return logs_api_invalid(err, member, "Member must have length greater than or equal to 1");
+        return logs_api_invalid(NULL, err, member,
+                                "Member must have length greater than or equal to 1");
     if (text.n + EVENT_EXTRA > MESSAGE_MAX)
         return err_set(err, E_INVALID, "Log event too large: %zu bytes exceeds limit of %zu",
                        text.n + EVENT_EXTRA, MESSAGE_MAX);
@@ -210,11 +212,11 @@ static int take_events(struct call *c, struct log_put_event **events, size_t *co
     if (rc)
         return rc;
     if (*count == 0)
-        return logs_api_invalid(err, "logEvents",
+        return logs_api_invalid(c, err, "logEvents",
                                 list ? "Member must have length greater than or equal to 1"
                                      : "Member must not be null");
     if (*count > EVENTS_MAX)
-        return logs_api_invalid(err, "logEvents",
+        return logs_api_invalid(c, err, "logEvents",
                                 "Member must have length less than or equal to 10000");
     *events = arena_alloc(c->arena, *count * sizeof **events);
     if (!*events)

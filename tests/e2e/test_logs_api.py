@@ -440,3 +440,22 @@ def test_aws_commands(server, logs, group, aws):
     else:
         out = run("filter-log-events", "--log-group-name", group, "--output", "text", *pattern)
     assert '"n":1' in out and '"n":2' not in out
+
+
+@pytest.mark.http
+@pytest.mark.parametrize("operation,member,value,words", [
+    ("GetLogEvents", "limit", 10001, "Value '10001' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 10000"),
+    ("DescribeLogStreams", "limit", 0, "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"),
+    ("DescribeLogStreams", "orderBy", "sth", "Value 'sth' at 'orderBy' failed to satisfy constraint: Member must satisfy enum value set: [LogStreamName, LastEventTime]"),
+    ("CreateLogStream", "logStreamName", None, "Value null at 'logStreamName' failed to satisfy constraint: Member must not be null"),
+    ("CreateLogStream", "logStreamName", "", "Member must have length greater than or equal to 1"),
+    ("CreateLogStream", "logStreamName", "x" * 513, "Member must have length less than or equal to 512"),
+    ("FilterLogEvents", "startTime", -1, "Value '-1' at 'startTime' failed to satisfy constraint: Member must have value greater than or equal to 0"),
+    ("FilterLogEvents", "filterPattern", "x" * 1025, "Member must have length less than or equal to 1024"),
+])
+def test_texts_of_refusals(server, logs, group, operation, member, value, words):
+    body = {"logGroupName": group, "logStreamName": "s", member: value}
+    status, _, text = server.signed("POST", "/", json.dumps(body).encode(), service="logs",
+                                    headers={"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"Logs_20140328.{operation}"})
+    got = json.loads(text)
+    assert status == 400 and got["__type"].endswith("InvalidParameterException") and words in got["message"], got
