@@ -153,7 +153,7 @@ static bool is_organisation(struct str s)
 
 /* --- the tables -------------------------------------------------------------------------------- */
 
-enum kind { TEXT, ENUM, NUMBER, LIST, ANY };
+enum kind { TEXT, ENUM, NUMBER, DECIMAL, LIST, ANY };
 
 struct shape {
     enum kind kind;
@@ -249,21 +249,28 @@ static void failed(struct findings *f, struct str value, const char *shown, cons
     va_end(ap);
 }
 
+static bool numeric(const struct shape *s)
+{
+    return s->kind == NUMBER || s->kind == DECIMAL;
+}
+
 /* What a member must be, into out; "" when the value is so. Items of lists and maps have their
  * constraints told all together. */
 static void constraint(const struct shape *s, bool too_small, bool too_large, bool mismatch,
                        struct buf *out)
 {
-    const char *what = s->kind == NUMBER ? "value" : "length";
+    const char *what = numeric(s) ? "value" : "length";
+    const char *point = s->kind == DECIMAL ? ".0" : "";
     const char *sort = s->kind == ENUM ? "enum value set" : "regular expression pattern";
     const char *join = "";
     if (too_large) {
-        buf_printf(out, "Member must have %s less than or equal to %lld", what, (long long)s->max);
+        buf_printf(out, "Member must have %s less than or equal to %lld%s", what, (long long)s->max,
+                   point);
         join = ", ";
     }
     if (too_small) {
-        buf_printf(out, "%sMember must have %s greater than or equal to %lld", join, what,
-                   (long long)s->min);
+        buf_printf(out, "%sMember must have %s greater than or equal to %lld%s", join, what,
+                   (long long)s->min, point);
         join = ", ";
     }
     if (mismatch)
@@ -273,10 +280,9 @@ static void constraint(const struct shape *s, bool too_small, bool too_large, bo
 static bool fits(const struct shape *s, struct str text, double number, bool *small, bool *large,
                  bool *mismatch)
 {
-    bool numeric = s->kind == NUMBER;
-    double size = numeric ? number : (double)text.n;
+    double size = numeric(s) ? number : (double)text.n;
     *small = size < (double)s->min;
-    *large = (numeric || s->max) && size > (double)s->max;
+    *large = (numeric(s) || s->max) && size > (double)s->max;
     *mismatch = s->kind == ENUM ? !one_of(text, s->text) : s->match && !s->match(text);
     return !*small && !*large && !*mismatch;
 }
@@ -301,7 +307,7 @@ static void judge(struct findings *f, const struct rule *r, struct str value, do
 static void judge_text(struct findings *f, const struct rule *r, struct str value)
 {
     char *end, copy[64];
-    if (shapes[r->shape].kind != NUMBER) {
+    if (!numeric(&shapes[r->shape])) {
         judge(f, r, value, 0);
         return;
     }
@@ -337,6 +343,8 @@ static struct str shown_value(struct call *c, json_t *v)
         buf_lit(&text, "]");
     } else if (s.p) {
         buf_add(&text, s);
+    } else if (json_is_real(v)) {
+        buf_printf(&text, "%.15g", json_real_value(v));
     } else {
         json_write(&text, v);
     }
@@ -354,8 +362,7 @@ static void judge_item(struct findings *f, struct call *c, const struct rule *r,
     bool small, large, mismatch;
     if (fits(s, text, number, &small, &large, &mismatch))
         return;
-    constraint(s, s->kind == NUMBER || s->min, s->kind == NUMBER || s->max, s->text != NULL,
-               &wrong);
+    constraint(s, numeric(s) || s->min, numeric(s) || s->max, s->text != NULL, &wrong);
     failed(f, shown_value(c, whole), r->shown,
            "%s must satisfy constraint: [%.*s, Member must not "
            "be null]",
@@ -366,7 +373,7 @@ static void judge_item(struct findings *f, struct call *c, const struct rule *r,
 static bool of_kind(const struct shape *s, const json_t *v)
 {
     bool text = s->kind == TEXT || s->kind == ENUM;
-    return s->kind == NUMBER ? json_is_number(v) : !text || json_is_string(v);
+    return numeric(s) ? json_is_number(v) : !text || json_is_string(v);
 }
 
 /* what: "[]", "{k}" or "{v}". The first bad one is told. */
@@ -434,7 +441,7 @@ static void judge_body(struct findings *f, struct call *c, const struct rule *r)
                    "Member must have length %s than or equal to %lld",
                    (int64_t)n < s->min ? "greater" : "less",
                    (long long)((int64_t)n < s->min ? s->min : s->max));
-    } else if (s->kind == NUMBER && json_is_number(v)) {
+    } else if (numeric(s) && json_is_number(v)) {
         judge(f, r, shown_value(c, v), json_number_value(v));
     } else if ((s->kind == TEXT || s->kind == ENUM) && json_is_string(v)) {
         judge(f, r, json_bytes(v), 0);

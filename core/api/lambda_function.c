@@ -263,8 +263,12 @@ static int find_object(struct coding *k, const json_t *code, struct package_sour
     struct str arn = call_s3_arn(c, bucket, key);
     if (!arn.p)
         return E_LIMIT;
-    if ((rc = call_authorise(c, "s3:GetObject", arn, err)))
-        return rc;
+    if ((rc = call_authorise(c, "s3:GetObject", arn, NULL)))
+        return err_set(err, rc,
+                       "Your access has been denied by S3, please make sure your request "
+                       "credentials have permission to GetObject for %.*s/%.*s. S3 Error Code: "
+                       "AccessDenied. S3 Error Message: Access Denied",
+                       STR_FMT(bucket), key.n > 300 ? 300 : (int)key.n, key.p);
     struct store_txn *t = store_read(c->svc->store);
     rc = object_get(t, bucket, key, &m);
     if (rc == 0 && version.n && !str_is(version, "null"))
@@ -289,7 +293,12 @@ static int find_code(struct coding *k, const json_t *code, struct package_source
 {
     if (json_object_get(code, "ImageUri"))
         return err_set(err, E_INVALID, "ImageUri is not supported: use ZipFile or S3Bucket");
-    if (src->zip.p || src->blob)
+    bool given = src->zip.p || src->blob;
+    if (given && (json_object_get(code, "S3Bucket") || json_object_get(code, "S3Key")))
+        return err_set(err, E_INVALID,
+                       "Please do not provide other FunctionCode parameters when providing a "
+                       "ZipFile.");
+    if (given)
         return 0;
     return find_object(k, code, src, err);
 }

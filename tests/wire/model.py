@@ -26,6 +26,8 @@ ON_PURPOSE = {
     ("GetBucketLocation", "LocationConstraint"): "the same",
     ("*", "FunctionUrl"): "http://HOST/url/NAME/ is shorter than AWS's host names",
     ("GetAccessKeyLastUsed", "AccessKeyLastUsed.LastUsedDate"): "AWS leaves it out too while a key was never used",
+    ("GetFunctionCodeSigningConfig", "CodeSigningConfigArn"): "AWS leaves both out where there is none",
+    ("GetFunctionCodeSigningConfig", "FunctionName"): "the same",
     ("GetUser", "User.UserId"): "the root user's id is the account's, as at AWS",
     ("*", "message"): "a function may print an empty line",
 }
