@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "svc/kv.h"
 
-enum { LOOK_MS = 2000, SLICE = 400 }; /* rows; each is two deletions */
+enum { LOOK_MS = 1000, SLICE = 400 }; /* rows; each is two deletions */
 
 struct kv_sweep {
     struct job job; /* first: the slice under way */

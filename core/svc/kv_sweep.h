@@ -1,5 +1,5 @@
 /* kv_sweep: removes expired rows of the key-value store, in slices between which everybody else
- * gets the writer. Looks every few seconds; a look without anything due is one read. */
+ * gets the writer. Looks every second; a look without anything due is one read. */
 #ifndef SVC_KV_SWEEP_H
 #define SVC_KV_SWEEP_H
 

@@ -651,3 +651,55 @@ def test_presign(server, lua, bucket):
     iam.delete_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyName="inline")
     status, body = fetch(urls["get"])
     assert status == 403 and b"AccessDenied" in body, body
+
+
+# --- crashes --------------------------------------------------------------------------------------
+
+
+def test_a_crash_leaves_whole_transactions(own_server):
+    """kill -9 of everything while two functions transfer and queue: what is there is there as a whole."""
+    server = own_server()
+    role = server.make_role(ALL)
+    counter = server.make_function("return { main = function(e) kv.open('n'):incr('seen/' .. e) end }", role=role)
+    name = server.make_function("""return { main = function(e)
+        local i = 0
+        while true do
+          i = i + 1
+          kv.transaction(function(tx)
+            local s = tx:open 'n'
+            local n = (tonumber((s:get 'a')) or 0) + 1
+            s:set('a', n)
+            s:set('b', -n)
+            if n % 10 == 0 then tx:invoke_async(e, n) end
+          end)
+        end
+        end }""", role=role, Timeout=30)
+
+    def get(key):
+        status, _, body = server.signed("GET", f"/perilune/v1/kv/n/{key}", service="perilune")
+        return int(body) if status == 200 else 0
+
+    before = 0
+    for _ in range(2):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for _ in range(2):
+                pool.submit(lambda: pytest.raises(Exception, server.invoke, name, counter))
+            deadline = time.time() + 10
+            while get("a") < before + 60 and time.time() < deadline:
+                time.sleep(0.02)
+            server.kill()
+        server.start()
+        a = get("a")
+        assert a >= before + 60 and get("b") == -a
+        before = a
+    wanted = {f"seen/{n}" for n in range(10, before + 1, 10)}
+    deadline = time.time() + 20
+    seen = set()
+    while seen != wanted and time.time() < deadline:
+        seen, cursor = set(), ""
+        while cursor is not None:
+            page = json.loads(server.signed("GET", f"/perilune/v1/kv/n?cursor={cursor}&limit=1000&prefix=seen%2F", service="perilune")[2])
+            seen |= {i["key"] for i in page["items"]}
+            cursor = page["cursor"]
+        time.sleep(0.05)
+    assert seen == wanted, (len(seen), len(wanted), sorted(wanted - seen)[:5], sorted(seen - wanted)[:5])

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "store_help.h"
+#include "svc/kv_sweep.h"
 
 static struct fixture f;
 
@@ -364,6 +365,42 @@ static void test_expired_rows_leave(void **state)
     assert_int_equal(rows(T_KV) + rows(T_KV_DUE), 0);
 }
 
+static int do_fill(struct store_txn *t, void *ctx)
+{
+    int rc = 0;
+    char key[16];
+    uint64_t version;
+    (void)ctx;
+    for (int i = 0; i < 900 && rc == 0; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        rc = kv_set(t, STR("n"), str_c(key), STR("v"), 1, false, 0, &version);
+    }
+    return rc;
+}
+
+static void stop(uv_timer_t *timer)
+{
+    uv_timer_stop(timer);
+}
+
+static void test_sweeps_by_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(call_run(&f, do_fill, NULL), 0); /* more than one slice */
+    put("n", "stays", "v", 3600000);
+    struct kv_sweep *sweep = kv_sweep_start(f.store);
+    uv_timer_t awake; /* the sweep's own timer does not keep a loop */
+    uv_timer_init(&f.loop, &awake);
+    uv_timer_start(&awake, stop, 10000, 0);
+    while (rows(T_KV) > 1 && uv_is_active((uv_handle_t *)&awake))
+        uv_run(&f.loop, UV_RUN_ONCE);
+    assert_int_equal(rows(T_KV), 1);
+    assert_int_equal(rows(T_KV_DUE), 1);
+    kv_sweep_stop(sweep);
+    uv_close((uv_handle_t *)&awake, NULL);
+    uv_run(&f.loop, UV_RUN_NOWAIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wipe, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_expired_rows_leave, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sweeps_by_itself, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
