@@ -173,10 +173,12 @@ void condition_operator(struct str name, struct condition *out)
 static bool number(struct str s, double *out)
 {
     char text[64], *end;
-    if (s.n == 0 || s.n >= sizeof text || strspn(s.p, "+-.0123456789eE") < s.n)
+    if (s.n == 0 || s.n >= sizeof text)
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = 0;
+    if (strspn(text, "+-.0123456789eE") < s.n)
+        return false;
     *out = strtod(text, &end);
     return *end == 0 && isfinite(*out);
 }

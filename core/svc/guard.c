@@ -19,7 +19,7 @@ void guard_find(const struct guards *g, struct str action, struct str resource, 
 {
     struct str name, qualifier;
     struct arn a;
-    *out = (struct guard){.policy = {.policy = NULL}};
+    memset(out, 0, sizeof *out);
     if (!arn_parse(resource, &a))
         return;
     if (str_is(a.service, "s3")) {
