@@ -24,12 +24,48 @@ static int iso8601(lua_State *L)
     return 1;
 }
 
+/* What follows the seconds of ISO 8601, "+02:00" or "-0330": minutes; s without it. False: no such
+ * thing. */
+static bool cut_offset(struct str *s, int *minutes)
+{
+    int digit[4], n = 0;
+    size_t at = s->n;
+    while (at > 0 && n < 4 && s->n - at < 5) {
+        char c = s->p[--at];
+        if (c >= '0' && c <= '9')
+            digit[n++] = c - '0';
+        else if (c != ':' || n != 2)
+            return false;
+    }
+    if (n < 4 || at < 20 || (s->p[at - 1] != '+' && s->p[at - 1] != '-'))
+        return false;
+    int h = digit[3] * 10 + digit[2], m = digit[1] * 10 + digit[0];
+    *minutes = (h * 60 + m) * (s->p[at - 1] == '-' ? -1 : 1);
+    s->n = at - 1;
+    return h <= 23 && m <= 59;
+}
+
+/* Times with a zone of their own, and days alone: what AWS never signs, but people write. */
+static bool parse_more(struct str s, int64_t *ms)
+{
+    char text[64];
+    int minutes = 0, n = 0;
+    if (s.n == 10)
+        n = snprintf(text, sizeof text, "%.*sT00:00:00Z", STR_FMT(s));
+    else if (s.n < 40 && cut_offset(&s, &minutes))
+        n = snprintf(text, sizeof text, "%.*sZ", STR_FMT(s));
+    if (n <= 0 || !clock_parse(str_of(text, (size_t)n), ms))
+        return false;
+    *ms -= minutes * 60000ll;
+    return true;
+}
+
 static int parse(lua_State *L)
 {
     struct str s;
     int64_t ms;
     s.p = luaL_checklstring(L, 1, &s.n);
-    if (clock_parse(s, &ms)) {
+    if (clock_parse(s, &ms) || parse_more(s, &ms)) {
         lua_pushnumber(L, (lua_Number)ms / 1000.0);
         return 1;
     }

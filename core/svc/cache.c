@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
-enum { BUCKETS = 8192, OWNERS = 256 };
+enum { BUCKETS = 65536, OWNERS = 256 };
 
 struct link {
     struct link *prev, *next;

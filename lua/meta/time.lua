@@ -17,7 +17,7 @@ function time.sleep(seconds) end
 ---@return string text
 function time.iso8601(seconds) end
 
----@param text string ISO 8601 with Z, or as HTTP writes dates.
+---@param text string ISO 8601 with Z or an offset, a day alone, or as HTTP writes dates.
 ---@return number? seconds
 ---@return perilune.Error? err
 function time.parse(text) end

@@ -703,3 +703,89 @@ def test_a_crash_leaves_whole_transactions(own_server):
             cursor = page["cursor"]
         time.sleep(0.05)
     assert seen == wanted, (len(seen), len(wanted), sorted(wanted - seen)[:5], sorted(seen - wanted)[:5])
+
+
+# --- pure modules ---------------------------------------------------------------------------------
+
+
+def test_crypto_and_codecs(lua):
+    import hashlib
+    import hmac
+    text = "The quick brown fox \u00e9"
+    got = lua("""
+        local t, r = e, {}
+        for _, alg in ipairs { 'sha256', 'sha1', 'md5' } do
+          r[alg] = crypto[alg .. '_hex'](t)
+          assert(hex.encode(crypto[alg](t)) == r[alg])
+        end
+        for _, alg in ipairs { 'sha256', 'sha1', 'md5', 'sha512' } do
+          r['hmac_' .. alg] = crypto.hmac_hex(alg, 'key', t)
+          assert(hex.encode(crypto.hmac(alg, 'key', t)) == r['hmac_' .. alg])
+        end
+        assert(not pcall(crypto.hmac, 'sha3', 'k', 't') and not pcall(crypto.sha256))
+        assert(#crypto.random(32) == 32 and crypto.random(16) ~= crypto.random(16) and crypto.random(0) == '')
+        assert(not pcall(crypto.random, -1) and not pcall(crypto.random, 1048577))
+        assert(crypto.uuid():match '^%x%x%x%x%x%x%x%x%-%x%x%x%x%-4%x%x%x%-[89ab]%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$' and crypto.uuid() ~= crypto.uuid())
+        assert(crypto.equals('a', 'a') and not crypto.equals('a', 'b') and not crypto.equals('a', 'aa') and crypto.equals('', ''))
+        for n = 0, 20 do
+          local b = crypto.random(n)
+          assert(base64.decode(base64.encode(b)) == b and base64.url_decode(base64.url_encode(b)) == b and hex.decode(hex.encode(b)) == b)
+        end
+        assert(base64.encode '\\255\\254' == '//4=' and base64.url_encode '\\255\\254' == '__4')
+        for _, bad in ipairs { '//4', 'a b=', '*' } do local v, err = base64.decode(bad) assert(v == nil and err.code == 'InvalidArgument', bad) end
+        local v, err = hex.decode '0'
+        assert(v == nil and err.code == 'InvalidArgument' and hex.decode 'AbFf' == '\\171\\255')
+        return r""", text)
+    for alg in ("sha256", "sha1", "md5"):
+        assert got[alg] == hashlib.new(alg, text.encode()).hexdigest()
+    for alg in ("sha256", "sha1", "md5", "sha512"):
+        assert got["hmac_" + alg] == hmac.new(b"key", text.encode(), alg).hexdigest()
+
+
+def test_time(lua):
+    assert lua("""
+        local now = time.now()
+        assert(math.abs(now - os.time()) < 2 and now % 1 ~= 0 or true)
+        assert(time.iso8601(0) == '1970-01-01T00:00:00.000Z' and time.iso8601(1795779124.123) == '2026-11-27T11:32:04.123Z')
+        assert(time.parse '2026-11-27T11:32:04.123Z' == 1795779124.123 and time.parse '2026-11-27T11:32:04Z' == 1795779124)
+        assert(time.parse 'Fri, 27 Nov 2026 11:32:04 GMT' == 1795779124)
+        assert(math.abs(time.parse(time.iso8601()) - time.now()) < 1)
+        for _, same in ipairs { '2026-11-27T13:32:04+02:00', '2026-11-27T08:02:04.000-0330', '2026-11-27T11:32:04+00:00' } do
+          assert(time.parse(same) == 1795779124, same)
+        end
+        assert(time.parse '2026-11-27' == 1795737600)
+        for _, bad in ipairs { 'yesterday', '', '2026-13-01', '2026-11-27T11:32:04', '2026-11-27T11:32:04+2', '2026-11-27T11:32:04+24:00',
+            '2026-11-27T11:32:04+02:60', '+02:00', '2026-11-27+02:00', '2026-11-27T11:32:04.1230+02:000' } do
+          local v, err = time.parse(bad)
+          assert(v == nil and err.code == 'InvalidArgument', bad)
+        end
+        assert(not pcall(time.iso8601, 1e15) and not pcall(time.sleep, -1) and not pcall(time.sleep, 901) and time.sleep(0) == true)
+        local t = time.now()
+        time.sleep(0.05)
+        assert(time.now() - t >= 0.049)
+        return true""") is True
+
+
+def test_json_inside_the_runtime(lua):
+    event = {"a": [], "b": {}, "c": [[], {}, [{}]], "d": None, "e": [1, None], "f": 1.5, "g": "\u00e9\u20ac\U0001f600"}
+    assert lua("return e", event) == event
+    assert lua("""
+        assert(json.encode(e.a) == '[]' and json.encode(e.b) == '{}' and e.d == json.null and e.e[2] == json.null)
+        assert(json.encode {} == '{}' and json.encode(json.array {}) == '[]' and json.encode { x = json.empty_array } == '{"x":[]}')
+        for _, bad in ipairs { '', '[1,]', '{"a":1,}', '01', '1.', '.5', 'nul', '"\\\\x"', '[1] 2', "'a'", '\\239\\187\\191[]', 'NaN', '[1', '"\\1"' } do
+          local v, err = json.decode(bad)
+          assert(v == nil and err.code == 'InvalidArgument' and err.message:find 'byte', bad)
+        end
+        assert(require 'cjson'.decode '[1,2]'[2] == 2 and require 'cjson.safe'.decode '[' == nil)
+        return json.decode(json.encode(e, { indent = 2 }))""", event) == event
+
+
+def test_events(lua):
+    assert lua("""
+        assert(events.decode_key 'a+b%2Bc%C3%BC/d' == 'a b+cü/d')
+        local n = 0
+        for r in events.records(e.s3) do n = n + 1 assert(r.s3.object.key) end
+        assert(n == 2 and events.records {}() == nil and events.records(5)() == nil and events.records(nil)() == nil)
+        assert(events.source(e.s3) == 's3' and events.source { source = 'aws.events', ['detail-type'] = 'x' } == 'schedule')
+        assert(events.source { requestContext = { http = {} } } == 'url' and events.source 'x' == 'invoke' and events.source(nil) == 'invoke')
+        return true""", {"s3": {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": k}}} for k in "ab"]}}) is True
