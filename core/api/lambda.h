@@ -26,6 +26,8 @@ void lambda_stream_invoked(void *ctx, const struct invoke_result *r);
 /* The error of an invocation that did not run. */
 void lambda_reply_unrun(struct call *c, const struct invoke_result *r);
 
+/* The same for a function as a whole. */
+int lambda_whole_name(struct call *c, struct str text, struct str *name, struct err *err);
 /* "arn:…:function:NAME[:QUALIFIER]" in the arena. */
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier);
 

@@ -49,16 +49,28 @@ int lambda_target(struct call *c, struct str *name, struct str *qualifier, struc
     return 0;
 }
 
-int lambda_whole_target(struct call *c, struct str *name, struct err *err)
+static int whole(struct str qualifier, struct err *err)
 {
-    struct str qualifier;
-    int rc = lambda_target(c, name, &qualifier, err);
-    if (rc || !qualifier.n || str_is(qualifier, "$LATEST"))
-        return rc;
+    if (!qualifier.n || str_is(qualifier, "$LATEST"))
+        return 0;
     return err_set(err, E_INVALID,
                    "This operation is permitted on Lambda functions only. Aliases and versions do "
                    "not support this operation. Please specify either a function name or an "
                    "unqualified function ARN.");
+}
+
+int lambda_whole_target(struct call *c, struct str *name, struct err *err)
+{
+    struct str qualifier;
+    int rc = lambda_target(c, name, &qualifier, err);
+    return rc ? rc : whole(qualifier, err);
+}
+
+int lambda_whole_name(struct call *c, struct str text, struct str *name, struct err *err)
+{
+    struct str qualifier;
+    int rc = lambda_name(c, text, name, &qualifier, err);
+    return rc ? rc : whole(qualifier, err);
 }
 
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier)

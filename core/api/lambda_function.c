@@ -313,12 +313,12 @@ static void refuse(struct call *c, const struct package_source *src, int rc, con
 
 static int create_spec(struct call *c, struct coding *k, struct err *err)
 {
-    struct str text = {NULL, 0}, qualifier;
+    struct str text = {NULL, 0};
     int rc = lambda_check(c, err);
     if (rc == 0)
         rc = json_member_str(c->json, "FunctionName", &text, err);
     if (rc == 0)
-        rc = lambda_name(c, text, &k->spec.name, &qualifier, err);
+        rc = lambda_whole_name(c, text, &k->spec.name, err);
     if (rc == 0)
         rc = call_authorise(c, "lambda:CreateFunction", lambda_arn(c, k->spec.name, STR("")), err);
     if (rc == 0)

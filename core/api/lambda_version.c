@@ -116,9 +116,9 @@ static int read_version(struct call *c, uint64_t *out, struct err *err)
 void perilune_rollback(struct call *c)
 {
     struct rolling *k = arena_zalloc(c->arena, sizeof *k);
-    struct str name, qualifier;
+    struct str name;
     struct err err = {0};
-    int rc = k ? lambda_name(c, c->param[0], &name, &qualifier, &err) : E_LIMIT;
+    int rc = k ? lambda_whole_name(c, c->param[0], &name, &err) : E_LIMIT;
     if (rc == 0)
         rc = read_version(c, &k->asked, &err);
     if (rc)

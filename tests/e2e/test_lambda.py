@@ -118,8 +118,28 @@ def test_code_from_a_bucket(server, lam):
     name = unique("frombucket")
     lam.create_function(FunctionName=name, Role=server.make_role(), Runtime="lua", Handler="handler.main", Code={"S3Bucket": bucket, "S3Key": "dir/f.zip"})
     assert server.invoke(name, [1, 2])[0] == [1, 2]
-    with refused("InvalidParameterValueException", 400):
-        lam.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="none")
+    lam.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="dir/f.zip", S3ObjectVersion="null")
+    for key, version, code in (("none", None, "NoSuchKey. S3 Error Message: The specified key does not exist."),
+                               ("dir/f.zip", "v1", "NoSuchVersion. S3 Error Message: The specified version does not exist.")):
+        with refused("InvalidParameterValueException", 400, f"Error occurred while GetObject. S3 Error Code: {code}"):
+            lam.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key=key, **({"S3ObjectVersion": version} if version else {}))
+    with refused("InvalidParameterValueException", 400, "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket "
+                 "does not exist"):
+        lam.update_function_code(FunctionName=name, S3Bucket=unique("nosuch"), S3Key="k")
+    with refused("InvalidParameterValueException", 400, "Please do not provide other FunctionCode parameters when providing a ZipFile."):
+        lam.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="dir/f.zip", ZipFile=make_zip(ECHO))
+    with refused("InvalidParameterValueException", 400, "Please provide a source for function code."):
+        lam.update_function_code(FunctionName=name, S3Bucket=bucket)
+    iam, user = server.client("iam"), unique("user")
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "lambda:*", "Resource": "*"}]}))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    theirs = server.client("lambda", access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+    with refused("AccessDeniedException", 403) as e:
+        theirs.update_function_code(FunctionName=name, S3Bucket=bucket, S3Key="dir/f.zip")
+    assert e.value.response["Error"]["Message"].endswith("S3 Error Code: AccessDenied. S3 Error Message: Access Denied")
+    assert server.invoke(name, [3])[0] == [3]
 
 
 @boto

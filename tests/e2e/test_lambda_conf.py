@@ -350,3 +350,15 @@ def test_constraints_of_other_members(server, lam, echo):
     for broken in (b'{"Timeout":"7"}', b'{"Timeout":7.5}', b'{"Environment":[]}', b'{"Layers":7', b'{"Description":{}}'):
         status, headers, body = server.signed("PUT", f"/2015-03-31/functions/{echo}/configuration", broken, service="lambda")
         assert status == 400 and headers["x-amzn-errortype"] == "InvalidRequestContentException", (broken, body)
+
+
+# --- the aws command ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("aws", AWS)
+def test_configuration_by_the_aws_command(server, lam, aws):
+    name = server.make_function(ECHO)
+    run = lambda *args: json.loads(server.aws(aws, "lambda", *args, "--function-name", name, "--output", "json").stdout or "null")
+    got = run("put-function-event-invoke-config", "--maximum-retry-attempts", "0", "--maximum-event-age-in-seconds", "60")
+    assert got["MaximumRetryAttempts"] == 0 and got["LastModified"] and got["FunctionArn"] == arn(name) + ":$LATEST"
+    assert lam.get_function_event_invoke_config(FunctionName=name)["MaximumEventAgeInSeconds"] == 60

@@ -659,6 +659,74 @@ static void test_too_old(void **state)
     assert_int_equal(row.tries, 0);
 }
 
+/* What a function's own configuration says goes before the defaults. */
+static void test_own_retries(void **state)
+{
+    struct event_row row;
+    char error[256], payload[64];
+    (void)state;
+    fns[0].retries_set = fns[1].retries_set = true;
+    fns[1].retries = 1;
+    mode = FAIL;
+    assert_int_equal(send_event(event(1, "none")), 0);
+    wait_stats(0, 0, 0, 1);
+    assert_int_equal(call_count, 1);
+    read_dead(&row, error, payload);
+    assert_non_null(strstr(error, "RetriesExhausted"));
+    assert_int_equal(send_event(event(2, "one")), 0);
+    wait_calls(2);
+    wait_stats(0, 0, 1, 1);
+    pass(60 * 1000);
+    wait_calls(3);
+    wait_stats(0, 0, 0, 2);
+}
+
+static void test_own_age(void **state)
+{
+    struct event_row row;
+    char error[256], payload[64];
+    (void)state;
+    fns[0].max_age_ms = fns[1].max_age_ms = 60 * 1000;
+    mode = THROTTLE;
+    assert_int_equal(send_event(event(1, "waits")), 0);
+    wait_calls(1);
+    pass(61 * 1000);
+    wait_stats(0, 0, 0, 1);
+    read_dead(&row, error, payload);
+    assert_non_null(strstr(error, "EventAgeExceeded|the event is older than 60 seconds"));
+    mode = FAIL; /* the next try would come too late */
+    size_t before = call_count;
+    assert_int_equal(send_event(event(2, "fails")), 0);
+    wait_calls(before + 1);
+    turn(20);
+    pass(59 * 1000);
+    turn(20);
+    assert_int_equal(call_count, before + 1);
+    pass(2 * 1000);
+    wait_stats(0, 0, 0, 2);
+}
+
+/* Once its limit is raised nobody waits for the end of a pause. */
+static void test_resume(void **state)
+{
+    (void)state;
+    mode = THROTTLE;
+    assert_int_equal(send_event(event(1, "x")), 0);
+    wait_calls(1);
+    for (int i = 0; i < 6; i++) { /* the pause is 64 s long now */
+        pass(1000 << i);
+        wait_calls((size_t)i + 2);
+    }
+    mode = SUCCEED;
+    turn(20);
+    assert_int_equal(call_count, 7);
+    queue_resume(q, 1);
+    wait_stats(0, 0, 0, 0);
+    assert_int_equal(call_count, 8);
+    queue_resume(q, 1); /* nothing waits */
+    queue_resume(q, 77);
+}
+
 /* --- functions that change, policies -----------------------------------------------------------
  */
 
@@ -938,6 +1006,9 @@ int main(void)
         T(test_throttled_late),
         T(test_platform_failure),
         T(test_too_old),
+        T(test_own_retries),
+        T(test_own_age),
+        T(test_resume),
         T(test_deleted_and_recreated),
         T(test_policy_at_delivery),
         T(test_crash_runs_again),
