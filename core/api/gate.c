@@ -306,6 +306,13 @@ int gate_authorise(struct call *c, struct err *err)
     return rc;
 }
 
+/* The resource lies in the body, or conditions may ask for what does; then it is small. */
+static bool asked_after_body(const struct op *op)
+{
+    return op->body == BODY_FORM || resource_in_body(op) ||
+           (op->body == BODY_JSON && op->body_limit <= SMALL);
+}
+
 static uint64_t body_limit(const struct op *op)
 {
     return op->body == BODY_NONE ? SMALL : op->body_limit;
@@ -501,7 +508,7 @@ void gate_request(struct http_req *req, void *ctx)
     }
     if (rc == 0)
         rc = route_or_refuse(c, &err);
-    if (rc == 0 && c->private_->verified && c->op->body != BODY_FORM && !resource_in_body(c->op))
+    if (rc == 0 && c->private_->verified && !asked_after_body(c->op))
         rc = gate_authorise(c, &err);
     if (rc == 0)
         rc = limit(c, &err);

@@ -14,6 +14,11 @@ void iam_list_account_aliases(struct call *c)
     reply_lit(c, "<AccountAliases></AccountAliases><IsTruncated>false</IsTruncated>");
 }
 
+void iam_list_virtual_mfa_devices(struct call *c)
+{
+    reply_lit(c, "<VirtualMFADevices></VirtualMFADevices><IsTruncated>false</IsTruncated>");
+}
+
 /* An empty list in the element that the row's operation has, for a role or user that is there. */
 static void none_of(struct call *c, const struct entity_kind *kind, const char *element)
 {
@@ -61,6 +66,7 @@ void iam_list_service_specific_credentials(struct call *c)
     reply_lit(c, "<ServiceSpecificCredentials></ServiceSpecificCredentials>");
 }
 
+/* Nobody has a password. */
 void iam_get_login_profile(struct call *c)
 {
     struct err err = {0};

@@ -5,6 +5,7 @@
 #include "api/gate_call.h"
 #include "auth/arn.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 struct permit {
     struct call *c;
@@ -151,6 +152,13 @@ static size_t aws_key(struct permit *p, struct str name, struct str *values, siz
     return 0;
 }
 
+/* A text of the JSON body under one of two names. */
+static struct str in_body(const struct call *c, const char *name, const char *other)
+{
+    struct str v = json_bytes(json_object_get(c->json, name));
+    return v.p ? v : json_bytes(json_object_get(c->json, other));
+}
+
 static size_t find(void *ctx, struct str name, struct str *values, size_t max)
 {
     struct permit *p = ctx;
@@ -161,6 +169,10 @@ static size_t find(void *ctx, struct str name, struct str *values, size_t max)
         return aws_key(p, str_from(name, 4), values, max);
     if (str_starts(name, STR("s3:")) && p->c->protocol == PROTO_S3)
         return s3_key(p, str_from(name, 3), values, max);
+    if (str_is(name, "lambda:functionurlauthtype"))
+        return one(values, in_body(p->c, "AuthType", "FunctionUrlAuthType"));
+    if (str_is(name, "lambda:principal"))
+        return one(values, in_body(p->c, "Principal", ""));
     if (str_is(name, "iam:policyarn"))
         return one(values, call_query(p->c, "PolicyArn"));
     if (str_is(name, "iam:passedtoservice") && strcmp(p->action, "iam:PassRole") == 0)

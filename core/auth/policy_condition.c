@@ -58,6 +58,7 @@ static const char *const known_keys[] = {
     "iam:policyarn",
     "lambda:functionarn",
     "lambda:functionurlauthtype",
+    "lambda:principal",
     "lambda:sourcefunctionarn",
     "s3:authtype",
     "s3:delimiter",

@@ -127,6 +127,33 @@ def test_pages(iam):
 
 
 @boto
+def test_what_tools_ask_of_an_account(iam):
+    """Nothing that is not there is an error; Terraform asks for all of it before it removes a user or role."""
+    name = unique("u")
+    iam.create_user(UserName=name)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+    assert iam.list_groups_for_user(UserName=name)["Groups"] == iam.list_mfa_devices(UserName=name)["MFADevices"] == []
+    assert iam.list_ssh_public_keys(UserName=name)["SSHPublicKeys"] == iam.list_signing_certificates(UserName=name)["Certificates"] == []
+    assert iam.list_service_specific_credentials(UserName=name)["ServiceSpecificCredentials"] == iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    assert iam.list_instance_profiles_for_role(RoleName=name)["InstanceProfiles"] == iam.list_account_aliases()["AccountAliases"] == []
+    refused("NoSuchEntity", 404, iam.get_login_profile, UserName=name)
+    refused("NoSuchEntity", 404, iam.delete_login_profile, UserName=name)
+    refused("NoSuchEntity", 404, iam.list_instance_profiles_for_role, RoleName="no-such-role")
+    summary = iam.get_account_summary()["SummaryMap"]
+    assert summary["Users"] >= 1 and summary["Roles"] >= 1 and summary["AccessKeysPerUserQuota"] == 2
+    iam.update_role(RoleName=name, Description="d", MaxSessionDuration=7200)
+    assert iam.update_role_description(RoleName=name, Description="e")["Role"]["Description"] == "e"
+    assert iam.get_role(RoleName=name)["Role"]["MaxSessionDuration"] == 7200
+    iam.tag_role(RoleName=name, Tags=[{"Key": "a", "Value": "b"}])
+    assert iam.get_role(RoleName=name)["Role"]["Tags"] == iam.list_role_tags(RoleName=name)["Tags"] == [{"Key": "a", "Value": "b"}]
+    iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+    refused("DeleteConflict", 409, iam.delete_role, RoleName=name)
+    iam.detach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+    iam.untag_role(RoleName=name, TagKeys=["a"])
+    iam.delete_role(RoleName=name)
+
+
+@boto
 def test_malformed(iam):
     refused("ValidationError", 400, iam.create_user, UserName="a b")
     refused("ValidationError", 400, iam.create_user, UserName="x" * 65)
@@ -354,6 +381,19 @@ def test_a_functions_policy_lets_users_in(server):
     # the account as principal leaves it to the users' own policies
     server.client("lambda").add_permission(FunctionName=name, StatementId="s", Action="lambda:InvokeFunction", Principal=ACCOUNT)
     refused("AccessDeniedException", 403, function.invoke, FunctionName=name)
+
+
+@boto
+def test_conditions_on_what_the_body_says(server):
+    p, name = Person(server), server.make_function("return { main = function() end }")
+    p.may(allow("lambda:*"), {"Effect": "Deny", "Action": "lambda:*FunctionUrlConfig", "Resource": "*",
+                              "Condition": {"StringNotEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}})
+    refused("AccessDeniedException", 403, p.client("lambda").create_function_url_config, FunctionName=name, AuthType="NONE")
+    p.may(allow("lambda:AddPermission", Condition={"StringEquals": {"lambda:Principal": "s3.amazonaws.com"}}))
+    grant = lambda who, sid: p.client("lambda").add_permission(FunctionName=name, StatementId=sid, Action="lambda:InvokeFunction", Principal=who)
+    grant("s3.amazonaws.com", "a")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        grant("events.amazonaws.com", "b")
 
 
 @boto
