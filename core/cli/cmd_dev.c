@@ -344,6 +344,7 @@ static void reload(struct dev *d, struct dev_project *p)
     struct buf zip = BUF_INIT;
     json_t *body = json_object(), *report = NULL;
     char sha[65] = "";
+    int64_t began_ms = clock_wall_ms();
     bool first = !p->serving;
     fflush(stdout);
     int rc = deliver_pack(p->path, NULL, body, &zip);
@@ -366,7 +367,7 @@ static void reload(struct dev *d, struct dev_project *p)
         p->serving = true;
         print_deployed(d, p, report, first);
         if (!p->follower)
-            p->follower = follower_open(&d->loop, p->name);
+            p->follower = follower_open(&d->loop, p->name, began_ms);
     } else {
         say(p, OUT_YELLOW, "%s",
             first ? "not deployed yet: waiting for a change"

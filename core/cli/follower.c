@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/child.h"
@@ -15,7 +16,8 @@ enum { AGAIN_MS = 300, LINE_MAX_BYTES = 2 << 20, PATIENCE_MS = 500 };
 struct follower {
     uv_loop_t *loop;
     char name[72];
-    pid_t pid; /* 0: none runs */
+    pid_t pid;                /* 0: none runs */
+    int64_t from_ms, last_ms; /* wall: older lines are not ours; the newest line's */
     uv_pipe_t pipe;
     uv_timer_t timer;
     struct buf line;
@@ -72,9 +74,12 @@ static enum out_colour colour_of(const char *level)
     return strcmp(level, "info") == 0 ? OUT_GREEN : OUT_DIM;
 }
 
-static void print_event(const struct follower *f, const json_t *e)
+static void print_event(struct follower *f, const json_t *e)
 {
     struct str text = json_bytes(json_object_get(e, "message"));
+    if (out_int(e, "timestamp") < f->from_ms)
+        return;
+    f->last_ms = out_int(e, "timestamp");
     while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\t'))
         text.n--;
     if (str_starts(text, STR("START RequestId: ")) || str_starts(text, STR("END RequestId: ")))
@@ -95,7 +100,10 @@ static void print_event(const struct follower *f, const json_t *e)
 
 static void on_again(uv_timer_t *t)
 {
-    begin(t->data);
+    struct follower *f = t->data;
+    if (f->last_ms)
+        f->from_ms = f->last_ms + 1;
+    begin(f);
 }
 
 static void handle_closed(uv_handle_t *h)
@@ -148,8 +156,11 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 static void begin(struct follower *f)
 {
     char program[] = "perilune", logs[] = "logs", follow[] = "--follow", json[] = "--json";
-    char since[] = "--since=0", end[] = "--";
+    char since[48], end[] = "--";
     char *argv[] = {program, logs, follow, json, since, end, f->name, NULL};
+    enum { MARGIN_S = 5 }; /* until the child has reckoned its own "since" */
+    snprintf(since, sizeof since, "--since=%llds",
+             (long long)((clock_wall_ms() - f->from_ms) / 1000 + MARGIN_S));
     int ends[2], null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (pipe2(ends, O_CLOEXEC) != 0)
         fatal("no pipe: %m");
@@ -166,12 +177,13 @@ static void begin(struct follower *f)
     uv_read_start((uv_stream_t *)&f->pipe, on_alloc, on_read);
 }
 
-struct follower *follower_open(uv_loop_t *loop, const char *name)
+struct follower *follower_open(uv_loop_t *loop, const char *name, int64_t from_wall_ms)
 {
     struct follower *f = calloc(1, sizeof *f);
     if (!f)
         fatal("out of memory");
     f->loop = loop;
+    f->from_ms = from_wall_ms;
     snprintf(f->name, sizeof f->name, "%s", name);
     buf_init(&f->line, LINE_MAX_BYTES);
     uv_timer_init(loop, &f->timer);

@@ -2,7 +2,8 @@
  *
  * A child runs 'perilune logs NAME --follow --json' against PERILUNE_ENDPOINT with the keys of our
  * environment; its lines are printed short, with the function's name, in colours by level. START and
- * END are left out, REPORT becomes what the run cost. A child that ends is started again. */
+ * END are left out, REPORT becomes what the run cost. A child that ends is started again
+ * and goes on behind the last line. */
 #ifndef CLI_FOLLOWER_H
 #define CLI_FOLLOWER_H
 
@@ -10,8 +11,8 @@
 
 struct follower;
 
-/* name is copied. */
-struct follower *follower_open(uv_loop_t *loop, const char *name);
+/* Lines from that time on. name is copied. */
+struct follower *follower_open(uv_loop_t *loop, const char *name, int64_t from_wall_ms);
 /* Frees it when the loop has turned. */
 void follower_close(struct follower *f);
 
