@@ -350,7 +350,7 @@ static int limit(struct call *c, struct err *err)
 /* --- the body ---------------------------------------------------------------------------------
  */
 
-/* Hash, signature, JSON, XML. Touches nothing that another thread may: runs on the loop or on the pool.
+/* Hash, signature, form, JSON, XML. Touches nothing that another thread may: runs on the loop or on the pool.
  */
 static void examine(struct call *c)
 {
@@ -362,6 +362,8 @@ static void examine(struct call *c)
     }
     if (rc == 0 && c->protocol == PROTO_S3)
         rc = s3_digest_check(c, c->body, &c->promised, v->json_err);
+    if (rc == 0 && c->op->body == BODY_FORM)
+        rc = call_fields(c, c->body, v->json_err);
     if (rc == 0 && c->op->body == BODY_JSON) {
         v->json = json_parse(c->body.n ? c->body : STR("{}"), v->json_err);
         if (!v->json)
@@ -387,9 +389,7 @@ static void examined(struct call *c)
     bool in_body = resource_in_body(c->op);
     c->json = v->json;
     if (rc == 0 && c->op->body == BODY_FORM) {
-        rc = call_fields(c, c->body, err);
-        if (rc == 0)
-            rc = route_action(c, err);
+        rc = route_action(c, err);
         in_body = true;
     }
     /* what is wrong with a body is told to those only who may */

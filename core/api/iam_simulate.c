@@ -1,21 +1,24 @@
 /* iam_simulate: what would a principal's policies say?
  *
  * The same evaluation as a real request's, with condition values from the form. Each action is asked
- * on each resource; pairs are the elements that pages are cut from. */
+ * on each resource; pairs are the elements that pages are cut from. A page ends early when it has
+ * taken the loop's time: AWS may answer less than MaxItems too. */
 #include "api/iam.h"
 #include "auth/arn.h"
-#include "base/log.h"
+#include "base/clock.h"
 
 enum { ACTIONS_MAX = 128, RESOURCES_MAX = 100, DOCUMENTS_MAX = 50, ENTRIES_MAX = 50 };
-enum { VALUES_MAX = 10, PAIRS_MAX = 1000 };
+enum { VALUES_MAX = 10, DOCUMENT_BYTES_MAX = 64 * 1024, PAGE_NS = 1000 * 1000 };
 
 struct simulation {
     struct call *c;
     struct policy *policies[DOCUMENTS_MAX];
     struct str names[DOCUMENTS_MAX];
     const char *types[DOCUMENTS_MAX]; /* as SourcePolicyType has them */
-    size_t count;
+    size_t count, bytes;
     struct policy *guard; /* ResourcePolicy */
+    struct str resources[RESOURCES_MAX];
+    size_t resource_count;
     struct str principal, principal_role;
     struct policy_key keys[ENTRIES_MAX * VALUES_MAX];
     size_t key_count;
@@ -27,14 +30,14 @@ struct simulation {
 static int add(struct simulation *s, const char *type, struct str name, struct str document,
                struct err *err)
 {
+    s->bytes += document.n;
+    if (s->count == DOCUMENTS_MAX || s->bytes > DOCUMENT_BYTES_MAX)
+        return err_set(err, E_QUOTA,
+                       "At most %d policies of %d bytes in all can be simulated together.",
+                       DOCUMENTS_MAX, DOCUMENT_BYTES_MAX);
     struct policy *p = policy_parse(document, POLICY_IDENTITY, err);
     if (!p)
         return E_BAD_POLICY;
-    if (s->count == DOCUMENTS_MAX) {
-        policy_free(p);
-        return err_set(err, E_QUOTA, "At most %d policies can be simulated together.",
-                       DOCUMENTS_MAX);
-    }
     s->names[s->count] = arena_dup(s->c->arena, name);
     s->types[s->count] = type;
     s->policies[s->count++] = p;
@@ -175,11 +178,36 @@ static bool action_ok(struct str a)
            str_index(a, '*', 0) < 0;
 }
 
+static int take_resources(struct simulation *s, struct err *err)
+{
+    struct str arn;
+    for (int i = 1; (arn = iam_member(s->c, "ResourceArns", i, "")).p; i++) {
+        if (i > RESOURCES_MAX)
+            return err_set(err, E_QUOTA, "At most %d resources are taken.", RESOURCES_MAX);
+        s->resources[s->resource_count++] = arn;
+    }
+    if (!s->resource_count)
+        s->resources[s->resource_count++] = STR("*");
+    return 0;
+}
+
+/* False: the page is full, or has taken its time. */
+static bool page_goes_on(struct iam_page *p, uint64_t began_ns)
+{
+    uint64_t shown = p->seen > p->skip ? p->seen - p->skip : 0;
+    if (!p->more && shown && shown < p->max && clock_mono_ns() - began_ns > PAGE_NS) {
+        p->max = shown;
+        p->more = true;
+    }
+    return !p->more;
+}
+
 static int results(struct simulation *s, struct buf *b, struct err *err)
 {
     struct call *c = s->c;
     struct iam_page page;
-    struct str action, resource;
+    struct str action;
+    uint64_t began_ns = clock_mono_ns();
     int rc = iam_page(c, &page, err), i = 1;
     buf_lit(b, "<EvaluationResults>");
     for (; rc == 0 && (action = iam_member(c, "ActionNames", i, "")).p; i++) {
@@ -188,13 +216,9 @@ static int results(struct simulation *s, struct buf *b, struct err *err)
         if (!action_ok(action))
             return err_set(err, E_VALIDATION, "Invalid Action name: %.*s",
                            (int)(action.n < 128 ? action.n : 128), action.p);
-        for (int k = 1; k <= RESOURCES_MAX; k++) {
-            resource = iam_member(c, "ResourceArns", k, "");
-            if (!resource.p && k > 1)
-                break;
+        for (size_t k = 0; k < s->resource_count && page_goes_on(&page, began_ns); k++)
             if (iam_page_has(&page))
-                result(s, b, action, resource.p ? resource : STR("*"));
-        }
+                result(s, b, action, s->resources[k]);
     }
     if (rc == 0 && i == 1)
         rc = iam_invalid(err, "ActionNames", (struct str){NULL, 0}, "");
@@ -222,6 +246,8 @@ static void simulate(struct call *c, bool custom)
         rc = add_inputs(s, custom, &err);
     if (rc == 0)
         rc = add_context(s, &err);
+    if (rc == 0)
+        rc = take_resources(s, &err);
     if (rc == 0)
         rc = results(s, &b, &err);
     for (size_t i = 0; i < s->count; i++)

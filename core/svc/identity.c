@@ -85,16 +85,17 @@ static void be_root(struct identity *out)
                              .id = STR(ACCOUNT_ID)};
 }
 
-static bool be_user(struct identities *ids, struct str name, struct arena *a, struct identity *out)
+/* E_NOT_FOUND: there is no such user. */
+static int be_user(struct identities *ids, struct str name, struct arena *a, struct identity *out)
 {
     const struct principal *p = principal_find(ids->users, name);
     if (!p || !p->exists)
-        return false;
+        return p ? E_NOT_FOUND : E_IO;
     out->kind = IDENTITY_USER;
     out->arn = out->principal_arn = arena_dup(a, p->arn);
     out->user_id = out->id = arena_dup(a, p->id);
     out->name = arena_dup(a, p->name);
-    return out->arn.p && out->id.p && out->name.p;
+    return out->arn.p && out->id.p && out->name.p ? 0 : E_LIMIT;
 }
 
 /* A role that is gone still signs; it may do nothing. */
@@ -125,8 +126,11 @@ static int find_session(struct identities *ids, struct str access_key, struct st
         out->issued_ms = s->issued_ms;
         out->expires_ms = s->expires_ms;
     } else if (s->of == SESSION_OF_USER) {
-        if (!be_user(ids, s->name, a, out) || !str_eq(out->id, s->id))
+        int rc = be_user(ids, s->name, a, out);
+        if (rc == E_NOT_FOUND || (rc == 0 && !str_eq(out->id, s->id)))
             return E_BAD_TOKEN;
+        if (rc)
+            return rc;
     } else {
         ok = be_role(ids, s, a, out);
     }
@@ -164,11 +168,12 @@ int identity_find(struct identities *ids, struct str access_key, struct str toke
     struct str user = arena_dup(a, key.user);
     if (!secret->p || !out->access_key.p || !user.p)
         return E_LIMIT;
-    if (be_user(ids, user, a, out))
+    rc = be_user(ids, user, a, out);
+    if (rc == 0)
         return 0;
     *out = (struct identity){.kind = IDENTITY_ANONYMOUS};
     *secret = (struct str){NULL, 0};
-    return E_BAD_ACCESS_KEY;
+    return rc == E_NOT_FOUND ? E_BAD_ACCESS_KEY : rc;
 }
 
 void identity_used(struct identities *ids, const struct identity *who, struct str service,

@@ -455,6 +455,10 @@ def test_simulate(iam, server):
     entry = {"ContextKeyName": "s3:prefix", "ContextKeyType": "string", "ContextKeyValues": ["x"]}
     assert ask("s3:ListBucket", ContextEntries=[entry]) == ["allowed"]
     assert ask("iam:GetRole", PolicyInputList=[policy(allow("iam:*"))]) == ["allowed"]
+    many = dict(PolicySourceArn=p.arn, ActionNames=[f"s3:Get{i}" for i in range(30)], ResourceArns=[f"arn:aws:s3:::b/{i}" for i in range(40)])
+    pages = list(iam.get_paginator("simulate_principal_policy").paginate(**many, PaginationConfig={"PageSize": 500}))
+    got = [(r["EvalActionName"], r["EvalResourceName"]) for page in pages for r in page["EvaluationResults"]]
+    assert len(got) == len(set(got)) == 1200 and len(pages) > 2
     assert iam.simulate_custom_policy(PolicyInputList=[policy(allow("iam:*"))], ActionNames=["iam:GetRole"])["EvaluationResults"][0]["EvalDecision"] == "allowed"
     refused("NoSuchEntity", 404, iam.simulate_principal_policy, PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/nobody", ActionNames=["s3:GetObject"])
 
