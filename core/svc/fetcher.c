@@ -22,7 +22,13 @@
 #include "base/rec.h"
 #include "svc/fetch_wire.h"
 
-enum { FLIGHT_MAX = 256, OWNER_MAX = 64, FLIGHT_BYTES_MAX = 64 << 20, READ_STEP = 64 * 1024 };
+enum {
+    FLIGHT_MAX = 256,
+    OWNER_MAX = 64,
+    FLIGHT_BYTES_MAX = 64 << 20,
+    READ_STEP = 64 * 1024,
+    STALL_MS = 500
+};
 
 enum child { CHILD_NONE, CHILD_STARTING, CHILD_UP };
 
@@ -159,6 +165,18 @@ static void maybe_done(struct fetch *x)
     uv_close((uv_handle_t *)&x->timer, on_timer_closed);
 }
 
+/* Over, but its bytes are still on their way. A child that takes nothing for a while is of no use. */
+static void on_stall(uv_timer_t *t)
+{
+    struct fetch *x = t->data;
+    size_t waiting = uv_stream_get_write_queue_size((uv_stream_t *)&x->fetcher->pipe);
+    if (!x->writing)
+        return;
+    if (waiting == x->stalled)
+        child_down(x->fetcher, "perilune-fetch takes nothing any more");
+    x->stalled = waiting;
+}
+
 static void end(struct fetch *x, int rc, const char *why)
 {
     struct fetcher *f = x->fetcher;
@@ -174,6 +192,9 @@ static void end(struct fetch *x, int rc, const char *why)
     uv_timer_stop(&x->timer);
     snprintf(x->text, sizeof x->text, "%s", why ? why : "");
     x->outcome = (struct fetch_outcome){rc, x->text};
+    x->stalled = 0;
+    if (x->writing)
+        uv_timer_start(&x->timer, on_stall, STALL_MS, STALL_MS);
     maybe_done(x);
 }
 

@@ -59,7 +59,8 @@ struct fetch {
     struct buf *into;
     size_t left; /* bytes of the body that are still to come */
     uv_timer_t timer;
-    bool writing; /* its bytes are on their way: it cannot go yet */
+    bool writing;   /* its bytes are on their way: it cannot go yet */
+    size_t stalled; /* bytes that waited to be written when it was last looked at */
     struct fetch_outcome outcome;
     char text[300];
 };

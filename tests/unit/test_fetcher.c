@@ -49,6 +49,8 @@ static bool wants(struct str url, const char *path)
     return str_ends(url, str_c(path));
 }
 
+static bool deaf;
+
 static void misbehave(uint32_t id, struct str rec)
 {
     static char junk[300000];
@@ -93,6 +95,8 @@ static void misbehave(uint32_t id, struct str rec)
         say_end(id, FETCH_OK, "");
     } else if (wants(url, "/only-end")) {
         say_end(id, FETCH_OK, "");
+    } else if (wants(url, "/deaf")) {
+        deaf = true;
     } else if (wants(url, "/exit")) {
         _exit(0);
     } else if (wants(url, "/half")) {
@@ -107,7 +111,9 @@ static int child(void)
     struct fetch_frame f;
     static char body[FETCH_REQUEST_MAX];
     for (;;) {
-        for (size_t n = 0; n < sizeof f;) {
+        for (size_t n = 0; n < sizeof f;) { /* "/deaf" reads no more */
+            if (deaf)
+                pause();
             ssize_t k = read(FETCH_SOCKET, (char *)&f + n, sizeof f - n);
             if (k <= 0)
                 _exit(0);
@@ -259,6 +265,24 @@ static void time_runs_here(void **state)
     assert_int_equal(b.rc, E_ABORTED);
 }
 
+/* It takes no bytes: those that wait behind it end in their time (and some), the next is served. */
+static void a_deaf_child(void **state)
+{
+    (void)state;
+    static char big[7000000];
+    struct asked a, b;
+    char why[300];
+    start(&a, "/deaf", STR("x"), 100, NULL);
+    start(&b, "/echo", str_of(big, sizeof big), 200, NULL);
+    wait_for(&a);
+    uint64_t began = uv_hrtime();
+    wait_for(&b);
+    assert_int_equal(a.rc, E_TIMEOUT);
+    assert_int_equal(b.rc, E_TIMEOUT);
+    assert_true(uv_hrtime() - began < 5 * UINT64_C(1000000000));
+    assert_int_equal(ask("/echo", STR("again"), why), 0);
+}
+
 static void owners_are_bounded(void **state)
 {
     (void)state;
@@ -305,8 +329,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(a_good_child),       CASE(a_bad_child), CASE(time_runs_here),
-        CASE(owners_are_bounded), CASE(closing),
+        CASE(a_good_child), CASE(a_bad_child),        CASE(time_runs_here),
+        CASE(a_deaf_child), CASE(owners_are_bounded), CASE(closing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
