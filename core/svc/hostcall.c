@@ -235,13 +235,17 @@ int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, 
     int rc = build_arn(h, args, kind, space, &arn, err);
     if (rc)
         return rc;
+    struct str delimiter = rec_str(args, HC_DELIMITER);
     struct policy_key keys[] = {{STR("lambda:sourcefunctionarn"), call->fn->arn},
-                                {STR("s3:prefix"), prefix.p ? prefix : STR("")}};
+                                {STR("s3:prefix"), prefix.p ? prefix : STR("")},
+                                {STR("s3:delimiter"), delimiter}};
     struct policy_query q = {
         .action = str_c(action),
         .resource = arn,
         .keys = keys,
-        .key_count = call->number == HC_S3_LIST ? 2 : 1,
+        .key_count = call->number != HC_S3_LIST ? 1
+                     : delimiter.p              ? 3
+                                                : 2,
     };
     struct guard guard;
     guard_find(&h->guards, q.action, arn, false, &guard);
