@@ -183,10 +183,10 @@ for size in (0, 10, 300_000, 17_000_000):
 def test_aws(proxy, s3, bucket, program, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_bytes(random.Random(3).randbytes(9_000_000))
-    for kind in proxy.ports:
-        proxy.aws(program, "s3", "cp", str(one), f"s3://{bucket}/{kind} ü", kind=kind)
-        proxy.aws(program, "s3", "cp", f"s3://{bucket}/{kind} ü", str(two), kind=kind)
-        assert two.read_bytes() == one.read_bytes()
+    kind = "streamed" if program == list(AWS.values())[0] else "stored"
+    proxy.aws(program, "s3", "cp", str(one), f"s3://{bucket}/{kind} ü", kind=kind)
+    proxy.aws(program, "s3", "cp", f"s3://{bucket}/{kind} ü", str(two), kind=kind)
+    assert two.read_bytes() == one.read_bytes()
 
 
 @pytest.mark.http

@@ -110,8 +110,8 @@ def test_things_go(server, s3, bucket):
 
 @pytest.mark.boto3
 def test_what_is_written_again_stays(s3, bucket):
-    put_rules(s3, bucket, {"ID": "all", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 2}})
-    for i in range(18):  # always younger than two days
+    put_rules(s3, bucket, {"ID": "all", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 1}})
+    for i in range(12):  # always younger than a day
         s3.put_object(Bucket=bucket, Key="k", Body=str(i).encode())
         time.sleep(0.2)
         assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == str(i).encode()

@@ -11,7 +11,8 @@ def make_tree(top, count, largest, seed=1):
     folders = ["", "a/", "a/b/", "with space/", "ünïcode/", "q&a=1/", "plus+percent%/", "deep/er/and/er/"]
     pool = rng.randbytes(1 << 20)
     for i in range(count):
-        size = largest if i == 0 else 0 if i % 29 == 1 else int(10 ** rng.uniform(0, 4.6)) if i % 25 else rng.randrange(100_000, 900_000)
+        size = (largest if i == 0 else 0 if i % 29 == 1 else rng.randrange(1_000_000, largest // 3) if i % 100 == 99
+                else rng.randrange(100_000, 900_000) if i % 25 == 0 else int(10 ** rng.uniform(0, 4.6)))
         name = f"{folders[i % len(folders)]}{rng.choice(['file', 'ä b', 'x(1)', '#h', 'semi;colon'])}-{i:04}.{rng.choice(['txt', 'bin', 'jpg'])}"
         path = pathlib.Path(top, name)
         path.parent.mkdir(parents=True, exist_ok=True)
