@@ -113,7 +113,7 @@ static int begin_part(struct form_data *f, struct str head)
     }
     name = parameter(disposition, "name");
     filename = parameter(disposition, "filename");
-    if (!name.p || !str_ieq(str_of(disposition.p, disposition.n < 9 ? 0 : 9), STR("form-data")))
+    if (name.n == 0 || !str_ieq(str_of(disposition.p, disposition.n < 9 ? 0 : 9), STR("form-data")))
         return E_BAD_FORM;
     if (str_ieq(name, STR("file"))) {
         f->state = FILE_DATA;
