@@ -4,6 +4,7 @@
 #include "svc/logs_filter.h"
 
 #include "svc/logs_filter_json.h"
+#include "svc/logs_regex.h"
 
 enum { PATTERN_MAX = 1024 };
 
@@ -14,6 +15,7 @@ struct term {
 
 struct log_filter {
     const struct json_filter *json; /* instead of terms */
+    const struct log_regex *regex;  /* likewise */
     size_t count;
     bool any; /* there are '?' terms */
     struct term terms[];
@@ -79,20 +81,27 @@ const struct log_filter *log_filter_parse(struct arena *a, struct str pattern, i
         return NULL;
     if (rest.n > PATTERN_MAX)
         return refuse(rc, err, "it is longer than 1024 characters");
-    if (rest.p[0] == '[' || rest.p[0] == '%')
-        return refuse(rc, err, "patterns on columns and regular expressions are not supported");
+    if (rest.p[0] == '[')
+        return refuse(rc, err, "patterns on columns are not supported");
     char *space = arena_alloc(a, rest.n);
     struct str copy = arena_dup(a, rest);
     struct log_filter *f = arena_alloc(a, sizeof *f + (rest.n / 2 + 1) * sizeof f->terms[0]);
     if (!space || !copy.p || !f)
         return refuse(rc, err, "it is too long");
     f->json = NULL;
+    f->regex = NULL;
     f->count = 0;
     f->any = false;
     if (rest.p[0] == '{') {
         const char *why;
         f->json = json_filter_parse(a, copy, &why);
         return f->json ? f : refuse(rc, err, why);
+    }
+    if (rest.p[0] == '%') {
+        const char *why = "a percent sign is not closed";
+        if (rest.n > 2 && rest.p[rest.n - 1] == '%')
+            f->regex = log_regex_parse(a, str_of(copy.p + 1, copy.n - 2), &why);
+        return f->regex ? f : refuse(rc, err, why);
     }
     for (rest = copy; rest.n; rest = str_trim(rest)) {
         struct term *t = &f->terms[f->count++];
@@ -109,6 +118,8 @@ bool log_filter_match(const struct log_filter *f, struct str text)
     bool any = !f || !f->any;
     if (f && f->json)
         return json_filter_match(f->json, text);
+    if (f && f->regex)
+        return log_regex_match(f->regex, text);
     for (size_t i = 0; f && i < f->count; i++) {
         const struct term *t = &f->terms[i];
         bool found = str_find(text, t->text) >= 0;
@@ -122,5 +133,5 @@ bool log_filter_match(const struct log_filter *f, struct str text)
 
 bool log_filter_is_slow(const struct log_filter *f)
 {
-    return f && f->json;
+    return f && (f->json || f->regex);
 }

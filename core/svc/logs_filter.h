@@ -5,9 +5,10 @@
  *   -word -"phrase"   none of those marked so occurs
  *
  *   { $.field = value }  see logs_filter_json.h
+ *   %expression%         see logs_regex.h
  *
- * Inside quotes \" and \\ stand for themselves. Patterns on columns ([ … ]) and regular expressions
- * (%…%) are refused. */
+ * Inside quotes \" and \\ stand for themselves. Patterns on columns ([ … ]) are
+ * refused. */
 #ifndef SVC_LOGS_FILTER_H
 #define SVC_LOGS_FILTER_H
 

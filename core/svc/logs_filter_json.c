@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "base/json.h"
+#include "svc/logs_regex.h"
 
 enum { NESTING_MAX = 32, STEPS_MAX = 64 };
 
@@ -23,8 +24,9 @@ struct json_filter { /* a node */
     struct step *steps;
     size_t step_count;
     enum test test;
-    struct str text; /* compared with */
-    double number;   /* the same as a number, NAN when it is none */
+    struct str text;               /* compared with */
+    double number;                 /* the same as a number, NAN when it is none */
+    const struct log_regex *regex; /* instead of text */
 };
 
 /* --- parsing ------------------------------------------------------------------------------------ */
@@ -175,6 +177,21 @@ static double number_of(struct str s)
     return *end || !isfinite(d) ? NAN : d;
 }
 
+/* Between percent signs, of which the first is next. */
+static bool take_regex(struct parser *p, struct json_filter *f)
+{
+    ptrdiff_t end = str_index(p->rest, '%', 1);
+    const char *why = "a percent sign is not closed";
+    if (f->test != T_EQ && f->test != T_NE)
+        return fail(p, "only numbers are ordered");
+    if (end > 1)
+        f->regex = log_regex_parse(p->arena, str_of(p->rest.p + 1, (size_t)end - 1), &why);
+    if (!f->regex)
+        return fail(p, why);
+    p->rest = str_from(p->rest, (size_t)end + 1);
+    return true;
+}
+
 static bool take_value(struct parser *p, struct json_filter *f)
 {
     size_t n = 0;
@@ -186,7 +203,7 @@ static bool take_value(struct parser *p, struct json_filter *f)
         return f->test == T_EQ || f->test == T_NE || fail(p, "only numbers are ordered");
     }
     if (p->rest.n && p->rest.p[0] == '%')
-        return fail(p, "regular expressions are not supported");
+        return take_regex(p, f);
     while (n < p->rest.n && !strchr(" \t\r\n\"(){}&|<>=!", p->rest.p[n]))
         n++;
     f->text = arena_dup(p->arena, str_of(p->rest.p, n));
@@ -307,15 +324,20 @@ static bool like(struct str pattern, struct str s)
     return str_ends(s, pattern);
 }
 
+static bool text_is(const struct json_filter *f, struct str s)
+{
+    return f->regex ? log_regex_match(f->regex, s) : like(f->text, s);
+}
+
 /* Equality with a scalar; *comparable is false for anything else. */
 static bool equal(const struct json_filter *f, const json_t *v, bool *comparable)
 {
     char text[64];
     *comparable = true;
     if (json_is_string(v))
-        return like(f->text, json_bytes(v));
+        return text_is(f, json_bytes(v));
     if (json_is_boolean(v))
-        return like(f->text, json_is_true(v) ? STR("true") : STR("false"));
+        return text_is(f, json_is_true(v) ? STR("true") : STR("false"));
     if (json_is_number(v)) {
         if (!isnan(f->number))
             return json_number_value(v) == f->number;
@@ -323,7 +345,7 @@ static bool equal(const struct json_filter *f, const json_t *v, bool *comparable
             snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
         else
             snprintf(text, sizeof text, "%.17g", json_real_value(v));
-        return like(f->text, str_c(text)) || number_of(f->text) == json_number_value(v);
+        return text_is(f, str_c(text)) || number_of(f->text) == json_number_value(v);
     }
     *comparable = json_is_null(v);
     return false;

@@ -3,7 +3,7 @@
  *   { $.level = "ERROR" && ($.code >= 500 || $.tags[0] != debug*) }
  *
  *   $.a.b[0]  $.a[*].b  $["a b"]     a value; [*] any element
- *   = !=                             text (a star is any run of bytes) or number
+ *   = !=                             text (a star is any run of bytes), number, or %expression%
  *   < <= > >=                        numbers
  *   EXISTS  NOT EXISTS  IS NULL  IS TRUE  IS FALSE
  *   && before ||, parentheses

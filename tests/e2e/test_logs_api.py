@@ -259,7 +259,8 @@ def test_filters_and_streams(server, logs, group):
 
 @pytest.mark.parametrize("pattern,want", [
     ('{ $.level = "ERROR" }', [1, 3]), ('{ $.level != "ERROR" }', [0, 2]), ("{ $.code >= 500 && $.level = ERROR }", [3]), ('{ $.user.id = 7 || $.tags[0] = "x*" }', [0, 2]),
-    ("{ $.err IS NULL }", [0]), ("{ $.err NOT EXISTS }", [1, 2, 3]), ("{ $.ok IS TRUE }", [0]), ("{ $.tags[*] = y }", [2]), ("plain", [4]), ("-level", [4]),
+    ("{ $.err IS NULL }", [0]), ("{ $.err NOT EXISTS }", [1, 2, 3]), ("{ $.ok IS TRUE }", [0]), ("{ $.tags[*] = y }", [2]), ("plain", [4]), ("-level", [4]), ("%ERR.R%", [1, 3]),
+    ('{ $.level = %^E|^W% }', [1, 2, 3]),
     ("?plain ?ERROR", [1, 3, 4]), ('"\\"code\\":503"', [3]), ("", [0, 1, 2, 3, 4])])
 def test_patterns(logs, server, pattern, want):
     group = "/patterns"
