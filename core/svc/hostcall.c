@@ -85,6 +85,12 @@ struct hostcalls *hostcalls_open(const struct hostcalls_opts *o)
     h->o = *o;
     h->newest = &h->waiting;
     h->cache = cache_open();
+    h->retry = calloc(1, sizeof *h->retry);
+    if (!h->retry)
+        fatal("out of memory");
+    h->retry->data = h;
+    uv_timer_init(o->loop, h->retry);
+    uv_unref((uv_handle_t *)h->retry);
     return h;
 }
 
@@ -101,8 +107,14 @@ void hostcalls_endpoint(struct hostcalls *h, const char *url)
     snprintf(h->endpoint, sizeof h->endpoint, "%s", url);
 }
 
+static void retry_closed(uv_handle_t *timer)
+{
+    free(timer);
+}
+
 void hostcalls_close(struct hostcalls *h)
 {
+    uv_close((uv_handle_t *)h->retry, retry_closed);
     cache_close(h->cache);
     free(h);
 }

@@ -63,6 +63,8 @@ struct hostcalls {
     size_t streams;                         /* objects that all functions have open */
     size_t memory;                          /* object bytes held by open calls */
     struct hostcall_get *waiting, **newest; /* for memory, oldest first */
+    struct hostcall_get *starting;          /* have it, begin now */
+    uv_timer_t *retry;                      /* while some wait for their runner to take results */
 };
 
 /* One per row: performs the call, which the role allows, and finishes it now or later. */

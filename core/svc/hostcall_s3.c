@@ -47,19 +47,52 @@ struct hostcall_get {
 
 static void get_start(struct hostcall_get *g);
 
+enum { RETRY_MS = 5 };
+
+static void on_retry(uv_timer_t *timer);
+
+/* Starts those that wait, oldest first, as far as there is memory. Who has to wait for its own runner
+ * to take what it was given holds nobody else up; it is looked at again soon. */
+static void start_waiting(struct hostcalls *h)
+{
+    struct hostcall_get **at = &h->waiting;
+    bool held = false;
+    while (*at && h->memory + (*at)->count <= HOSTCALL_MEMORY_MAX) {
+        struct hostcall_get *g = *at;
+        if (!hostcall_reserve(g->call, g->count)) {
+            held = true;
+            at = &g->next;
+            continue;
+        }
+        *at = g->next;
+        if (!*at)
+            h->newest = at;
+        g->next = h->starting;
+        h->starting = g;
+        h->memory += g->count;
+    }
+    if (held && !uv_is_active((uv_handle_t *)h->retry))
+        uv_timer_start(h->retry, on_retry, RETRY_MS, 0);
+    while (h->starting) { /* only now: each may come back here */
+        struct hostcall_get *g = h->starting;
+        h->starting = g->next;
+        get_start(g);
+    }
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    start_waiting(timer->data);
+}
+
 static void get_end(struct hostcall_get *g, int rc)
 {
     struct hostcalls *h = g->h;
     h->memory -= g->count;
     g->done(g->ctx, rc, &g->result);
     free(g);
-    while (h->waiting && h->memory + h->waiting->count <= HOSTCALL_MEMORY_MAX) {
-        struct hostcall_get *next = h->waiting;
-        h->waiting = next->next;
-        if (!h->waiting)
-            h->newest = &h->waiting;
-        get_start(next);
-    }
+    if (h->waiting)
+        start_waiting(h);
 }
 
 static void get_more(struct hostcall_get *g);
@@ -86,9 +119,9 @@ static void get_more(struct hostcall_get *g)
     object_read_next(g->read, g->left < BLOB_READ_MAX ? g->left : BLOB_READ_MAX, get_read, g);
 }
 
+/* Its bytes are counted in h->memory. */
 static void get_start(struct hostcall_get *g)
 {
-    g->h->memory += g->count;
     if (g->call->abandoned || !buf_reserve(&g->result, g->count + 6)) {
         get_end(g, g->call->abandoned ? E_ABORTED : E_LIMIT);
         return;
@@ -120,12 +153,9 @@ void hostcall_fetch(struct hostcalls *h, struct hostcall *call, struct object_re
         .ctx = ctx,
     };
     *result = BUF_INIT;
-    if (h->waiting || h->memory + count > HOSTCALL_MEMORY_MAX) {
-        *h->newest = g;
-        h->newest = &g->next;
-    } else {
-        get_start(g);
-    }
+    *h->newest = g;
+    h->newest = &g->next;
+    start_waiting(h);
 }
 
 /* Finds the object and the part that is asked for; *read is NULL when the body is in result

@@ -259,7 +259,7 @@ void hostcall_s3_close(struct hostcalls *h, struct hostcall *call)
     struct stream *s = NULL;
     int rc = 0;
     (void)h;
-    if (handle)
+    if (handle && handle->release == release)
         rc = find(call, !((struct stream *)handle)->read, &s, &err);
     if (s) {
         hostcall_unkeep(&s->handle);

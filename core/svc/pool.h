@@ -69,6 +69,9 @@ void hostcall_finish(struct hostcall *call, int rc, struct str result, const str
 void hostcall_give(struct hostcall *call, struct buf *result);
 /* Where the call's invocation takes its answer in parts; NULL: nowhere. */
 struct invoke_stream *hostcall_stream(struct hostcall *call);
+/* Sets aside room for n bytes of result in what the runner may be given before it has taken it; false
+ * while there is none, when the call should wait. Ends with the call. */
+bool hostcall_reserve(struct hostcall *call, size_t n);
 /* What a call has opened and later calls of the same invocation (or init phase) name by its id. When
  * that ends, or the runner does, `release` is called once: the handle is off the list then and its
  * calls are abandoned, which release may finish. */

@@ -83,8 +83,23 @@ static void end(struct hostcall *call, int rc, struct str result, char *owned,
     if (r) {
         r->calls_open--;
         r->args_bytes -= call->args.n;
+        r->reserved -= c->reserved;
     }
     call_release(c);
+}
+
+bool hostcall_reserve(struct hostcall *call, size_t n)
+{
+    struct call *c = (struct call *)call;
+    struct runner *r = c->runner;
+    if (call->abandoned)
+        return true;
+    size_t held = channel_pending(r->channel) + r->reserved;
+    if (held && held + n > POOL_RESULTS_MAX)
+        return false;
+    r->reserved += n;
+    c->reserved += n;
+    return true;
 }
 
 void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err)

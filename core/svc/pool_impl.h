@@ -67,6 +67,7 @@ struct call { /* a host call under way */
     struct runner *runner;   /* NULL: gone */
     uint32_t id;             /* the runner's name for it */
     uint32_t invocation;     /* 0: init phase */
+    size_t reserved;         /* result bytes set aside for it */
     struct buf args;         /* the copy that pub.args shows … */
     char *owned;             /* … or the payload's own memory */
 };
@@ -111,7 +112,7 @@ struct runner {
     uint64_t charge;                 /* bytes counted in the pool's memory */
     struct call *calls, *left;       /* of the current invocation; abandoned ones */
     uint32_t calls_live, calls_open; /* of the current invocation; all */
-    size_t args_bytes;               /* arguments of all */
+    size_t args_bytes, reserved;     /* arguments of all; result bytes set aside */
     struct hostcall_handle *handles; /* what the current invocation has open */
     uint64_t last_handle;
 };
