@@ -17,7 +17,7 @@ JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
 DESTDIR ?=
 
 LUAJIT  ?= luajit
-PKGS     = $(LUAJIT) libuv libcrypto jansson expat libzip libseccomp
+PKGS     = $(LUAJIT) libuv libcrypto jansson expat libzip libseccomp zlib
 WARN     = -Wall -Wextra -Wshadow -Wmissing-prototypes -Wcast-qual -Wvla -Werror
 CFLAGS  ?= -O2 -g
 override CPPFLAGS += -Icore -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

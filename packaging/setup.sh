@@ -11,7 +11,7 @@ set -euo pipefail
 
 build=(make gcc binutils libc6-dev pkg-config
     libuv1-dev libhttp-parser-dev liblmdb-dev libssl-dev libjansson-dev
-    libexpat1-dev libzip-dev libseccomp-dev libcurl4-openssl-dev)
+    libexpat1-dev libzip-dev zlib1g-dev libseccomp-dev libcurl4-openssl-dev)
 demo=(python3 python3-boto3 awscli)
 test=(libcmocka-dev python3 python3-pytest python3-boto3 awscli
     clang-format cppcheck lua-check

@@ -31,7 +31,10 @@ struct services {
     struct blueprint_env *blueprint; /* svc/blueprint.h */
     struct str domain;               /* --domain: buckets are hosts below it; "" for none */
     struct str root_access_key, root_secret;
-    bool behind_tls_proxy; /* what arrives here was TLS at the proxy before us */
+    const char *endpoint;    /* the API's URL, in links */
+    struct signins *signins; /* svc/signin.h */
+    const char *console_url; /* where the console is; "" without one */
+    bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
     int64_t started_ms;
 };
 
@@ -110,6 +113,9 @@ int call_authorise(struct call *c, const char *action, struct str resource, stru
 /* The same with condition keys that only the handler knows. */
 int call_authorise_with(struct call *c, const char *action, struct str resource,
                         const struct policy_key *keys, size_t key_count, struct err *err);
+
+/* For streams that go on: false once the console session that asked has ended. */
+bool call_lives(struct call *c);
 
 /* XML text escape into a buffer: the five characters; what XML 1.0 cannot carry becomes U+FFFD. */
 void xml_escape(struct buf *out, struct str s);

@@ -144,22 +144,28 @@ static bool in_chunks(const struct call *c)
     return c->payload >= PAYLOAD_CHUNKS;
 }
 
-/* Nobody signs: in S3 a stranger, who may do what a bucket's policy lets everybody do. */
-static int anonymous(struct call *c, struct err *err)
+/* Nothing of the request is signed; what it says of its body's hash is compared all the same. */
+static int unsigned_call(struct call *c, const char *service, struct err *err)
 {
     struct call_private *v = c->private_;
     struct str given = call_header(c, "x-amz-content-sha256");
-    if (c->protocol != PROTO_S3)
-        return err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
-    v->claim.service = STR("s3");
+    v->claim.service = str_c(service);
     v->verified = true;
-    c->payload = PAYLOAD_UNSIGNED;
+    c->payload = c->protocol == PROTO_S3 ? PAYLOAD_UNSIGNED : PAYLOAD_WHOLE;
     if (given.p && payload_form(c, given, err))
         return E_INVALID;
     if (is_sha256(given))
         c->expect_sha256 = given;
     bool needs_key = c->payload == PAYLOAD_CHUNKS || c->payload == PAYLOAD_CHUNKS_TRAILER;
     return needs_key ? err_set(err, E_DENIED, "Access Denied") : 0;
+}
+
+/* Nobody signs: in S3 a stranger, who may do what a bucket's policy lets everybody do. */
+static int anonymous(struct call *c, struct err *err)
+{
+    if (c->protocol != PROTO_S3)
+        return err_set(err, E_NO_AUTH, "%s", err_row(E_NO_AUTH)->text);
+    return unsigned_call(c, "s3", err);
 }
 
 /* A link bears it encoded. */
@@ -482,6 +488,21 @@ static bool open_path(struct services *svc, struct http_req *req)
     return true;
 }
 
+/* What follows once it is known who asks. */
+static void walk(struct call *c, int rc, struct err *err)
+{
+    if (rc == 0)
+        rc = route_or_refuse(c, err);
+    if (rc == 0 && c->private_->verified && !asked_after_body(c->op))
+        rc = gate_authorise(c, err);
+    if (rc == 0)
+        rc = limit(c, err);
+    if (rc)
+        call_error(c, rc, err);
+    else
+        take_body(c);
+}
+
 void gate_request(struct http_req *req, void *ctx)
 {
     struct err err = {0};
@@ -506,16 +527,25 @@ void gate_request(struct http_req *req, void *ctx)
         health_metrics(ctx, req);
         return;
     }
+    walk(c, rc, &err);
+}
+
+void gate_request_as(struct http_req *req, struct services *svc, const struct gate_session *session,
+                     const char *service)
+{
+    struct err err = {0};
+    struct call *c = call_new(req, svc);
+    if (!c) {
+        bare(req, 503);
+        return;
+    }
+    c->who = session->who;
+    c->private_->session = session;
+    route_protocol(str_c(service), &c->protocol);
+    int rc = call_fields(c, req->query, &err);
     if (rc == 0)
-        rc = route_or_refuse(c, &err);
-    if (rc == 0 && c->private_->verified && !asked_after_body(c->op))
-        rc = gate_authorise(c, &err);
-    if (rc == 0)
-        rc = limit(c, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
-        take_body(c);
+        rc = unsigned_call(c, service, &err);
+    walk(c, rc, &err);
 }
 
 void gate_note_use(struct call *c)

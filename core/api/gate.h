@@ -64,6 +64,16 @@ extern const size_t gate_op_count;
 /* What the listener calls for each request; ctx is the struct services. */
 void gate_request(struct http_req *req, void *ctx);
 
+/* Whose session a request of the console bears, found by its token (console.c). */
+struct gate_session {
+    struct identity who; /* in the request's arena */
+    char id[17];         /* svc/signin's */
+};
+/* The same walk for a call of the console: req->path and host are the API's already, nothing is
+ * signed, `service` takes the credential scope's place. */
+void gate_request_as(struct http_req *req, struct services *svc, const struct gate_session *session,
+                     const char *service);
+
 /* /url/<function>/…, signed or not: checks and answers by itself (url.c). */
 void url_request(struct services *svc, struct http_req *req);
 

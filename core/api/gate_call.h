@@ -20,12 +20,13 @@ struct call_header {
 struct call_private {
     struct sigv4_request sig; /* the request as sigv4 reads it */
     struct sigv4_claim claim;
-    struct str secret;         /* of the claimed key; p NULL: unknown */
-    int key_rc;                /* 0, or what is wrong with the claimed key or token */
-    bool used;                 /* the signature was good: to be noted, on the loop */
-    bool authorised;           /* the row's action has been asked for */
-    bool verified;             /* the signature has been checked */
-    struct call_param *params; /* of the query, then of the form */
+    const struct gate_session *session; /* of the console; NULL: signed, or anonymous */
+    struct str secret;                  /* of the claimed key; p NULL: unknown */
+    int key_rc;                         /* 0, or what is wrong with the claimed key or token */
+    bool used;                          /* the signature was good: to be noted, on the loop */
+    bool authorised;                    /* the row's action has been asked for */
+    bool verified;                      /* the signature has been checked */
+    struct call_param *params;          /* of the query, then of the form */
     size_t param_count;
     struct call_header *headers, **headers_end; /* of the reply */
     size_t header_count;

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/gate.h"
+#include "api/console.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/root_key.h"
@@ -36,6 +36,7 @@
 #include "svc/kv_sweep.h"
 #include "svc/lifecycle.h"
 #include "svc/meter.h"
+#include "svc/signin.h"
 #include "svc/watchdog.h"
 
 enum {
@@ -56,12 +57,16 @@ struct server {
     struct lifecycle *lifecycle;
     struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
+    struct console *console; /* NULL: none */
+    int console_dir;         /* --console-dir, or -1 */
     struct deploy_env deploy;
     struct blueprint_env blueprint;
     uv_signal_t term, intr, hup;
     uv_timer_t limit; /* the drain's */
     char data[4096];  /* absolute path, for messages */
-    int draining;     /* parts that still drain */
+    char endpoint[512];
+    int draining;  /* parts that still drain */
+    int listeners; /* that still have connections */
     bool stopping, disconnected;
 };
 
@@ -147,6 +152,15 @@ static int find_fetch(struct server *s, struct fetcher_opts *o)
     return 0;
 }
 
+static int find_console(struct server *s)
+{
+    const char *dir = s->opts.console_dir;
+    s->console_dir = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (dir && s->console_dir < 0)
+        log_error("cannot use --console-dir %s: %s", dir, strerror(errno));
+    return dir && s->console_dir < 0 ? -1 : 0;
+}
+
 static int enter_data(struct server *s)
 {
     struct err err = {0};
@@ -189,6 +203,8 @@ static void drained(void *ctx)
 static void disconnected(void *ctx)
 {
     struct server *s = ctx;
+    if (--s->listeners)
+        return;
     s->disconnected = true;
     if (s->draining == 0)
         uv_stop(&s->loop);
@@ -205,8 +221,11 @@ static void on_stop(uv_signal_t *h, int signum)
     s->stopping = true;
     log_info("%s: finishing what runs", signum == SIGINT ? "SIGINT" : "SIGTERM");
     s->draining = 2;
+    s->listeners = s->console ? 2 : 1;
     uv_timer_start(&s->limit, on_limit, DRAIN_MAX_MS, 0);
     http_drain(s->http, disconnected, s);
+    if (s->console)
+        console_drain(s->console, disconnected, s);
     queue_drain(s->svc.queue, drained, s);
     pool_drain(s->svc.pool, drained, s);
 }
@@ -308,6 +327,7 @@ static int open_parts(struct server *s, struct err *err)
         .max_bytes = s->opts.queue_max_bytes,
     };
     v->queue = queue_open(&qo);
+    v->signins = signins_open(v->store);
     v->objects = objects_open(&s->loop, v->store, v->queue, v->region);
     v->policies = bucket_policies_open(v->store);
     v->guards = (struct guards){v->store, v->functions, v->policies, v->region};
@@ -346,6 +366,8 @@ static void set_endpoint(struct server *s)
     if (n)
         snprintf(url, sizeof url, "%.*s", (int)n, told);
     hostcalls_endpoint(s->hostcalls, url);
+    snprintf(s->endpoint, sizeof s->endpoint, "%s", url);
+    s->svc.endpoint = s->endpoint;
 }
 
 static int listen_api(struct server *s)
@@ -375,11 +397,61 @@ static int listen_api(struct server *s)
     return 0;
 }
 
+/* "HOST:PORT" of the console: as told, its own port when the API has its own, else the next one. false:
+ * no console is wanted. */
+static bool console_address(struct server *s, char *out, size_t size)
+{
+    const char *told = s->opts.console_listen;
+    struct str api = str_c(s->opts.listen);
+    if (told) {
+        snprintf(out, size, "%s", told);
+        return !str_is(str_c(told), "none");
+    }
+    while (api.n && api.p[api.n - 1] != ':')
+        api.n--;
+    snprintf(out, size, "%.*s%d", STR_FMT(api), http_port(s->http) + 1);
+    return http_port(s->http) < 65535;
+}
+
+/* The console can be done without, unless it was asked for. */
+static int listen_console(struct server *s)
+{
+    char address[256], why[256];
+    s->svc.console_url = "";
+    if (!console_address(s, address, sizeof address))
+        return 0;
+    struct console_opts o = {&s->svc, address, s->opts.console_url, s->console_dir};
+    s->console = console_open(&o, why, sizeof why);
+    if (!s->console && s->opts.console_listen) {
+        log_error("console: %s", why);
+        return -1;
+    }
+    if (!s->console) {
+        log_warn("no console: %s", why);
+        return 0;
+    }
+    log_info("console on %s; 'perilune console-link' prints a link that signs in",
+             console_url(s->console));
+    if (s->root.created) {
+        struct buf url = BUF_INIT;
+        console_link(&s->svc, s->svc.root_access_key, &url);
+        log_info("first start: sign in once, within 15 minutes, with %.*s", STR_FMT(buf_str(&url)));
+        buf_deinit(&url);
+    }
+    if (!is_loopback(address) && !s->opts.behind_tls_proxy)
+        log_warn("the console's %s is not loopback: keys and sessions pass it readable; put a TLS "
+                 "proxy before it (--behind-tls-proxy silences this)",
+                 address);
+    return 0;
+}
+
 static void close_parts(struct server *s)
 {
     struct services *v = &s->svc;
     if (s->http)
         http_close(s->http);
+    if (s->console)
+        console_close(s->console);
     if (v->pool)
         pool_close(v->pool);
     if (v->queue)
@@ -401,6 +473,7 @@ static void close_parts(struct server *s)
     if (v->logs)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);
+    signins_close(v->signins);
     if (v->identities)
         identities_close(v->identities);
     if (v->roles)
@@ -413,6 +486,8 @@ static void close_parts(struct server *s)
         objects_close(v->objects);
     if (s->http)
         http_free(s->http);
+    if (s->console)
+        console_free(s->console);
     if (s->meter)
         meter_free(s->meter);
 }
@@ -432,7 +507,7 @@ int cmd_serve(int argc, char **argv)
     }
     umask(0077);
     struct fetcher_opts fetch;
-    if (find_fetch(&s, &fetch) || enter_data(&s))
+    if (find_fetch(&s, &fetch) || find_console(&s) || enter_data(&s))
         return 1;
     uv_loop_init(&s.loop);
     s.fetcher = fetcher_open(&fetch);
@@ -449,6 +524,8 @@ int cmd_serve(int argc, char **argv)
         log_error("%s", err_text(&err, rc));
     else
         rc = listen_api(&s);
+    if (rc == 0)
+        rc = listen_console(&s);
     if (rc == 0) {
         watchdog_start(&s.loop);
         blob_sweep(s.svc.store);

@@ -80,6 +80,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_secret_rm,
     &cmd_aws,
     &cmd_env,
+    &cmd_console_link,
     &cmd_status,
     &cmd_doctor,
     &jail_test_row,

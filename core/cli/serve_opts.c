@@ -22,7 +22,12 @@ static const struct row {
 } rows[] = {
     {"data", TEXT, FIELD(data), NULL, "DIR", "data folder"},
     {"listen", TEXT, FIELD(listen), "127.0.0.1:1969", "HOST:PORT", "where the API listens"},
-    {"console-listen", TEXT, FIELD(console_listen), NULL, "HOST:PORT", "where the console listens"},
+    {"console-listen", TEXT, FIELD(console_listen), NULL, "HOST:PORT",
+     "where the console listens, or none (the API's port + 1)"},
+    {"console-url", TEXT, FIELD(console_url), NULL, "URL",
+     "how browsers reach the console, behind a proxy"},
+    {"console-dir", TEXT, FIELD(console_dir), NULL, "DIR",
+     "serve the console from a built tree, to work on it"},
     {"public-url", TEXT, FIELD(public_url), NULL, "URL",
      "how clients reach the API, in links that functions sign"},
     {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},

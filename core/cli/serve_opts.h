@@ -11,7 +11,9 @@ struct cli_flag;
 struct serve_opts {
     const char *data;           /* --data DIR */
     const char *listen;         /* --listen HOST:PORT */
-    const char *console_listen; /* --console-listen HOST:PORT */
+    const char *console_listen; /* --console-listen HOST:PORT or none; NULL: beside the API */
+    const char *console_url;    /* --console-url URL; NULL: as it listens */
+    const char *console_dir;    /* --console-dir DIR; NULL: what is embedded */
     const char *public_url;     /* --public-url URL: NULL: as it listens */
     const char *region;         /* --region */
     const char *domain;         /* --domain NAME: buckets as hosts below it; NULL for none */

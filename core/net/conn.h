@@ -125,6 +125,7 @@ struct http_server {
     struct request *stock;
     size_t stock_count;
     struct buf scratch; /* head under construction */
+    struct str lines;   /* of http_set_headers */
     uint32_t turn;
     uint64_t date_until_ms; /* loop time */
     char date[64];          /* "Date: …\r\n" */

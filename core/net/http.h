@@ -52,6 +52,9 @@ int http_port(const struct http_server *s);
  * keeps one. Before the first request. */
 void http_set_deadlines(struct http_server *s, uint32_t head_ms, uint32_t body_ms,
                         uint32_t idle_ms);
+/* Header lines ("Name: value\r\n"…) of every answer of this server, net's own refusals too; borrowed
+ * for as long as it lives. Before the first request. */
+void http_set_headers(struct http_server *s, const char *lines);
 /* Stops accepting, closes idle connections, lets requests in flight end (their replies carry
  * Connection: close); `done` is called once the last connection is gone. */
 void http_drain(struct http_server *s, void (*done)(void *ctx), void *ctx);

@@ -209,6 +209,11 @@ int http_port(const struct http_server *s)
     return s->port;
 }
 
+void http_set_headers(struct http_server *s, const char *lines)
+{
+    s->lines = str_c(lines);
+}
+
 void http_set_deadlines(struct http_server *s, uint32_t head_ms, uint32_t body_ms, uint32_t idle_ms)
 {
     uint32_t *length = s->deadlines.length_ms;

@@ -187,6 +187,7 @@ static struct buf *make_head(struct http_conn *c, int status, const struct http_
     put_status(b, status);
     put_date(c->server, b);
     put_headers(b, headers, count);
+    buf_add(b, c->server->lines);
     if (length >= 0 && !is_empty_status(status)) {
         buf_lit(b, "Content-Length: ");
         buf_u64(b, (uint64_t)length);

@@ -46,6 +46,8 @@ static const char *const names[T_COUNT] = {
     [T_PARTS] = "parts",
     [T_ALIASES] = "aliases",
     [T_POLICIES] = "policies",
+    [T_SIGNINS] = "signins",
+    [T_TEST_EVENTS] = "test_events",
 };
 
 static int make_folders(struct store *s, struct err *err);

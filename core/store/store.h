@@ -36,6 +36,8 @@ enum table {
     T_PARTS,       /* upload id (u64) + part number (u32) -> rec (svc/extents) */
     T_ALIASES,     /* NAME\0ALIAS\0 -> rec of FN_* (svc/function) */
     T_POLICIES,    /* NAME\0 -> rec (svc/managed) */
+    T_SIGNINS,     /* SHA-256 of a console session's token -> rec (svc/signin) */
+    T_TEST_EVENTS, /* function id (u64) + NAME\0 -> rec (svc/test_event) */
     T_COUNT
 };
 

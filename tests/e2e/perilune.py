@@ -165,7 +165,10 @@ class Server:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="perilune-test-"))
         self.data = pathlib.Path(data) if data else self.dir / "data"
         self.flags, self.prefix = list(flags), list(prefix)
-        self.env = dict(os.environ, PERILUNE_ROOT_ACCESS_KEY=ACCESS_KEY, PERILUNE_ROOT_SECRET_KEY=SECRET_KEY, **(env or {}))
+        self.env = dict(os.environ, PERILUNE_ROOT_ACCESS_KEY=ACCESS_KEY, PERILUNE_ROOT_SECRET_KEY=SECRET_KEY,
+                        PERILUNE_CONSOLE_LISTEN="none")  # else it takes the next port, which another may be given
+        self.env.update(env or {})
+        self.env = {name: value for name, value in self.env.items() if value is not None}
         self.proc = None
         self.port = free_port()
         self.start(wait)

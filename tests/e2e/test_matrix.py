@@ -29,7 +29,8 @@ pytestmark = pytest.mark.http
 
 # Rows without an action of their own: any signed caller may, or the handler asks (for what is named in the body).
 ANYBODY = {"GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo"}
-HANDLER_ASKS = {"CreateFunction": "lambda:CreateFunction", "DeleteObjects": "s3:DeleteObject", "PostObject": "s3:PutObject"}
+HANDLER_ASKS = {"CreateFunction": "lambda:CreateFunction", "DeleteObjects": "s3:DeleteObject", "PostObject": "s3:PutObject",
+                "ShareObject": "s3:GetObject"}
 
 FN, BUCKET, KEY, ROLE, USER, POLICY, GROUP = "matrix-fn", "matrix-bucket", "a/key", "matrix-role", "matrix-user", "matrix-policy", "/matrix"
 LAMBDA = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
@@ -102,6 +103,8 @@ def sample(row, key_id):
     if row.method in ("POST", "PUT"):
         body = json.dumps({"FunctionName": FN, "Runtime": "lua", "Handler": "handler.main", "Role": f"{IAM}role/{ROLE}",
                            "Code": {"ZipFile": base64.b64encode(make_zip("return {}")).decode()}}).encode()
+    if row.name == "ShareObject":
+        body = json.dumps({"bucket": BUCKET, "key": KEY}).encode()
     return path, {"Content-Type": "application/json"}, body
 
 
@@ -298,7 +301,7 @@ def test_exactly_this(matrix):
             continue
         if row.name == "CreateFunction":
             where = LAMBDA + FN
-        if row.name in ("DeleteObjects", "PostObject"):
+        if row.name in ("DeleteObjects", "PostObject", "ShareObject"):
             where = f"arn:aws:s3:::{BUCKET}/{KEY}"
         document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": where}]}
         matrix.iam.put_user_policy(UserName="exact", PolicyName="p", PolicyDocument=json.dumps(document))
