@@ -119,11 +119,12 @@ static int read_limit(struct call *c, const char *name, uint64_t *limit, struct 
     return 0;
 }
 
-static void add_people(struct buf *doc)
+static void add_people(struct buf *doc, const struct upload *u)
 {
+    const struct object_meta m = {.headers = u->headers};
     s3_xml_owner(doc, "Initiator");
     s3_xml_owner(doc, "Owner");
-    buf_lit(doc, "<StorageClass>STANDARD</StorageClass>");
+    xml_element(doc, "StorageClass", object_storage_class(&m));
 }
 
 static void add_checksum_kind(struct buf *doc, const struct upload *u)
@@ -194,7 +195,7 @@ static void begin_parts(struct parts *p, const struct upload *u)
     xml_element(doc, "Bucket", c->param[0]);
     xml_element(doc, "Key", c->param[1]);
     xml_element(doc, "UploadId", call_query(c, "uploadId"));
-    add_people(doc);
+    add_people(doc, u);
     s3_xml_number(doc, "PartNumberMarker", p->last);
     s3_xml_number(doc, "MaxParts", p->limit);
     add_checksum_kind(doc, u);
@@ -272,7 +273,7 @@ static void add_upload(void *ctx, const struct upload *u)
     buf_lit(doc, "<Upload>");
     add_text(s, "Key", u->key);
     xml_element(doc, "UploadId", str_c(id));
-    add_people(doc);
+    add_people(doc, u);
     s3_xml_time(doc, "Initiated", u->initiated_ms);
     add_checksum_kind(doc, u);
     buf_lit(doc, "</Upload>");

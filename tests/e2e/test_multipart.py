@@ -90,7 +90,9 @@ def blobs(server):
 
 def test_three_parts_out_of_order(begin, s3, bucket):
     bodies = [data_of(PART, 1), data_of(PART + 1, 2), b"the end"]
-    u = begin(ContentType="text/x-parts", Metadata={"colour": "blue"}, CacheControl="max-age=3", Tagging="a=1&b=2")
+    u = begin(ContentType="text/x-parts", Metadata={"colour": "blue"}, CacheControl="max-age=3", Tagging="a=1&b=2",
+              StorageClass="STANDARD_IA")
+    assert s3.list_parts(**u.name, UploadId=u.id)["StorageClass"] == "STANDARD_IA"
     for n in (3, 1, 2):
         assert u.part(n, bodies[n - 1])["ETag"] == f'"{hashlib.md5(bodies[n - 1]).hexdigest()}"'
     with pytest.raises(ClientError) as e:
@@ -101,8 +103,8 @@ def test_three_parts_out_of_order(begin, s3, bucket):
     assert done["Location"].endswith(f"/{bucket}/{u.name['Key']}")
     r, body = u.get()
     assert body == b"".join(bodies)
-    assert (r["ETag"], r["ContentType"], r["Metadata"], r["CacheControl"], r["TagCount"]) == (
-        etag_of(bodies), "text/x-parts", {"colour": "blue"}, "max-age=3", 2)
+    assert (r["ETag"], r["ContentType"], r["Metadata"], r["CacheControl"], r["TagCount"], r["StorageClass"]) == (
+        etag_of(bodies), "text/x-parts", {"colour": "blue"}, "max-age=3", 2, "STANDARD_IA")
     assert {t["Key"]: t["Value"] for t in s3.get_object_tagging(**u.name)["TagSet"]} == {"a": "1", "b": "2"}
     listed = [o for o in s3.list_objects_v2(Bucket=bucket, Prefix=u.name["Key"])["Contents"] if o["Key"] == u.name["Key"]]
     assert listed[0]["Size"] == len(body) and listed[0]["ETag"] == etag_of(bodies)
