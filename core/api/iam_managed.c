@@ -294,6 +294,12 @@ void iam_list_entities_for_policy(struct call *c)
     int rc = iam_arn(c, "PolicyArn", &arn, &err);
     if (rc == 0)
         rc = iam_path(c, "PathPrefix", false, &path, &err);
+    if (rc == 0 && filter.p && !str_is(filter, "User") && !str_is(filter, "Role") &&
+        !str_is(filter, "Group") && !str_is(filter, "LocalManagedPolicy") &&
+        !str_is(filter, "AWSManagedPolicy"))
+        rc = iam_invalid(&err, "EntityFilter", filter,
+                         "Member must satisfy enum value set: [User, Role, Group, "
+                         "LocalManagedPolicy, AWSManagedPolicy]");
     if (rc == 0)
         rc = iam_page(c, &page, &err);
     if (rc == 0) {
