@@ -401,6 +401,10 @@ static bool compare(enum policy_operator op, int order)
     }
 }
 
+/* A client's header can be long, and a pattern of many '?' is tried at each of its bytes. Nothing that
+ * a policy would name is that long. */
+enum { WILD_VALUE_MAX = 2048 };
+
 static bool value_matches(const struct condition *c, const struct operand *want, struct str got,
                           const struct policy_query *q, bool *unresolved)
 {
@@ -408,6 +412,11 @@ static bool value_matches(const struct condition *c, const struct operand *want,
     int64_t ms;
     double n;
     bool v4;
+    if ((c->op == OP_STRING_LIKE || c->op == OP_ARN) && got.n > WILD_VALUE_MAX &&
+        want->pattern.kind != PATTERN_ANY) {
+        *unresolved = true;
+        return false;
+    }
     switch (c->op) {
     case OP_STRING:
     case OP_STRING_LIKE:

@@ -376,6 +376,35 @@ static void variables(void **state)
     }
 }
 
+/* The longest of headers against a pattern that has to be tried everywhere. */
+static void long_values(void **state)
+{
+    (void)state;
+    struct buf json = BUF_INIT, value = BUF_INIT;
+    buf_lit(&json, "{\"Statement\":[{\"Effect\":\"Allow\"," GET ",\"Condition\":{\"StringLike\":{"
+                   "\"aws:UserAgent\":\"*");
+    for (int i = 0; i < 20000; i++)
+        buf_addc(&json, '?');
+    buf_lit(&json, "b*\"}}}]}");
+    for (int i = 0; i < 32000; i++)
+        buf_addc(&value, 'a');
+    struct policy *p = policy_parse(buf_str(&json), POLICY_IDENTITY, NULL);
+    assert_non_null(p);
+    struct policy_key key = {STR("aws:useragent"), buf_str(&value)};
+    struct policy_query q = {
+        .action = STR("s3:GetObject"), .resource = STR(KEY), .keys = &key, .key_count = 1};
+    uint64_t began = clock_mono_ns();
+    assert_int_equal(policy_eval(p, &q), POLICY_NONE);
+    assert_true(clock_mono_ns() - began < 100 * 1000 * 1000);
+    policy_free(p);
+    p = parse(DOC(ALLOW(GET ",\"Condition\":{\"StringLike\":{\"aws:UserAgent\":\"*\"}}")),
+              POLICY_IDENTITY);
+    assert_int_equal(policy_eval(p, &q), POLICY_ALLOW);
+    policy_free(p);
+    buf_deinit(&json);
+    buf_deinit(&value);
+}
+
 static size_t finder(void *ctx, struct str name, struct str *values, size_t max)
 {
     assert_true(max >= 1);
