@@ -1,9 +1,13 @@
 /* logs_regex: without parentheses an expression is a list of alternatives, each a row of places; a
  * place is a set of bytes that may be passed over, or stayed at. Repetition is written out: x{2,4} is
- * four places of which two may be passed over. A set of bits says at which places the match may be. */
+ * four places of which two may be passed over. A set of bits says at which places the match may be,
+ * and one byte moves all of them in a few operations. What may be passed over lies in runs; a
+ * subtraction that borrows through a run reaches its end at once (Navarro and Raffinot's way). */
 #include "svc/logs_regex.h"
 
-enum { PLACES_MAX = 1024, WORDS = PLACES_MAX / 64 + 1, REPEAT_MAX = 255 };
+enum { PLACES_MAX = 127, REPEAT_MAX = 100 };
+
+typedef unsigned __int128 place_set; /* of places; a name, since the type has none */
 
 struct place {
     uint64_t bytes[4]; /* that lead to the next place */
@@ -14,14 +18,18 @@ struct place {
 };
 
 struct log_regex {
-    size_t count;
-    struct place places[];
+    place_set takes[256];   /* places that a byte leads on from */
+    place_set stay;         /* those that it leads back to */
+    place_set start, begin; /* where a match may begin: at the text's start; anywhere else */
+    place_set finish, end;  /* where it has ended: at the text's end; anywhere else */
+    place_set run, run_first,
+        run_last; /* behind what may be passed over: all of it; begin, end of each */
 };
 
 struct parser {
     struct str rest;
     const char *why;
-    struct place *places;
+    struct place places[PLACES_MAX];
     size_t count;
 };
 
@@ -235,64 +243,79 @@ static bool take_alternative(struct parser *p)
     return add(p, &end);
 }
 
+/* --- matching ----------------------------------------------------------------------------------- */
+
+/* And all places behind what may be passed over. */
+static place_set reach(const struct log_regex *r, place_set at)
+{
+    place_set upto = at | r->run_last;
+    return at | (r->run & (~(upto - r->run_first) ^ upto));
+}
+
+bool log_regex_match(const struct log_regex *r, struct str text)
+{
+    place_set at = r->start;
+    for (size_t k = 0; k < text.n; k++) {
+        if (at & r->end)
+            return true;
+        place_set moved = at & r->takes[(unsigned char)text.p[k]];
+        at = reach(r, (moved & r->stay) | (moved & ~r->stay) << 1) | r->begin;
+    }
+    return at & r->finish;
+}
+
+/* --- making it ---------------------------------------------------------------------------------- */
+
+static place_set bit(size_t i)
+{
+    return (place_set)1 << i;
+}
+
+/* Runs of places that may be passed over, each with the place behind it. */
+static void note_runs(struct log_regex *r, const struct parser *p)
+{
+    for (size_t i = 0, k; i < p->count; i = k + 1) {
+        for (k = i; p->places[k].skip; k++) /* the last place is an end: it stays */
+            r->run |= bit(k + 1);
+        if (k == i)
+            continue;
+        r->run_first |= bit(i);
+        r->run_last |= bit(k);
+    }
+}
+
+static void compile(struct log_regex *r, const struct parser *p)
+{
+    memset(r, 0, sizeof *r);
+    note_runs(r, p);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct place *place = &p->places[i];
+        for (unsigned c = 0; c < 256; c++)
+            if (has_byte(place, (unsigned char)c))
+                r->takes[c] |= bit(i);
+        r->stay |= place->stay ? bit(i) : 0;
+        r->start |= place->first ? bit(i) : 0;
+        r->begin |= place->first && !place->anchored ? bit(i) : 0;
+        r->finish |= place->end ? bit(i) : 0;
+        r->end |= place->end && !place->anchored ? bit(i) : 0;
+    }
+    r->start = reach(r, r->start);
+    r->begin = reach(r, r->begin);
+}
+
 const struct log_regex *log_regex_parse(struct arena *a, struct str pattern, const char **why)
 {
-    struct log_regex *r = arena_alloc(a, sizeof *r + PLACES_MAX * sizeof r->places[0]);
-    struct parser p = {.rest = pattern, .why = "it is empty", .places = r ? r->places : NULL};
-    bool ok = r && pattern.n;
+    struct parser p = {.rest = pattern, .why = "it is empty"};
+    bool ok = pattern.n;
     for (bool more = true; ok && more;) {
         ok = take_alternative(&p);
         more = ok && p.rest.n;
         if (more)
             next(&p); /* the bar, behind which there must be another */
     }
-    *why = ok ? NULL : p.why;
-    if (!ok)
-        return NULL;
-    r->count = p.count;
+    struct log_regex *r = ok ? arena_alloc(a, sizeof *r) : NULL;
+    *why = ok ? "it is too long" : p.why;
+    if (r)
+        compile(r, &p);
     return r;
-}
-
-/* --- matching ----------------------------------------------------------------------------------- */
-
-/* The match may be at place i, and so behind what may be passed over. */
-static void enter(const struct log_regex *r, uint64_t *at, size_t i)
-{
-    for (;; i++) {
-        at[i / 64] |= 1ULL << (i % 64);
-        if (!r->places[i].skip)
-            return;
-    }
-}
-
-static bool ended(const struct log_regex *r, const uint64_t *at, bool last)
-{
-    for (size_t i = 0; i < r->count; i++)
-        if (r->places[i].end && (at[i / 64] >> (i % 64) & 1) && (last || !r->places[i].anchored))
-            return true;
-    return false;
-}
-
-bool log_regex_match(const struct log_regex *r, struct str text)
-{
-    uint64_t at[WORDS] = {0}, then[WORDS];
-    for (size_t k = 0;; k++) {
-        for (size_t i = 0; i < r->count; i++)
-            if (r->places[i].first && (k == 0 || !r->places[i].anchored))
-                enter(r, at, i);
-        if (ended(r, at, k == text.n))
-            return true;
-        if (k == text.n)
-            return false;
-        memset(then, 0, sizeof then);
-        for (size_t w = 0; w < WORDS; w++)
-            for (uint64_t bits = at[w]; bits; bits &= bits - 1) {
-                size_t i = w * 64 + (size_t)__builtin_ctzll(bits);
-                const struct place *p = &r->places[i];
-                if (p->end || !has_byte(p, (unsigned char)text.p[k]))
-                    continue;
-                enter(r, then, p->stay ? i : i + 1);
-            }
-        memcpy(at, then, sizeof at);
-    }
 }
