@@ -748,10 +748,12 @@ static void quick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(identity),   cmocka_unit_test(conditions),     cmocka_unit_test(operators),
-        cmocka_unit_test(variables),  cmocka_unit_test(found_keys),     cmocka_unit_test(joined),
-        cmocka_unit_test(principals), cmocka_unit_test(refused),        cmocka_unit_test(several),
-        cmocka_unit_test(quick),      cmocka_unit_test(root_and_trust),
+        cmocka_unit_test(identity),    cmocka_unit_test(conditions),
+        cmocka_unit_test(operators),   cmocka_unit_test(variables),
+        cmocka_unit_test(found_keys),  cmocka_unit_test(joined),
+        cmocka_unit_test(long_values), cmocka_unit_test(principals),
+        cmocka_unit_test(refused),     cmocka_unit_test(several),
+        cmocka_unit_test(quick),       cmocka_unit_test(root_and_trust),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
