@@ -47,7 +47,7 @@ struct flight { /* one event that left its row */
     struct str payload;                    /* in bytes */
     struct str response, response_version; /* of this run, while it ends; version "": none */
     bool response_error;
-    struct sending *sends;              /* where its outcome goes, with its settling */
+    struct sending *sends;               /* where its outcome goes, with its settling */
     struct buf bytes;                    /* payload, context, ARN, source: what invoke borrows */
     struct event_change started, change; /* one is the store thread's while the other is filled */
     struct buf error;                    /* holds change.error_type and .error */
