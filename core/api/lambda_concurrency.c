@@ -250,44 +250,93 @@ void lambda_get_provisioned_concurrency_config(struct call *c)
         show_provisioned(c, name, qualifier);
 }
 
-/* --- the account ------------------------------------------------------------------------------- */
+/* --- the account -------------------------------------------------------------------------------
+ */
 
-struct account {
-    struct store_txn *t;
+enum { ROWS_A_JOB = 500 };
+
+struct figures {
     json_int_t functions, bytes, reserved;
+    char last[FUNCTION_NAME_MAX + 1]; /* name of the last function counted */
+};
+
+/* All rows are looked at, some in each job: the loop's thread has no time for that. */
+struct account {
+    struct job job;
+    struct call *c;
+    struct figures sure, now; /* before this job; in it, which may run more than once */
+    struct store_txn *t;
+    unsigned rows;
+    bool more;
 };
 
 static bool add_version(void *ctx, struct str version, struct str rec)
 {
     struct account *a = ctx;
     (void)version;
-    a->bytes += (json_int_t)rec_u64(rec, FN_CODE_SIZE, 0);
+    a->rows++;
+    a->now.bytes += (json_int_t)rec_u64(rec, FN_CODE_SIZE, 0);
     return true;
 }
 
 static bool add_function(void *ctx, struct str name, struct str rec)
 {
     struct account *a = ctx;
-    a->functions++;
-    a->reserved += (json_int_t)rec_u64(rec, FN_RESERVED, 0);
+    a->more = a->rows >= ROWS_A_JOB;
+    if (a->more)
+        return false;
+    a->now.functions++;
+    a->now.reserved += (json_int_t)rec_u64(rec, FN_RESERVED, 0);
     if (!rec_str(rec, FN_RESERVED).p)
-        a->reserved += (json_int_t)function_provisioned(a->t, name, STR(""));
+        a->now.reserved += (json_int_t)function_provisioned(a->t, name, STR(""));
+    snprintf(a->now.last, sizeof a->now.last, "%.*s", STR_FMT(name));
     function_versions(a->t, name, STR(""), add_version, a);
     return true;
 }
 
-void lambda_get_account_settings(struct call *c)
+static int count_some(struct job *job, struct store_txn *t)
 {
-    struct account a = {0};
-    a.t = store_read(c->svc->store);
-    function_each(a.t, STR(""), add_function, &a);
-    store_read_end(a.t);
+    struct account *a = (struct account *)job;
+    a->now = a->sure;
+    a->t = t;
+    a->rows = 0;
+    a->more = false;
+    function_each(t, str_c(a->sure.last), add_function, a);
+    return 0;
+}
+
+static void reply_account(struct call *c, const struct figures *f)
+{
     call_json(c, c->op->status,
               json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I}}", "AccountLimit", "TotalCodeSize",
                         (json_int_t)80530636800, "CodeSizeUnzipped",
                         (json_int_t)PACKAGE_UNPACKED_MAX, "CodeSizeZipped",
                         (json_int_t)PACKAGE_ZIP_MAX, "ConcurrentExecutions",
                         (json_int_t)FUNCTION_CONCURRENCY, "UnreservedConcurrentExecutions",
-                        (json_int_t)FUNCTION_CONCURRENCY - a.reserved, "AccountUsage",
-                        "TotalCodeSize", a.bytes, "FunctionCount", a.functions));
+                        (json_int_t)FUNCTION_CONCURRENCY - f->reserved, "AccountUsage",
+                        "TotalCodeSize", f->bytes, "FunctionCount", f->functions));
+}
+
+static void counted(struct job *job, int rc)
+{
+    struct account *a = (struct account *)job;
+    a->sure = a->now;
+    if (rc)
+        call_error(a->c, rc, NULL);
+    else if (a->more)
+        store_submit(a->c->svc->store, &a->job);
+    else
+        reply_account(a->c, &a->sure);
+}
+
+void lambda_get_account_settings(struct call *c)
+{
+    struct account *a = arena_zalloc(c->arena, sizeof *a);
+    if (!a) {
+        call_error(c, E_LIMIT, NULL);
+        return;
+    }
+    a->job = (struct job){.apply = count_some, .done = counted, .frees_space = true};
+    a->c = c;
+    store_submit(c->svc->store, &a->job);
 }
