@@ -314,8 +314,9 @@ void url_request(struct services *svc, struct http_req *req)
         return;
     }
     if (u->fn->url_cors) {
+        struct fn *fn = u->fn; /* u goes with the reply */
         if (url_cors_preflight(u)) {
-            fn_unref(u->fn);
+            fn_unref(fn);
             return;
         }
         url_cors_headers(u);

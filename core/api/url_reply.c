@@ -130,7 +130,11 @@ static void finish_head(const struct url_call *u, struct head *h, struct str typ
 
 static void reply_whole(struct url_call *u, const struct invoke_result *r)
 {
-    struct head h = {.status = 200, .body = r->payload.n ? r->payload : STR("null")};
+    struct head h; /* not cleared: it is large */
+    h.status = 200;
+    h.count = 0;
+    h.typed = false;
+    h.body = r->payload.n ? r->payload : STR("null");
     int rc = r->kind == REPLY_HTTP ? read_head(u, r->payload, &h) : 0;
     if (rc) {
         url_reply_error(u->req, u, rc, NULL);
