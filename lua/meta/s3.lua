@@ -85,7 +85,8 @@ function s3.copy(from_bucket, from_key, to_bucket, to_key) end
 ---@return perilune.Error? err
 function s3.list(bucket, opts) end
 
---- A link with which anybody may do this one thing until it expires, as long as the role may.
+--- A link with which anybody may do this one thing until it expires, as long as the role may. It
+--- begins as the server is reached: its --public-url, else where it listens.
 ---@param bucket string
 ---@param key string
 ---@param opts? { expires?: integer, method?: "GET"|"HEAD"|"PUT"|"DELETE" } expires: seconds, 3600; at most a week.
