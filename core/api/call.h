@@ -29,6 +29,7 @@ struct services {
     struct logs *logs;
     struct deploy_env *deploy;       /* svc/deploy.h */
     struct blueprint_env *blueprint; /* svc/blueprint.h */
+    struct str trusted_proxy;        /* --trusted-proxy: an address; "" for none */
     struct str domain;               /* --domain: buckets are hosts below it; "" for none */
     struct str root_access_key, root_secret;
     const char *endpoint;    /* the API's URL, in links */

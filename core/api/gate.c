@@ -503,9 +503,32 @@ static void walk(struct call *c, int rc, struct err *err)
         take_body(c);
 }
 
+/* From the one proxy that is trusted, the client's address is the last that X-Forwarded-For names:
+ * those before it are what the client has said. */
+static void take_peer(const struct services *svc, struct http_req *req)
+{
+    struct str rest = {NULL, 0}, last = {NULL, 0};
+    char text[sizeof req->peer];
+    struct sockaddr_in6 six;
+    struct sockaddr_in four;
+    if (svc->trusted_proxy.n == 0 || !str_is(svc->trusted_proxy, req->peer))
+        return;
+    for (size_t i = 0; i < req->header_count; i++)
+        if (str_ieq(req->headers[i].name, STR("x-forwarded-for")))
+            rest = req->headers[i].value;
+    while (rest.p)
+        last = str_trim(str_cut(&rest, ','));
+    if (last.n == 0 || last.n >= sizeof text || memchr(last.p, 0, last.n))
+        return;
+    snprintf(text, sizeof text, "%.*s", STR_FMT(last));
+    if (uv_ip4_addr(text, 0, &four) == 0 || uv_ip6_addr(text, 0, &six) == 0)
+        memcpy(req->peer, text, last.n + 1);
+}
+
 void gate_request(struct http_req *req, void *ctx)
 {
     struct err err = {0};
+    take_peer(ctx, req);
     if (open_path(ctx, req))
         return;
     struct call *c = call_new(req, ctx);

@@ -514,6 +514,7 @@ int cmd_serve(int argc, char **argv)
     s.svc.loop = &s.loop;
     s.svc.region = s.opts.region;
     s.svc.domain = str_c(s.opts.domain);
+    s.svc.trusted_proxy = str_c(s.opts.trusted_proxy);
     s.svc.behind_tls_proxy = s.opts.behind_tls_proxy;
     s.svc.root_access_key = str_c(s.root.access_key);
     s.svc.root_secret = str_c(s.root.secret);

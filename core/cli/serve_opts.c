@@ -31,6 +31,8 @@ static const struct row {
     {"public-url", TEXT, FIELD(public_url), NULL, "URL",
      "how clients reach the API, in links that functions sign"},
     {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},
+    {"trusted-proxy", TEXT, FIELD(trusted_proxy), NULL, "ADDRESS",
+     "take the client's address from its X-Forwarded-For"},
     {"domain", TEXT, FIELD(domain), NULL, "NAME", "serve buckets at BUCKET.NAME too"},
     {"user", TEXT, FIELD(user), NULL, "NAME", "become this user when started as root"},
     {"jit", TEXT, FIELD(jit), "on", "on|off", "compile hot Lua"},

@@ -16,6 +16,7 @@ struct serve_opts {
     const char *console_dir;    /* --console-dir DIR; NULL: what is embedded */
     const char *public_url;     /* --public-url URL: NULL: as it listens */
     const char *region;         /* --region */
+    const char *trusted_proxy;  /* --trusted-proxy ADDRESS: may say who the client is */
     const char *domain;         /* --domain NAME: buckets as hosts below it; NULL for none */
     const char *user;           /* --user NAME: who the server becomes when started as root */
     const char *jit;            /* --jit on|off */

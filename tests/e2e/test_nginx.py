@@ -18,8 +18,9 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from conftest import aws_programs
-from perilune import ACCESS_KEY, REGION, SECRET_KEY, TOP, eventually, free_port, unique
+from perilune import ACCESS_KEY, REGION, SECRET_KEY, TOP, Server, eventually, free_port, unique
 from test_s3_bodies import newer_python
+from test_s3_policy import allow, document, stranger
 
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 AWS = aws_programs()
@@ -92,6 +93,13 @@ class Proxy:
     def close(self):
         self.proc.terminate()
         self.proc.wait(20)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server("--behind-tls-proxy", "--trusted-proxy", "127.0.0.1") as s:
+        yield s
+        assert s.stop() == 0, s.stderr()
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +226,27 @@ def test_refused_on_the_way(proxy, s3, bucket):
     with pytest.raises(urllib.error.HTTPError) as e:
         urllib.request.urlopen(urllib.request.Request(url, body, method="PUT"), context=ssl.create_default_context(cafile=proxy.cert))
     assert e.value.code == 404 and b"<Code>NoSuchBucket</Code>" in e.value.read()
+
+
+@pytest.mark.http
+def test_metrics_are_not_for_those_who_come_by_the_proxy(proxy, server):
+    assert stranger(server, "GET", "/metrics")[0] == 200
+    with pytest.raises(urllib.error.HTTPError) as e:
+        urllib.request.urlopen(proxy.url() + "/metrics", context=ssl.create_default_context(cafile=proxy.cert))
+    assert e.value.code in (403, 404)
+
+
+@pytest.mark.http
+def test_whose_address_counts(server, own_server):
+    """The trusted proxy's last word; others' words and the client's own are none."""
+    def ask(server, forwarded):
+        return stranger(server, "GET", "/watched-by-address/k", headers={"X-Forwarded-For": forwarded} if forwarded else {})[0]
+    for s in (server, own_server()):
+        client = s.client("s3")
+        client.create_bucket(Bucket="watched-by-address")
+        client.put_object(Bucket="watched-by-address", Key="k", Body=b"x")
+        client.put_bucket_policy(Bucket="watched-by-address", Policy=document(allow("watched-by-address", "s3:GetObject", Condition={"IpAddress": {"aws:SourceIp": "10.1.2.0/24"}})))
+        trusted = 200 if s is server else 403
+        assert ask(s, "10.1.2.3") == trusted and ask(s, "6.6.6.6, 10.1.2.3") == trusted
+        for other in (None, "10.1.2.3, 6.6.6.6", "10.1.2.3,", "10.1.2.3:80", "10.1.2.3, " + "x" * 60):
+            assert ask(s, other) == 403, other
