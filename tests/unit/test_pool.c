@@ -19,7 +19,7 @@ static int metered;
 struct ask {
     bool done;
     int rc, kind;
-    bool error, failure;
+    bool error, failure, reserved;
     char payload[400], type[64];
     size_t size;
     uint64_t first_ns, ns, billed_ms, duration_us, peak, init_us;
@@ -56,6 +56,7 @@ static void got(void *ctx, const struct invoke_result *r)
     a->kind = r->kind;
     a->error = r->error;
     a->failure = r->platform_failure;
+    a->reserved = r->reserved;
     a->size = r->payload.n;
     a->billed_ms = r->billed_ms;
     a->duration_us = r->duration_us;
@@ -559,6 +560,42 @@ static void nested_and_async_never_queue(void **state)
     assert_string_equal(a[5].payload, "n");
 }
 
+/* What runs and what waits counts, over all versions of a function and whoever asks. */
+static void reserved_places(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("reserved", 3000), *version = fn_of("reserved", 3000);
+    struct fn *other = fn_of("other", 3000);
+    struct ask a[6], b;
+    version->id = fn->id;
+    version->generation = 2;
+    version->version = STR("1");
+    fn->limited = version->limited = true;
+    fn->reserved = version->reserved = 2;
+    ask(&a[0], fn, "call 200");
+    ask(&a[1], version, "call 200");
+    ask(&a[2], fn, "echo x");
+    ask_more(&a[3], version, STR("echo x"), false, true);
+    ask_more(&a[4], fn, STR("echo x"), true, false);
+    for (int i = 2; i < 5; i++) {
+        assert_true(a[i].done && a[i].reserved);
+        assert_int_equal(a[i].rc, E_THROTTLED);
+    }
+    b = one(other, "echo x"); /* not its concern */
+    assert_int_equal(b.rc, 0);
+    wait_for(a, 2, 5);
+    assert_int_equal(a[0].rc | a[1].rc, 0);
+    b = one(fn, "exit 3"); /* a place comes back after a death, too */
+    assert_true(b.error && !b.reserved);
+    ask(&a[0], fn, "echo x");
+    ask(&a[1], version, "echo x");
+    wait_for(a, 2, 5);
+    assert_int_equal(a[0].rc | a[1].rc, 0);
+    fn->reserved = 0;
+    b = one(fn, "echo x");
+    assert_true(b.rc == E_THROTTLED && b.reserved);
+}
+
 static void idle_ones_make_place(void **state)
 {
     (void)state;
@@ -637,6 +674,22 @@ static void changed_function_runs_new_code(void **state)
     pool_stats(pool, &s);
     assert_int_equal(s.runners, 1);
     assert_int_equal(old->refs, 1);
+}
+
+/* A change of a policy or an alias is none of the version's. */
+static void what_is_said_keeps_runners(void **state)
+{
+    (void)state;
+    struct fn *fn = fn_of("same", 3000);
+    struct pool_stats before, after;
+    one(fn, "echo x");
+    pool_stats(pool, &before);
+    fake_current = true;
+    fake_changed(fake_changed_ctx, STR("same"));
+    fake_current = false;
+    one(fn, "echo x");
+    pool_stats(pool, &after);
+    assert_int_equal(after.cold_starts, before.cold_starts);
 }
 
 static void drain_waits(void **state)
@@ -897,6 +950,8 @@ int main(int argc, char **argv)
         T(slow_head_blocks_nobody),
         cmocka_unit_test_setup_teardown(queue_is_bounded_and_fair, setup_two, teardown),
         cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
+        T(reserved_places),
+        T(what_is_said_keeps_runners),
         cmocka_unit_test_setup_teardown(idle_ones_make_place, setup_two, teardown),
         T(memory_makes_place),
         cmocka_unit_test_setup_teardown(idle_ones_retire, setup_short_idle, teardown),
