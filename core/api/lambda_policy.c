@@ -66,6 +66,7 @@ static int build(struct call *c, struct permission *p, struct str arn, struct er
     struct str none = {NULL, 0}, action = none, who = none, source_arn = none, account = none,
                token = none, org = none, url_auth = none;
     json_t *conditions = NULL;
+    bool via_url = false;
     int rc;
     if ((rc = json_member_str(c->json, "StatementId", &p->sid, err)) ||
         (rc = json_member_str(c->json, "Action", &action, err)) ||
@@ -75,6 +76,7 @@ static int build(struct call *c, struct permission *p, struct str arn, struct er
         (rc = json_member_str(c->json, "EventSourceToken", &token, err)) ||
         (rc = json_member_str(c->json, "PrincipalOrgID", &org, err)) ||
         (rc = json_member_str(c->json, "FunctionUrlAuthType", &url_auth, err)) ||
+        (rc = json_member_bool(c->json, "InvokedViaFunctionUrl", &via_url, err)) ||
         (rc = json_member_str(c->json, "RevisionId", &p->revision, err)))
         return rc;
     json_t *principal_json = principal(c, who);
@@ -86,6 +88,7 @@ static int build(struct call *c, struct permission *p, struct str arn, struct er
     condition(&conditions, "StringEquals", "lambda:EventSourceToken", token);
     condition(&conditions, "StringEquals", "aws:PrincipalOrgID", org);
     condition(&conditions, "StringEquals", "lambda:FunctionUrlAuthType", url_auth);
+    condition(&conditions, "Bool", "lambda:InvokedViaFunctionUrl", via_url ? STR("true") : STR(""));
     condition(&conditions, "ArnLike", "AWS:SourceArn", source_arn);
     json_t *s = json_object();
     json_object_set_new(s, "Sid", json_text(p->sid));

@@ -81,6 +81,44 @@ static int target(struct call *c, struct str *name, struct str *qualifier, struc
                    STR_FMT(*qualifier));
 }
 
+/* A list of texts, or nothing. */
+static int copy_list(const json_t *from, json_t *to, const char *member, struct err *err)
+{
+    json_t *list = NULL, *item;
+    size_t i;
+    int rc = json_member_array(from, member, &list, err);
+    if (rc || !list)
+        return rc;
+    json_array_foreach(list, i, item)
+    {
+        if (!json_is_string(item))
+            return err_set(err, E_BAD_JSON,
+                           "Could not parse request body into json: an item of %s is no string",
+                           member);
+    }
+    return json_object_set(to, member, list) ? E_LIMIT : 0;
+}
+
+/* The members that there are, each of its type. */
+static int copy_cors(const json_t *from, json_t *to, struct err *err)
+{
+    static const char *const lists[] = {"AllowHeaders", "AllowMethods", "AllowOrigins",
+                                        "ExposeHeaders"};
+    const json_t *given = json_object_get(from, "AllowCredentials");
+    bool credentials = false;
+    int64_t age = 0;
+    int rc = json_member_bool(from, "AllowCredentials", &credentials, err);
+    if (rc == 0 && given)
+        json_object_set_new(to, "AllowCredentials", json_boolean(credentials));
+    for (size_t i = 0; rc == 0 && i < sizeof lists / sizeof *lists; i++)
+        rc = copy_list(from, to, lists[i], err);
+    if (rc == 0)
+        rc = json_member_int(from, "MaxAge", &age, err);
+    if (rc == 0 && json_is_integer(json_object_get(from, "MaxAge")))
+        json_object_set_new(to, "MaxAge", json_integer((json_int_t)age));
+    return rc;
+}
+
 /* As text that the row keeps; its members have been checked by the table of constraints. */
 static int read_cors(struct call *c, struct fn_url *url, struct err *err)
 {
@@ -89,10 +127,13 @@ static int read_cors(struct call *c, struct fn_url *url, struct err *err)
     int rc = json_member_object(c->json, "Cors", &cors, err);
     if (rc || !cors)
         return rc;
-    json_write(&text, cors);
+    json_t *kept = json_object();
+    rc = copy_cors(cors, kept, err);
+    json_write(&text, kept);
+    json_decref(kept);
     url->cors = arena_dup(c->arena, buf_str(&text));
     buf_deinit(&text);
-    return url->cors.p ? 0 : E_LIMIT;
+    return rc || url->cors.p ? rc : E_LIMIT;
 }
 
 static int read_request(struct call *c, struct fn_url *url, struct err *err)

@@ -258,6 +258,8 @@ static bool split_path(struct http_req *req, struct str *name, struct str *alias
     *alias = slash < 0 ? rest : str_of(rest.p, (size_t)slash);
     *raw_path = slash < 0 ? STR("/") : str_from(rest, (size_t)slash);
     ptrdiff_t escape = str_find(*alias, STR("%3A"));
+    if (escape < 0)
+        escape = str_find(*alias, STR("%3a"));
     *name = str_cut(alias, ':');
     if (escape >= 0 && !alias->p) {
         *alias = str_from(*name, (size_t)escape + 3);

@@ -66,6 +66,10 @@ def test_life(server, lam):
     new = set_mode(server, name, "RESPONSE_STREAM")
     assert (new["AuthType"], new["Cors"], new["InvokeMode"]) == ("NONE", cors, "RESPONSE_STREAM")
     assert "Cors" not in lam.update_function_url_config(FunctionName=name, Cors={})
+    put = lambda cors: server.signed("PUT", f"/2021-10-31/functions/{name}/url", json.dumps({"Cors": cors}).encode(), service="lambda")
+    assert json.loads(put({"AllowOrigins": ["*"], "Unknown": 1, "MaxAge": None})[2])["Cors"] == {"AllowOrigins": ["*"]}
+    for wrong in ({"AllowOrigins": "*"}, {"AllowOrigins": [1]}, {"MaxAge": "1"}, {"AllowCredentials": "yes"}, []):
+        assert put(wrong)[0] == 400
     lam.publish_version(FunctionName=name)
     for alias in ("live", "test"):
         lam.create_alias(FunctionName=name, Name=alias, FunctionVersion="1")
@@ -95,7 +99,7 @@ def test_url_of_an_alias(server, lam):
     lam.add_permission(FunctionName=name, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
     assert get(server, f"{name}:live")[0] == 403, "the function's policy is not the alias's"
     lam.add_permission(FunctionName=name, Qualifier="live", StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
-    for form in (f"{name}:live", f"{name}%3Alive"):
+    for form in (f"{name}:live", f"{name}%3Alive", f"{name}%3alive"):
         status, _, body = get(server, form, "/a/b")
         assert status == 200 and json.loads(body) == {"version": "1", "arn": arn(name) + ":live", "path": "/a/b"}
     for missing in (f"{name}:1", f"{name}:$LATEST", f"{name}:", f"{name}:nosuch", f":{name}"):
@@ -180,6 +184,19 @@ def test_who_may_call(server, lam, guarded):
     _, key, secret = user(server, allow, {"Effect": "Deny", "Action": "lambda:*", "Resource": "*"})
     assert signed(server, guarded, key, secret)[0] == 403
     lam.remove_permission(FunctionName=guarded, StatementId="one")
+
+
+@http
+def test_permission_for_urls_only(server, lam):
+    """InvokedViaFunctionUrl: what it lets in by the URL it does not let call the API."""
+    name = server.make_function(ECHO)
+    _, key, secret = user(server)
+    grant = {"StatementId": "u", "Action": "lambda:InvokeFunction", "Principal": "*", "InvokedViaFunctionUrl": True}
+    status, _, body = server.signed("POST", f"/2015-03-31/functions/{name}/policy", json.dumps(grant).encode(), service="lambda")
+    assert status == 201 and json.loads(json.loads(body)["Statement"])["Condition"] == {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+    theirs = server.client("lambda", access_key=key, secret_key=secret)
+    with refused("AccessDeniedException", 403):
+        theirs.invoke(FunctionName=name)
 
 
 # --- CORS -----------------------------------------------------------------------------------------
