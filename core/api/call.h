@@ -34,6 +34,7 @@ struct services {
     struct str root_access_key, root_secret;
     const char *endpoint;    /* the API's URL, in links */
     struct signins *signins; /* svc/signin.h */
+    struct pulse *pulse;     /* svc/pulse.h */
     const char *console_url; /* where the console is; "" without one */
     bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
     int64_t started_ms;

@@ -159,6 +159,10 @@ static void on_news(void *ctx)
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct tail *t = timer->data;
+    if (t->begun && !t->reading && !call_lives(t->c)) {
+        finish(t, 0, NULL);
+        return;
+    }
     if (t->begun && t->quiet && !t->sending)
         http_reply_write(t->c->req, STR(": still here\n\n"));
     t->quiet = true;

@@ -36,6 +36,7 @@
 #include "svc/kv_sweep.h"
 #include "svc/lifecycle.h"
 #include "svc/meter.h"
+#include "svc/pulse.h"
 #include "svc/signin.h"
 #include "svc/watchdog.h"
 
@@ -261,9 +262,24 @@ static uint64_t runner_memory(const struct serve_opts *o)
     return (cgroup && cgroup < have ? cgroup : have) / 2;
 }
 
+static void run_ended(void *ctx, struct fn *fn, const struct invoke_result *r)
+{
+    struct server *s = ctx;
+    meter_count(s->meter, fn, r);
+    pulse_count(s->svc.pulse, fn, r);
+}
+
+static void run_failed(void *ctx, struct fn *fn, const char *request_id,
+                       const struct invoke_result *r)
+{
+    struct server *s = ctx;
+    pulse_failed(s->svc.pulse, fn, request_id, r);
+}
+
 static int open_pool(struct server *s, struct err *err)
 {
     struct services *v = &s->svc;
+    v->pulse = pulse_open();
     struct hostcalls_opts h = {
         .loop = &s->loop,
         .store = v->store,
@@ -271,6 +287,7 @@ static int open_pool(struct server *s, struct err *err)
         .roles = v->roles,
         .region = v->region,
         .fetcher = s->fetcher,
+        .pulse = v->pulse,
     };
     s->hostcalls = hostcalls_open(&h);
     s->meter = meter_open(&s->loop, v->store);
@@ -287,8 +304,10 @@ static int open_pool(struct server *s, struct err *err)
         .allow_weak_jail = s->opts.allow_weak_jail,
         .hostcall = hostcall_dispatch,
         .hostcall_ctx = s->hostcalls,
-        .metered = meter_count,
-        .metered_ctx = s->meter,
+        .metered = run_ended,
+        .metered_ctx = s,
+        .failed = run_failed,
+        .failed_ctx = s,
     };
     return pool_open(&p, &v->pool, err);
 }
@@ -490,6 +509,7 @@ static void close_parts(struct server *s)
         console_free(s->console);
     if (s->meter)
         meter_free(s->meter);
+    pulse_close(v->pulse);
 }
 
 int cmd_serve(int argc, char **argv)

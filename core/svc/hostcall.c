@@ -17,6 +17,7 @@
 #include "svc/cache.h"
 #include "svc/hostcall_tags.h"
 #include "svc/kv.h"
+#include "svc/pulse.h"
 #include "svc/secret.h"
 
 enum {
@@ -264,6 +265,8 @@ int hostcall_allow(struct hostcalls *h, struct hostcall *call, struct str args, 
     rc = role_check(h->o.roles, call->fn->role, call->fn->name, &guard.policy, &q, &explicit_deny,
                     err);
     guard_end(&guard);
+    if (rc == E_DENIED && !explicit_deny && h->o.pulse)
+        pulse_denied(h->o.pulse, call->fn, call->request_id, action, arn);
     return rc == E_DENIED ? deny(call, action, arn, explicit_deny, err) : rc;
 }
 

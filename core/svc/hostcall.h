@@ -29,6 +29,7 @@ struct hostcalls_opts {
     struct roles *roles;
     const char *region;
     struct fetcher *fetcher; /* NULL: no HTTP */
+    struct pulse *pulse;     /* told of denials; NULL: nobody is */
 };
 struct hostcalls *hostcalls_open(const struct hostcalls_opts *o);
 /* Objects and queue are made after the pool that calls us: before the first run they are handed in

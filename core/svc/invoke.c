@@ -46,6 +46,8 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
     p->live--;
     p->stats.errors += res->error;
     p->stats.throttles += res->rc == E_THROTTLED;
+    if (res->rc == 0 && res->error && p->opts.failed)
+        p->opts.failed(p->opts.failed_ctx, fn, inv->req.request_id, res);
     inv->req.done(inv->req.ctx, res);
     if (res->rc == 0 && p->opts.metered)
         p->opts.metered(p->opts.metered_ctx, fn, res);

@@ -179,6 +179,8 @@ void pool_stats(const struct pool *p, struct pool_stats *out)
     out->spares = p->spare_count;
     out->busy = p->busy;
     out->waiting = p->waiting + p->behind;
+    out->memory = p->memory;
+    out->memory_max = p->opts.memory;
 }
 
 const char *pool_jail_layers(const struct pool *p)

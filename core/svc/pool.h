@@ -30,6 +30,9 @@ struct pool_opts {
     /* After each run, for usage and metrics. */
     void (*metered)(void *ctx, struct fn *fn, const struct invoke_result *r);
     void *metered_ctx;
+    /* Before the answer of a run that ended in an error is handed on. NULL: nobody is told. */
+    void (*failed)(void *ctx, struct fn *fn, const char *request_id, const struct invoke_result *r);
+    void *failed_ctx;
 };
 
 /* Starts zygote and spares; err names the jail layer that cannot be applied. */
@@ -42,6 +45,7 @@ void pool_close(struct pool *p);
 struct pool_stats {
     uint32_t runners, spares, busy, waiting;
     uint64_t invocations, errors, throttles, kills, cold_starts;
+    uint64_t memory, memory_max; /* bytes of all runners, and what they may have together */
 };
 void pool_stats(const struct pool *p, struct pool_stats *out);
 /* Layers in force, e.g. "no_new_privs,rlimits,descriptors,seccomp,landlock". */

@@ -49,5 +49,8 @@ struct queue_stats {
     uint64_t queued, running, waiting, dead;
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);
+/* For how long the event that is due longest has been so, in ms; 0 when none is. Of the first few
+ * hundred functions that have any. */
+int64_t queue_oldest_ms(const struct queue *q);
 
 #endif

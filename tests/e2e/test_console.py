@@ -366,7 +366,7 @@ def test_same_policies(console, few_rights):
     ask = lambda method, path, **more: console.raw(method, path, token=token, **more)
     assert ask("GET", "/v1/aws/lambda/2015-03-31/functions/")[0] == 200
     for method, path in (("GET", "/v1/aws/lambda/2015-03-31/functions/x"), ("GET", "/v1/status"), ("GET", "/v1/blueprints"),
-                         ("GET", "/v1/kv"), ("GET", "/v1/secrets")):
+                         ("GET", "/v1/overview"), ("GET", "/v1/overview?follow=1"), ("GET", "/v1/kv"), ("GET", "/v1/secrets")):
         status, headers, body = ask(method, path)
         assert (status, headers["x-amzn-errortype"]) == (403, "AccessDeniedException"), path
         assert b"is not authorized to perform" in body
@@ -432,3 +432,102 @@ def test_invoke(console):
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/aws/", "/v1/aws/ec2/", "/v1/aws/perilune/v1/status", "/v1/nothing", "/v1/session/x"])
 def test_no_such_call(console, path):
     assert console.raw("GET", path, token=console.token)[0] == 404
+
+
+# --- streams ---------------------------------------------------------------------------------------
+
+
+class Stream:
+    """An event stream over a raw socket."""
+
+    def __init__(self, console, path, token=None, last=None):
+        lines = {"Host": f"127.0.0.1:{console.port}", "Authorization": f"Bearer {token or console.token}"}
+        if last is not None:
+            lines["Last-Event-ID"] = last
+        self.raw = Raw(console.port, f"GET {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n")
+        status, headers = self.raw.head()
+        assert (status, headers["content-type"], headers["cache-control"]) == (200, "text/event-stream", "no-store")
+        checked(headers)
+        self.text = ""
+
+    def line(self):
+        while "\r\n" not in self.raw.buffer.decode("latin-1"):
+            if not self.raw.more():
+                return None
+        line, self.raw.buffer = self.raw.buffer.split(b"\r\n", 1)
+        return line
+
+    def event(self):
+        """The next (id, data), comments left out; None at the end."""
+        while True:
+            while "\n\n" in self.text:
+                one, self.text = self.text.split("\n\n", 1)
+                fields = dict(f.split(": ", 1) for f in one.split("\n") if not f.startswith(":"))
+                if "data" in fields:
+                    return fields["id"], json.loads(fields["data"])
+            size = self.line()
+            if not size or size == b"0":
+                return None
+            n = int(size, 16)
+            while len(self.raw.buffer) < n + 2:
+                if not self.raw.more():
+                    return None
+            self.text += self.raw.buffer[:n].decode()
+            self.raw.buffer = self.raw.buffer[n + 2:]
+
+    def close(self):
+        self.raw.socket.close()
+
+
+def test_logs_resume(console):
+    name = console.function("return {main=function(e) print('line ' .. e.n) end}")
+    console.invoke(name, b'{"n":1}')
+    s = Stream(console, f"/v1/logs/{name}?follow=1")
+    got = []
+    while not got or "line 1" not in got[-1][1]["message"]:
+        got.append(s.event())
+    s.close()
+    console.invoke(name, b'{"n":2}')
+    s = Stream(console, f"/v1/logs/{name}?follow=1", last=got[-1][0])
+    more = []
+    while not more or "line 2" not in more[-1][1]["message"]:
+        more.append(s.event())
+    assert not [e for e in more if "line 1" in e[1]["message"]]
+    began = time.monotonic()
+    console.invoke(name, b'{"n":3}')
+    while "line 3" not in s.event()[1]["message"]:
+        pass
+    assert time.monotonic() - began < 1
+    s.close()
+
+
+def test_overview(console):
+    name = console.function("return {main=function(e) if e.bad then error('broken on purpose') end end}")
+    for event in (b"{}", b"{}", b'{"bad":true}'):
+        console.invoke(name, event)
+    o = console.call("GET", "/v1/overview")
+    assert o["window_s"] == 60 and o["rate"] > 0 and 0 < o["error_rate"] <= 1 and 0 < o["p50_ms"] <= o["p99_ms"] < 1000
+    f = o["failures"][0]
+    assert f["function"] == name and "broken on purpose" in f["message"] and len(f["request_id"]) == 36
+    assert {"queued", "running", "waiting", "dead", "oldest_ms"} == set(o["queue"])
+    assert o["disk"]["total_bytes"] > o["disk"]["free_bytes"] > 0 and o["memory"]["server_bytes"] > 0
+    assert o["series"]["step_ms"] == 10000
+    s = Stream(console, "/v1/overview?follow=1")
+    at, first = s.event()
+    assert first["failures"][0]["function"] == name and at.isdigit()
+    again, second = s.event()
+    assert second["now_ms"] - first["now_ms"] >= 1500 and second["series"]["points"] == [] or int(again) > int(at)
+    s.close()
+    status, headers, _ = console.raw("GET", "/v1/overview?follow=1", token=console.token, headers={"Last-Event-ID": "x"})
+    assert status == 400
+
+
+def test_a_stream_ends_with_its_session(console):
+    token = console.sign_in()["token"]
+    s = Stream(console, "/v1/overview?follow=1", token=token)
+    assert s.event()
+    assert console.raw("DELETE", "/v1/session", token=token)[0] == 204
+    began = time.monotonic()
+    while s.event():
+        pass
+    assert time.monotonic() - began < 4

@@ -233,7 +233,7 @@ static int setup(void **state)
     fns = functions_open(f.store, "us-east-1");
     roles = roles_open(f.store, "us-east-1");
     objects = objects_open(&f.loop, f.store, NULL, "us-east-1");
-    struct hostcalls_opts o = {&f.loop, f.store, fns, roles, "us-east-1", NULL};
+    struct hostcalls_opts o = {&f.loop, f.store, fns, roles, "us-east-1", NULL, NULL};
     hc = hostcalls_open(&o);
     hostcalls_connect(hc, objects, NULL, NULL);
     memset(&invoked, 0, sizeof invoked);

@@ -1,0 +1,203 @@
+/* pulse: rings of counters, indexed by time.
+ *
+ * A slot belongs to one step of the clock and is emptied when another step comes to it, so nothing
+ * turns while nothing runs. Time is monotonic; only what is told is wall time. */
+#include "svc/pulse.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "svc/role.h"
+
+enum { CLASSES = 160, CLASSES_PER_DOUBLING = 6, SLOTS = PULSE_POINTS + 2, SECONDS = 64 };
+
+struct slot {
+    int64_t step; /* monotonic ms / PULSE_STEP_MS */
+    uint32_t requests, errors;
+    uint32_t classes[CLASSES];
+};
+
+struct second {
+    int64_t at; /* monotonic s */
+    uint32_t requests, errors;
+};
+
+struct pulse {
+    int64_t began_step;
+    struct slot slots[SLOTS];
+    struct second seconds[SECONDS];
+    struct pulse_failure failures[PULSE_FAILURES];
+    size_t failure_count;
+    struct pulse_denial denials[PULSE_DENIALS];
+};
+
+static int64_t mono_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000);
+}
+
+struct pulse *pulse_open(void)
+{
+    struct pulse *p = calloc(1, sizeof *p);
+    if (!p)
+        fatal("out of memory");
+    p->began_step = mono_ms() / PULSE_STEP_MS;
+    return p;
+}
+
+void pulse_close(struct pulse *p)
+{
+    free(p);
+}
+
+static struct slot *slot_at(struct pulse *p, int64_t step)
+{
+    struct slot *s = &p->slots[step % SLOTS];
+    if (s->step != step) {
+        memset(s, 0, sizeof *s);
+        s->step = step;
+    }
+    return s;
+}
+
+static size_t class_of(uint64_t us)
+{
+    double c = us < 1 ? 0 : log2((double)us) * CLASSES_PER_DOUBLING;
+    return c < CLASSES - 1 ? (size_t)c : CLASSES - 1;
+}
+
+void pulse_count(struct pulse *p, const struct fn *fn, const struct invoke_result *r)
+{
+    if (fn->sealed || r->rc)
+        return;
+    int64_t now = mono_ms(), second = now / 1000;
+    struct slot *s = slot_at(p, now / PULSE_STEP_MS);
+    struct second *c = &p->seconds[second % SECONDS];
+    if (c->at != second)
+        *c = (struct second){.at = second};
+    s->requests++;
+    s->errors += r->error;
+    s->classes[class_of(r->duration_us)]++;
+    c->requests++;
+    c->errors += r->error;
+}
+
+/* The middle of the class in which that part of the runs has ended, in ms. */
+static double percentile(const uint32_t *classes, double part)
+{
+    uint64_t all = 0, seen = 0;
+    for (size_t i = 0; i < CLASSES; i++)
+        all += classes[i];
+    for (size_t i = 0; i < CLASSES && all; i++) {
+        seen += classes[i];
+        if ((double)seen >= part * (double)all)
+            return exp2(((double)i + 0.5) / CLASSES_PER_DOUBLING) / 1000;
+    }
+    return 0;
+}
+
+void pulse_now(struct pulse *p, struct pulse_now *out)
+{
+    int64_t now = mono_ms(), second = now / 1000, step = now / PULSE_STEP_MS;
+    uint32_t classes[CLASSES] = {0};
+    uint64_t requests = 0, errors = 0;
+    for (size_t i = 0; i < SECONDS; i++) {
+        const struct second *c = &p->seconds[i];
+        if (c->at > second - PULSE_WINDOW_S && c->at <= second) {
+            requests += c->requests;
+            errors += c->errors;
+        }
+    }
+    for (int64_t k = step - PULSE_WINDOW_S * 1000 / PULSE_STEP_MS + 1; k <= step; k++)
+        for (size_t i = 0; k >= 0 && i < CLASSES; i++)
+            classes[i] += slot_at(p, k)->classes[i];
+    *out = (struct pulse_now){
+        .rate = (double)requests / PULSE_WINDOW_S,
+        .error_rate = requests ? (double)errors / (double)requests : 0,
+        .p50_ms = percentile(classes, 0.5),
+        .p99_ms = percentile(classes, 0.99),
+    };
+}
+
+size_t pulse_points(struct pulse *p, int64_t after_ms, struct pulse_point out[static PULSE_POINTS])
+{
+    int64_t now = mono_ms(), step = now / PULSE_STEP_MS, offset = clock_wall_ms() - now;
+    size_t n = 0;
+    for (int64_t k = step - PULSE_POINTS; k < step; k++) {
+        int64_t t = k * PULSE_STEP_MS + offset;
+        if (k < p->began_step || t <= after_ms + PULSE_STEP_MS / 2)
+            continue;
+        const struct slot *s = slot_at(p, k);
+        out[n++] = (struct pulse_point){t, s->requests, s->errors, percentile(s->classes, 0.5),
+                                        percentile(s->classes, 0.99)};
+    }
+    return n;
+}
+
+/* --- failures ---------------------------------------------------------------------------------- */
+
+static void copy_text(char *to, size_t size, struct str s)
+{
+    snprintf(to, size, "%.*s", (int)(s.n < size ? s.n : size - 1), s.p ? s.p : "");
+}
+
+void pulse_failed(struct pulse *p, const struct fn *fn, const char *request_id,
+                  const struct invoke_result *r)
+{
+    enum { PARSED_MAX = 64 * 1024 };
+    struct err err = {0};
+    if (fn->sealed)
+        return;
+    struct pulse_failure *f = &p->failures[p->failure_count++ % PULSE_FAILURES];
+    *f = (struct pulse_failure){.timestamp_ms = clock_wall_ms()};
+    copy_text(f->function, sizeof f->function, fn->name);
+    copy_text(f->request_id, sizeof f->request_id, str_c(request_id));
+    copy_text(f->error, sizeof f->error, r->error_type);
+    json_t *o = r->payload.n <= PARSED_MAX ? json_parse(r->payload, &err) : NULL;
+    copy_text(f->message, sizeof f->message, json_bytes(json_object_get(o, "errorMessage")));
+    if (!f->error[0])
+        copy_text(f->error, sizeof f->error, json_bytes(json_object_get(o, "errorType")));
+    json_decref(o);
+}
+
+const struct pulse_failure *pulse_failure(const struct pulse *p, size_t i)
+{
+    if (i >= PULSE_FAILURES || i >= p->failure_count)
+        return NULL;
+    return &p->failures[(p->failure_count - 1 - i) % PULSE_FAILURES];
+}
+
+/* --- denials ----------------------------------------------------------------------------------- */
+
+void pulse_denied(struct pulse *p, const struct fn *fn, const char *request_id, const char *action,
+                  struct str resource)
+{
+    struct pulse_denial *d = &p->denials[0];
+    struct str role = role_name_of(fn->role);
+    if (fn->sealed || resource.n >= sizeof d->resource || role.n >= sizeof d->role)
+        return;
+    for (size_t i = 0; i < PULSE_DENIALS; i++) {
+        struct pulse_denial *e = &p->denials[i];
+        if (e->function_id == fn->id) {
+            d = e;
+            break;
+        }
+        if (e->timestamp_ms < d->timestamp_ms)
+            d = e; /* the oldest makes room */
+    }
+    *d = (struct pulse_denial){
+        .function_id = fn->id, .timestamp_ms = clock_wall_ms(), .action = action};
+    copy_text(d->request_id, sizeof d->request_id, str_c(request_id));
+    copy_text(d->role, sizeof d->role, role);
+    copy_text(d->resource, sizeof d->resource, resource);
+}
+
+const struct pulse_denial *pulse_denial(const struct pulse *p, uint64_t function_id)
+{
+    for (size_t i = 0; i < PULSE_DENIALS; i++)
+        if (function_id && p->denials[i].function_id == function_id)
+            return &p->denials[i];
+    return NULL;
+}
