@@ -15,7 +15,7 @@ struct ingest_facts;
 
 enum {
     UPLOAD_PART_MIN = 5 * 1024 * 1024, /* bytes of every part but the last */
-    UPLOAD_ID_MAX = 17,                /* characters of an id and a NUL */
+    UPLOAD_ID_MAX = 18,                /* characters of an id and a NUL */
     UPLOADS_PER_KEY = 10000,           /* at once */
 };
 

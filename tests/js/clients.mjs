@@ -1,4 +1,4 @@
-// The AWS SDK for JavaScript against a server at ENDPOINT. Each case prints one line of JSON:
+// The AWS SDK for JavaScript, and MinIO's client, against a server at ENDPOINT. Each case prints one line of JSON:
 // {"name", "ok", "error"}. ROLE is a role for functions, ZIP a package whose handler.main answers.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -16,6 +16,7 @@ import {
 import * as S3 from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import * as Minio from "minio";
 
 const config = {
   endpoint: process.env.ENDPOINT, region: "us-east-1", maxAttempts: 1,
@@ -167,6 +168,37 @@ const cases = {
     await lambda.send(new DeleteFunctionCommand({ FunctionName }));
     await assert.rejects(lambda.send(new GetFunctionCommand({ FunctionName })), ResourceNotFoundException);
     await assert.rejects(logs.send(new FilterLogEventsCommand({ logGroupName: unique("/no") })), NoLogs);
+  },
+
+  async minio() {
+    const { hostname, port } = new URL(process.env.ENDPOINT), name = unique("minio");
+    const { accessKeyId: accessKey, secretAccessKey: secretKey } = config.credentials;
+    const client = new Minio.Client({ endPoint: hostname, port: Number(port), useSSL: false, accessKey, secretKey });
+    const collect = async (stream) => { const all = []; for await (const one of stream) all.push(one); return all; };
+    await client.makeBucket(name, "us-east-1");
+    assert(await client.bucketExists(name));
+    await client.putObject(name, "k ü", "body", 4, { "Content-Type": "text/x", "X-Amz-Meta-A": "1" });
+    assert.equal((await client.statObject(name, "k ü")).metaData.a, "1");
+    const body = randomBytes(12_000_000);
+    await client.putObject(name, "stream", Readable.from(pieces(body, 1 << 16))); // parts of an unknown length
+    assert.equal(md5(Buffer.concat(await collect(await client.getObject(name, "stream")))), md5(body));
+    await client.copyObject(name, "copy", `/${name}/k ü`);
+    assert.equal(await (await fetch(await client.presignedGetObject(name, "copy", 60))).text(), "body");
+    assert.equal((await fetch(await client.presignedPutObject(name, "put", 60), { method: "PUT", body: "x" })).status, 200);
+    const policy = client.newPostPolicy();
+    policy.setBucket(name);
+    policy.setKey("posted");
+    policy.setExpires(new Date(Date.now() + 60_000));
+    policy.setContentLengthRange(1, 100);
+    const { postURL, formData } = await client.presignedPostPolicy(policy), form = new FormData();
+    for (const [key, value] of Object.entries(formData)) form.append(key, value);
+    form.append("file", new Blob(["from a form"]), "name");
+    assert.equal((await fetch(postURL, { method: "POST", body: form })).status, 204);
+    const names = (await collect(client.listObjectsV2(name, "", true))).map((o) => o.name);
+    assert.deepEqual(names, ["copy", "k ü", "posted", "put", "stream"]);
+    await client.removeObjects(name, names);
+    await client.removeBucket(name);
+    assert(!(await client.bucketExists(name)));
   },
 
   async cleaning_up() {
