@@ -93,3 +93,10 @@ def test_specs_have_no_more_than_functions(tmp_path):
           assert.is_nil(rawget(_G, "dofile"))
         end)""")
     run(str(tmp_path), check=0)
+
+
+def test_every_host_call_is_played():
+    calls = set(re.findall(r'^X\(\w+, "([\w.]+)"', (TOP / "core/svc/hostcall.def").read_text(), re.M))
+    plays = set(re.findall(r'^plays\["([\w.]+)"\]', "".join(p.read_text() for p in (TOP / "lua/spec").glob("*.lua")), re.M))
+    # the package is really read, and an answer that nobody streams is never written
+    assert calls - plays == {"package.read", "response.write"} and plays <= calls
