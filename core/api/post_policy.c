@@ -15,6 +15,8 @@ struct str form_field_get(const struct form_field_list *l, const char *name)
     return str_of(NULL, 0);
 }
 
+enum { CONDITIONS_MAX = 500 };
+
 struct checking {
     const struct form_field_list *fields;
     struct str bucket;
@@ -135,8 +137,8 @@ static int check_document(struct checking *k, const json_t *doc, int64_t now_ms)
     int rc = 0;
     if (!json_is_object(doc) || !expiration.p || !clock_parse(expiration, &until))
         return malformed(k, "it has no expiration");
-    if (!json_is_array(conditions))
-        return malformed(k, "it has no list of conditions");
+    if (!json_is_array(conditions) || json_array_size(conditions) > CONDITIONS_MAX)
+        return malformed(k, "it has no list of conditions, or one that is too long");
     if (now_ms > until)
         return err_set(k->err, E_DENIED, "Invalid according to Policy: Policy expired.");
     for (size_t i = 0; i < json_array_size(conditions) && rc == 0; i++)

@@ -231,14 +231,16 @@ static void write_rule(struct buf *out, const struct reading *g)
 /* --- the calls ----------------------------------------------------------------------------------
  */
 
-/* Has an earlier rule of the document this id? */
-static bool is_taken(const struct xml_node *root, const struct xml_node *rule)
+/* Notes the rule's id in `seen`, an object; false when it was there already. */
+static bool is_new(json_t *seen, const struct xml_node *rule)
 {
     struct str id = xml_child_text(rule, "ID");
-    for (const struct xml_node *n = root->child; id.n && n != rule; n = n->next)
-        if (str_eq(xml_child_text(n, "ID"), id))
-            return true;
-    return false;
+    if (id.n == 0)
+        return true;
+    if (json_object_getn(seen, id.p, id.n))
+        return false;
+    json_object_setn_new_nocheck(seen, id.p, id.n, json_true());
+    return true;
 }
 
 static int read_document(struct call *c, struct buf *text, struct buf *rules, struct err *err)
@@ -250,20 +252,23 @@ static int read_document(struct call *c, struct buf *text, struct buf *rules, st
         return rc;
     if (!root || !str_is(root->name, "LifecycleConfiguration") || !root->child)
         return E_BAD_XML;
+    json_t *seen = json_object();
     for (const struct xml_node *n = root->child; n && rc == 0; n = n->next) {
         struct reading g = {.c = c, .err = err};
         if (count++ == RULES_MAX)
-            return E_BAD_XML;
-        if (is_taken(root, n))
-            return err_set(err, E_INVALID,
-                           "Rule ID must be unique. Found same ID for more than one rule");
-        rc = read_rule(&g, n);
+            rc = E_BAD_XML;
+        else if (!is_new(seen, n))
+            rc = err_set(err, E_INVALID,
+                         "Rule ID must be unique. Found same ID for more than one rule");
+        else
+            rc = read_rule(&g, n);
         if (rc == 0) {
             write_rule(text, &g);
             lifecycle_encode(rules, &g.r);
         }
         buf_deinit(&g.tags);
     }
+    json_decref(seen);
     return rc;
 }
 
