@@ -24,6 +24,7 @@ struct services {
     struct guards guards;
     struct pool *pool;
     struct queue *queue;
+    struct schedules *schedules; /* svc/schedule.h */
     struct objects *objects;
     struct bucket_policies *policies; /* svc/bucket_policy.h */
     struct logs *logs;

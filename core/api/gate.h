@@ -37,6 +37,7 @@ enum op_resource {
     RES_ROLE_ARN,      /* RoleArn */
     RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
                           logGroupIdentifier, logStreamName */
+    RES_RULE,          /* arn:aws:events:…:rule/NAME from the member Name or Rule */
     RES_PERILUNE,      /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
                      ("secret" for secrets) */
 };

@@ -10,7 +10,7 @@
 bool resource_in_body(const struct op *op)
 {
     return op->resource == RES_FUNCTION_JSON || op->resource == RES_LOG_GROUP ||
-           op->protocol == PROTO_QUERY;
+           op->resource == RES_RULE || op->protocol == PROTO_QUERY;
 }
 
 static struct str function_arn(struct call *c, struct str given)
@@ -179,6 +179,14 @@ int resource_arn(struct call *c, struct str *out)
     case RES_LOG_GROUP:
         *out = log_group_arn(c);
         break;
+    case RES_RULE: {
+        struct str name = json_bytes(json_object_get(c->json, "Name"));
+        if (!name.p)
+            name = json_bytes(json_object_get(c->json, "Rule"));
+        *out = arena_printf(a, "arn:aws:events:%s:" ACCOUNT_ID ":rule/%.*s", c->svc->region,
+                            STR_FMT(name));
+        break;
+    }
     case RES_PERILUNE: {
         struct str kind = perilune_kind(c->req->path);
         *out = arena_printf(a, "arn:aws:perilune:%s:" ACCOUNT_ID ":%.*s%s%.*s", c->svc->region,

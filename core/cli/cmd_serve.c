@@ -37,6 +37,7 @@
 #include "svc/lifecycle.h"
 #include "svc/meter.h"
 #include "svc/pulse.h"
+#include "svc/schedule.h"
 #include "svc/signin.h"
 #include "svc/watchdog.h"
 
@@ -347,6 +348,13 @@ static int open_parts(struct server *s, struct err *err)
     };
     v->queue = queue_open(&qo);
     v->signins = signins_open(v->store);
+    struct schedules_opts ko = {.loop = &s->loop,
+                                .store = v->store,
+                                .functions = v->functions,
+                                .queue = v->queue,
+                                .roles = v->roles,
+                                .region = v->region};
+    v->schedules = schedules_open(&ko);
     v->objects = objects_open(&s->loop, v->store, v->queue, v->region);
     v->policies = bucket_policies_open(v->store);
     v->guards = (struct guards){v->store, v->functions, v->policies, v->region};
@@ -475,6 +483,8 @@ static void close_parts(struct server *s)
         pool_close(v->pool);
     if (v->queue)
         queue_close(v->queue);
+    if (v->schedules)
+        schedules_stop(v->schedules);
     if (s->meter)
         meter_stop(s->meter);
     if (s->lifecycle)
@@ -501,6 +511,8 @@ static void close_parts(struct server *s)
         functions_close(v->functions);
     if (v->store)
         store_close(v->store);
+    if (v->schedules)
+        schedules_close(v->schedules);
     if (v->objects)
         objects_close(v->objects);
     if (s->http)
@@ -551,6 +563,7 @@ int cmd_serve(int argc, char **argv)
         watchdog_start(&s.loop);
         blob_sweep(s.svc.store);
         queue_start(s.svc.queue);
+        schedules_start(s.svc.schedules);
         s.kv_sweep = kv_sweep_start(s.svc.store);
         s.lifecycle =
             lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);

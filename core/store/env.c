@@ -48,6 +48,7 @@ static const char *const names[T_COUNT] = {
     [T_POLICIES] = "policies",
     [T_SIGNINS] = "signins",
     [T_TEST_EVENTS] = "test_events",
+    [T_SCHEDULES] = "schedules",
 };
 
 static int make_folders(struct store *s, struct err *err);

@@ -38,6 +38,7 @@ enum table {
     T_POLICIES,    /* NAME\0 -> rec (svc/managed) */
     T_SIGNINS,     /* SHA-256 of a console session's token -> rec (svc/signin) */
     T_TEST_EVENTS, /* function id (u64) + NAME\0 -> rec (svc/test_event) */
+    T_SCHEDULES,   /* KIND\0GROUP\0NAME\0 -> rec (svc/schedule) */
     T_COUNT
 };
 

@@ -1,0 +1,116 @@
+/* schedules: the parts that rules and schedules have in common. */
+#include "api/schedules.h"
+
+#include "auth/arn.h"
+#include "base/rec.h"
+
+static int apply(struct job *job, struct store_txn *t)
+{
+    struct schedules_job *j = (struct schedules_job *)job;
+    struct str row = {NULL, 0};
+    int rc = schedule_get(t, &j->name, &row);
+    if (rc && rc != E_NOT_FOUND)
+        return rc;
+    buf_clear(&j->rec);
+    rc = j->change(j, row);
+    if (rc)
+        return rc;
+    return j->rec.n ? schedule_put(t, &j->name, buf_str(&j->rec)) : schedule_del(t, &j->name);
+}
+
+static void done(struct job *job, int rc)
+{
+    struct schedules_job *j = (struct schedules_job *)job;
+    struct call *c = j->c;
+    buf_deinit(&j->rec);
+    if (rc) {
+        call_error(c, rc, j->err.code ? &j->err : NULL);
+        return;
+    }
+    schedules_changed(c->svc->schedules, &j->name);
+    if (j->reply)
+        j->reply(j);
+    else
+        call_json(c, c->op->status, json_object());
+}
+
+struct schedules_job *schedules_job(struct call *c, const char *kind, struct str group,
+                                    struct str name)
+{
+    struct schedules_job *j = arena_zalloc(c->arena, sizeof *j);
+    if (!j) {
+        call_error(c, E_LIMIT, NULL);
+        return NULL;
+    }
+    j->job = (struct job){.apply = apply, .done = done};
+    j->c = c;
+    j->name = (struct schedule_name){str_c(kind), group, name};
+    j->rec = BUF_INIT;
+    return j;
+}
+
+void schedules_submit(struct schedules_job *j)
+{
+    store_submit(j->c->svc->store, &j->job);
+}
+
+void schedules_keep(struct buf *out, struct str row, const uint16_t *but)
+{
+    uint16_t tag;
+    struct str v;
+    while (rec_next(&row, &tag, &v)) {
+        bool drop = false;
+        for (const uint16_t *p = but; *p && !drop; p++)
+            drop = *p == tag;
+        if (!drop)
+            rec_put_str(out, tag, v);
+    }
+}
+
+int schedules_check_zone(struct str zone, struct err *err)
+{
+    struct zone *z = zone.n ? zone_load(zone) : NULL;
+    zone_free(z);
+    return !zone.n || z ? 0
+                        : err_set(err, E_RULE_INVALID, "Invalid ScheduleExpressionTimezone %.*s.",
+                                  zone.n > 80 ? 80 : (int)zone.n, zone.p);
+}
+
+int schedules_check_target(struct call *c, struct str arn, struct err *err)
+{
+    struct arn parts;
+    struct str name, qualifier;
+    if (arn_parse(arn, &parts) && str_is(parts.service, "lambda") &&
+        arn_function(arn, str_c(c->svc->region), &name, &qualifier) == 0)
+        return 0;
+    return err_set(
+        err, E_RULE_INVALID,
+        "Provided Arn is not in correct format or not served here: targets are functions "
+        "of this server. Arn: %.*s",
+        arn.n > 200 ? 200 : (int)arn.n, arn.p ? arn.p : "");
+}
+
+int schedules_check_name(struct str name, const char *member, struct err *err)
+{
+    bool ok = name.n > 0 && name.n <= 64;
+    for (size_t i = 0; i < name.n && ok; i++) {
+        char c = name.p[i];
+        ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+             c == '.' || c == '_' || c == '-';
+    }
+    return ok ? 0
+              : err_set(err, E_RULE_INVALID,
+                        "1 validation error detected: Value '%.*s' at '%s' failed to satisfy "
+                        "constraint: Member must satisfy regular expression pattern: "
+                        "[\\.\\-_A-Za-z0-9]+",
+                        name.n > 80 ? 80 : (int)name.n, name.p ? name.p : "", member);
+}
+
+struct str schedules_arn(struct call *c, const struct schedule_name *n)
+{
+    struct buf b = BUF_INIT;
+    schedule_arn(&b, c->svc->region, n);
+    struct str arn = arena_dup(c->arena, buf_str(&b));
+    buf_deinit(&b);
+    return arn;
+}

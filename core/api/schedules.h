@@ -1,0 +1,37 @@
+/* schedules: what the handlers of `events` (rules) and `scheduler` share: one write job on one row. */
+#ifndef API_SCHEDULES_H
+#define API_SCHEDULES_H
+
+#include "api/gate.h"
+#include "svc/schedule.h"
+
+struct schedules_job {
+    struct job job; /* first */
+    struct call *c;
+    struct schedule_name name; /* in the arena */
+    struct buf rec;            /* what becomes of the row; by `change` */
+    struct err err;
+    /* Store thread: row is the present one, p NULL when there is none. 0 and j->rec (empty: the row
+     * is removed), or a refusal with j->err. May run more than once. */
+    int (*change)(struct schedules_job *j, struct str row);
+    /* Loop thread, after the commit: answers; NULL: {} with the row's status. */
+    void (*reply)(struct schedules_job *j);
+    void *user;
+};
+/* In the arena; NULL (and the call has been answered) without memory. */
+struct schedules_job *schedules_job(struct call *c, const char *kind, struct str group,
+                                    struct str name);
+void schedules_submit(struct schedules_job *j);
+
+/* All fields of row but those tagged so (0 ends the list). */
+void schedules_keep(struct buf *out, struct str row, const uint16_t *but);
+/* Is that text a schedule expression, its zone one that there is, its function here? E_VALIDATION
+ * with the texts of both services. */
+int schedules_check_zone(struct str zone, struct err *err);
+int schedules_check_target(struct call *c, struct str arn, struct err *err);
+/* [A-Za-z0-9._-]{1,64} */
+int schedules_check_name(struct str name, const char *member, struct err *err);
+/* The ARN of a row in the arena. */
+struct str schedules_arn(struct call *c, const struct schedule_name *n);
+
+#endif
