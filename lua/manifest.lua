@@ -124,4 +124,22 @@ function M.build(event)
   return { manifest = b.build(values), parameters = values, files = json.array(b.files or { "handler.lua" }) }
 end
 
+-- Compiles event.files (path -> text) and runs none of it: {errors={{file,line,message}}}, in order of
+-- path; the compiler stops at the first error of a file.
+function M.check(event)
+  local paths, errors = {}, json.array {}
+  for path in pairs(event.files) do
+    paths[#paths + 1] = path
+  end
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    local _, why = load(event.files[path])
+    if why then
+      local line, message = why:match "^%(load%):(%d+): (.*)$"
+      errors[#errors + 1] = { file = path, line = tonumber(line) or 1, message = message or why }
+    end
+  end
+  return { errors = errors }
+end
+
 return M

@@ -129,6 +129,9 @@ start() {
         "$picture" "${key:-$(basename "$picture")}"
     cat <<END
 
+In a browser (this link signs in once, within 15 minutes; 'perilune console-link' makes another):
+  $(perilune console-link 2>/dev/null || echo "no console: its port was taken, see $demo/server.log")
+
 Try next:
   $(clean_environment)AWS_SHARED_CREDENTIALS_FILE=$data/root.credentials aws --region us-east-1 --endpoint-url http://$LISTEN logs filter-log-events --log-group-name /aws/lambda/$function --query 'events[].[message]' --output text
   make demo$elsewhere PICTURE=path/to/a/picture KEY=name/of/the/object

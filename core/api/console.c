@@ -407,6 +407,7 @@ static void pass_call(struct console *c, struct http_req *req)
 static void on_request(struct http_req *req, void *ctx)
 {
     struct console *c = ctx;
+    gate_take_peer(c->svc, req);
     bool is_call = str_starts(req->path, STR("/v1/")) || str_is(req->path, "/v1");
     if (!host_known(c, req->host)) {
         refuse(req, 421, "MisdirectedRequestException",

@@ -505,7 +505,7 @@ static void walk(struct call *c, int rc, struct err *err)
 
 /* From the one proxy that is trusted, the client's address is the last that X-Forwarded-For names:
  * those before it are what the client has said. */
-static void take_peer(const struct services *svc, struct http_req *req)
+void gate_take_peer(const struct services *svc, struct http_req *req)
 {
     struct str rest = {NULL, 0}, last = {NULL, 0};
     char text[sizeof req->peer];
@@ -528,7 +528,7 @@ static void take_peer(const struct services *svc, struct http_req *req)
 void gate_request(struct http_req *req, void *ctx)
 {
     struct err err = {0};
-    take_peer(ctx, req);
+    gate_take_peer(ctx, req);
     if (open_path(ctx, req))
         return;
     struct call *c = call_new(req, ctx);

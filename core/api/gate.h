@@ -70,6 +70,8 @@ struct gate_session {
     struct identity who; /* in the request's arena */
     char id[17];         /* svc/signin's */
 };
+/* Behind --trusted-proxy: req->peer becomes the address that the proxy names. */
+void gate_take_peer(const struct services *svc, struct http_req *req);
 /* The same walk for a call of the console: req->path and host are the API's already, nothing is
  * signed, `service` takes the credential scope's place. */
 void gate_request_as(struct http_req *req, struct services *svc, const struct gate_session *session,

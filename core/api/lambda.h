@@ -48,6 +48,10 @@ int lambda_read_spec(struct call *c, struct fn_spec *out, struct err *err);
 int lambda_read_architecture(struct call *c, struct fn_spec *out, struct err *err);
 int lambda_read_tags(struct call *c, const struct fn_env **out, size_t *count, struct err *err);
 
+/* What UpdateFunctionCode does, for a zip in the arena; ends the call. */
+void lambda_update_code(struct call *c, struct str name, struct str zip, bool publish,
+                        struct str revision_id);
+
 /* A page of a list, by ?Marker= and ?MaxItems=. Zeroed and filled by lambda_page_begin (E_VALIDATION
  * with AWS's text); lambda_page_add takes an item and the marker that stands for it, and is false
  * when the page is full; lambda_page_end answers with the member NAME and NextMarker, or with the

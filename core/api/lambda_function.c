@@ -401,6 +401,22 @@ static void update_taken(struct call *c, int rc, const struct package_source *sr
         build(k, &code);
 }
 
+void lambda_update_code(struct call *c, struct str name, struct str zip, bool publish,
+                        struct str revision_id)
+{
+    struct coding *k = arena_zalloc(c->arena, sizeof *k);
+    const struct package_source src = {.zip = zip};
+    if (!k) {
+        call_error(c, E_LIMIT, NULL);
+        return;
+    }
+    k->j.c = c;
+    k->publish = publish;
+    k->spec.name = name;
+    k->spec.revision_id = revision_id;
+    build(k, &src);
+}
+
 void lambda_update_function_code(struct call *c)
 {
     code_body_take(c, false, update_taken);

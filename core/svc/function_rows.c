@@ -11,6 +11,7 @@
 #include "svc/function_inside.h"
 #include "svc/package.h"
 #include "svc/role.h"
+#include "svc/test_event.h"
 
 enum { NUMBER_DIGITS = 10 };
 
@@ -442,7 +443,10 @@ int function_delete(struct store_txn *t, struct str name, struct err *err)
     struct str rec;
     (void)err;
     int rc = name.n && name.n < FN_KEY_MAX - 1 ? fn_row(t, name, STR(""), &rec) : E_NOT_FOUND;
+    uint64_t id = rc ? 0 : rec_u64(rec, FN_ID, 0);
     if (rc == 0)
         rc = delete_rows(t, T_FUNCTIONS, name);
+    if (rc == 0)
+        rc = test_event_drop(t, id);
     return rc ? rc : delete_rows(t, T_ALIASES, name);
 }

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -531,3 +532,93 @@ def test_a_stream_ends_with_its_session(console):
     while s.event():
         pass
     assert time.monotonic() - began < 4
+
+
+# --- a function's files, test events, denials --------------------------------------------------------
+
+
+def test_check(console):
+    got = console.call("POST", "/v1/check", {"files": {"handler.lua": "return {\n  main = function(\n}", "b.lua": "local x = 1\nx = = 2", "c.lua": "return 1",
+                                                       "data.json": "not lua", "d.lua": "\x1bLJ\x02", "e.lua": "while true do end"}})
+    errors = {e["file"]: (e["line"], e["message"]) for e in got["errors"]}
+    assert set(errors) == {"handler.lua", "b.lua", "d.lua"}
+    assert errors["handler.lua"][0] == 3 and "expected near" in errors["handler.lua"][1]
+    assert errors["b.lua"][0] == 2 and "unexpected symbol near '='" in errors["b.lua"][1]
+    assert console.call("POST", "/v1/check", {"files": {}}) == {"errors": []}
+    for bad in ({}, {"files": []}, {"files": {"a.lua": 1}}, []):
+        assert console.raw("POST", "/v1/check", bad, token=console.token)[0] == 400
+
+
+def test_files(console):
+    name = console.function({"handler.lua": "return {main=function() return 1 end}", "lib/a.lua": "return 2", "x.bin": b"\x00\xff"})
+    code = f"/v1/functions/{name}/code"
+    got = console.call("GET", code)
+    assert got["version"] == "$LATEST" and got["handler"] == "handler.main" and not got["more"]
+    assert {f["path"]: f["text"] for f in got["files"]} == {"handler.lua": "return {main=function() return 1 end}", "lib/a.lua": "return 2", "x.bin": None}
+    assert console.invoke(name)[1] == 1
+    new = "local a = require 'lib.a'\nreturn {main=function() return a * 21 end}"
+    updated = console.call("PUT", code, {"files": {"handler.lua": new, "added.txt": "ü", "x.bin": None}, "publish": True})
+    assert updated["Version"] == "1" and updated["CodeSha256"] != got["sha256"]
+    assert console.invoke(name)[1] == 42
+    again = console.call("GET", code)
+    assert {f["path"]: f["text"] for f in again["files"]} == {"handler.lua": new, "lib/a.lua": "return 2", "added.txt": "ü"}
+    assert console.call("GET", code + "?qualifier=1")["version"] == "1"
+    status, _, body = console.raw("PUT", code, {"files": {"handler.lua": "\nreturn {"}}, token=console.token)
+    assert status == 400 and b"handler.lua:2: " in body
+    assert console.invoke(name)[1] == 42
+    assert console.raw("PUT", code, {"files": {"handler.lua": "return 1"}, "revision_id": got["revision_id"]}, token=console.token)[0] == 412
+    for bad in ({}, {"files": {"../x": "1"}}, {"files": {"": "1"}}, {"files": {"a" * 300: "1"}}, {"files": {"a.lua": 1}},
+                {"files": dict.fromkeys(("handler.lua", "lib/a.lua", "added.txt"))}):
+        assert console.raw("PUT", code, bad, token=console.token)[0] == 400, bad
+    assert console.raw("GET", "/v1/functions/nobody/code", token=console.token)[0] == 404
+    assert console.invoke(name)[1] == 42
+
+
+def test_test_events(console):
+    name = console.function("return {main=function(e) return e end}")
+    place = f"/v1/functions/{name}/test-events"
+    assert console.call("GET", place) == {"events": []}
+    assert console.raw("PUT", f"{place}/an%20upload", b'{"a": [1, 2.50]}', token=console.token)[0] == 204
+    assert console.raw("PUT", f"{place}/b", b'"text"', token=console.token)[0] == 204
+    assert console.raw("PUT", f"{place}/b", b"null", token=console.token)[0] == 204
+    got = console.call("GET", place)["events"]
+    assert [(e["name"], e["event"]) for e in got] == [("an upload", {"a": [1, 2.5]}), ("b", None)] and got[0]["updated_ms"] > 0
+    for bad in (b"", b"{", b"[1,]", b"\xff"):
+        assert console.raw("PUT", f"{place}/c", bad, token=console.token)[0] == 400
+    assert console.raw("PUT", f"{place}/c", b'"' + b"x" * 70000 + b'"', token=console.token)[0] == 413
+    assert console.raw("PUT", f"{place}/%3Cscript%3E", b"1", token=console.token)[0] == 400
+    assert console.raw("DELETE", f"{place}/b", token=console.token)[0] == 204
+    assert console.raw("DELETE", f"{place}/b", token=console.token)[0] == 404
+    for i in range(49):
+        assert console.raw("PUT", f"{place}/n{i}", b"1", token=console.token)[0] == 204
+    assert console.raw("PUT", f"{place}/one-more", b"1", token=console.token)[0] == 409
+    console.raw("DELETE", f"/v1/aws/lambda/2015-03-31/functions/{name}", token=console.token)
+    assert console.raw("GET", place, token=console.token)[0] == 404
+
+
+def test_denial_to_grant(console):
+    bucket = unique("denied")
+    console.raw("PUT", f"/v1/aws/s3/{bucket}", token=console.token)
+    console.raw("PUT", f"/v1/aws/s3/{bucket}/k", b"there", token=console.token)
+    name = console.function(f"return {{main=function() return s3.get('{bucket}', 'k') end}}")
+    place = f"/v1/functions/{name}/denial"
+    assert console.call("GET", place) == {"denial": None}
+    status, headers, body = console.raw("POST", f"/v1/aws/lambda/2015-03-31/functions/{name}/invocations", b"{}", token=console.token)
+    d = console.call("GET", place)["denial"]
+    assert (d["action"], d["resource"], d["role"]) == ("s3:GetObject", f"arn:aws:s3:::{bucket}/k", f"{name}-role")
+    assert d["policy"]["document"]["Statement"] == [{"Effect": "Allow", "Action": d["action"], "Resource": d["resource"]}]
+    form = urllib.parse.urlencode({"Action": "PutRolePolicy", "Version": "2010-05-08", "RoleName": d["role"], "PolicyName": d["policy"]["name"],
+                                   "PolicyDocument": json.dumps(d["policy"]["document"])})
+    status, _, body = console.raw("POST", "/v1/aws/iam/", form, token=console.token, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert status == 200, body
+    assert console.invoke(name)[1]["body"] == "there"
+
+
+def test_preview(console):
+    name = unique("made")
+    ask = {"parameters": {"name": name, "bucket": unique("uploads")}, "dry_run": True}
+    plan = console.call("POST", "/v1/blueprints/s3-upload", ask)
+    assert {c["type"] for c in plan["created"]} >= {"function", "role", "bucket"} and plan["granted"]
+    assert console.raw("GET", f"/v1/aws/lambda/2015-03-31/functions/{name}", token=console.token)[0] == 404
+    made = console.call("POST", "/v1/blueprints/s3-upload", {**ask, "dry_run": False})
+    assert made["created"] == plan["created"] and made["granted"] == plan["granted"]
