@@ -1,7 +1,9 @@
 """The console's port: who may come in, what every answer bears, what a session may do."""
 import gzip
 import json
+import os
 import re
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -622,3 +624,61 @@ def test_preview(console):
     assert console.raw("GET", f"/v1/aws/lambda/2015-03-31/functions/{name}", token=console.token)[0] == 404
     made = console.call("POST", "/v1/blueprints/s3-upload", {**ask, "dry_run": False})
     assert made["created"] == plan["created"] and made["granted"] == plan["granted"]
+
+
+# --- where it listens --------------------------------------------------------------------------------
+
+
+def two_ports():
+    """A free port whose next is free too."""
+    while True:
+        port = free_port()
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port + 1))
+                return port
+            except OSError:
+                pass
+
+
+def serve(flags, until, tmp_path):
+    """What a server says until it has said that."""
+    log = tmp_path / "log"
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PERILUNE_")}
+    with open(log, "wb") as out:
+        p = subprocess.Popen([str(BINARY), "serve", "--data", str(tmp_path / "data"), *flags], env=env, stderr=out, stdout=out)
+    try:
+        return eventually(lambda: until in log.read_text() and log.read_text())
+    finally:
+        p.terminate()
+        p.wait(20)
+
+
+def test_next_port(tmp_path):
+    port = two_ports()
+    assert f"console on http://127.0.0.1:{port + 1};" in serve(["--listen", f"127.0.0.1:{port}"], "console on", tmp_path)
+
+
+def test_next_port_is_taken(tmp_path):
+    port = two_ports()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", port + 1))
+        s.listen()
+        assert "address in use" in serve(["--listen", f"127.0.0.1:{port}"], "no console:", tmp_path)
+        r = subprocess.run([str(BINARY), "serve", "--data", str(tmp_path / "other"), "--listen", f"127.0.0.1:{free_port()}", "--console-listen",
+                            f"127.0.0.1:{port + 1}"], capture_output=True, text=True, timeout=20)
+        assert r.returncode == 1 and "address in use" in r.stderr
+
+
+def test_without():
+    with Server() as s:  # --console-listen none
+        r = subprocess.run([str(BINARY), "console-link", "--endpoint", s.url], capture_output=True, text=True,
+                           env=dict(s.env, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY))
+        assert r.returncode == 5 and "without a console" in r.stderr
+
+
+@pytest.mark.parametrize("flags", [[], ["--behind-tls-proxy"]])
+def test_warning(tmp_path, flags):
+    said = serve(["--listen", f"127.0.0.1:{free_port()}", "--console-listen", f"0.0.0.0:{free_port()}", *flags], "console on", tmp_path)
+    said = (tmp_path / "log").read_text()  # all of it
+    assert ("is not loopback" in said) == (not flags)
