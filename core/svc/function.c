@@ -280,6 +280,7 @@ static void load_conf(struct fn *fn, struct str row, struct str latest)
     fn->url_streams = str_is(rec_str(row, FN_URL_MODE), "RESPONSE_STREAM");
     fn->url = fn->url_auth.n > 0;
     fn->url_open = str_is(fn->url_auth, "NONE") && policy_opens_url(fn);
+    fn->loops = str_is(rec_str(latest, FN_RECURSIVE_LOOP), "Allow");
     fn->limited = rec_str(latest, FN_RESERVED).p != NULL;
     fn->reserved = (uint32_t)rec_u64(latest, FN_RESERVED, 0);
     fn->retries_set = rec_str(async, FN_ASYNC_RETRIES).p != NULL;

@@ -126,6 +126,7 @@ struct fn {
     bool url_open;          /* the policy lets anybody call the URL */
     bool url_streams;       /* RESPONSE_STREAM */
     json_t *url_cors;       /* as the API has it, NULL none; fn's own */
+    bool loops;             /* may run any number of times in one chain */
     bool limited;           /* has reserved concurrency, which it may not pass: */
     uint32_t reserved;
     bool retries_set; /* of asynchronous calls: */

@@ -59,6 +59,7 @@ static void start_invoke(struct calling *c)
         .event = c->payload,
         .arn = str_c(c->arn),
         .attempt = 1,
+        .hops = c->call->hops + 1,
         .nested = true,
         .source = "lambda",
         .done = invoked,
@@ -147,6 +148,12 @@ static void start(struct hostcalls *h, struct hostcall *call, size_t payload_max
         rc = err_set(&err, E_INVALID, "A delay lasts at most 365 days");
     if (rc == 0)
         rc = function_get(h->o.functions, name, qualifier, &fn, &err);
+    bool nested = call->number == HC_LAMBDA_INVOKE;
+    if (rc == 0 && nested && call->hops + 1 >= INVOKE_HOPS_MAX && !fn->loops) {
+        rc = err_set(&err, E_RECURSION, "%s", err_row(E_RECURSION)->text);
+        hostcall_log(call, str_c(err.text));
+        fn_unref(fn);
+    }
     if (rc) {
         hostcall_end(call, rc, NULL, &err);
         return;

@@ -52,6 +52,8 @@ struct invoke_stream {
     uint64_t sent;
 };
 
+enum { INVOKE_HOPS_MAX = 16 }; /* runs in one chain, of functions that do not allow loops */
+
 struct invocation;
 typedef void invoke_done(void *ctx, const struct invoke_result *r);
 
@@ -63,6 +65,7 @@ struct invoke_req {
     struct str arn;            /* as invoked (with qualifier), valid until done */
     char request_id[37];
     uint32_t attempt;   /* from 1 */
+    uint32_t hops;      /* runs before this one in the chain that led to it */
     bool tail;          /* log_tail wanted */
     bool nested;        /* called by a function that waits: never queues behind a runner */
     bool asynchronous;  /* from the queue: E_THROTTLED at once instead of waiting in the FIFO */

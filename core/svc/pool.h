@@ -60,7 +60,7 @@ struct hostcall {
     int number;          /* HC_*, already checked to be in range */
     struct str args;     /* a valid rec, valid until finished */
     char request_id[37]; /* of the invocation; of the init phase: zeros */
-    uint32_t hops;       /* reserved for the recursion guard */
+    uint32_t hops;       /* of the invocation */
     bool abandoned;      /* the runner is gone; finish all the same */
     void *user;          /* the handler's */
     /* called once when the runner dies or the invocation ends first; the handler stops early if it

@@ -195,6 +195,7 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
     c->pub = (struct hostcall){.pool = r->pool,
                                .fn = r->version->fn,
                                .number = f->number,
+                               .hops = inv ? inv->req.hops : 0,
                                .args = owned ? args : buf_str(&c->args)};
     snprintf(c->pub.request_id, sizeof c->pub.request_id, "%s",
              inv ? inv->req.request_id : "00000000-0000-0000-0000-000000000000");

@@ -180,6 +180,11 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
         err_set(err, E_NOT_FOUND, "the function was deleted and another created under its name");
         return "FunctionNotFound";
     }
+    if (f->hops >= INVOKE_HOPS_MAX && !f->fn->loops) {
+        err_set(err, E_RECURSION, "%s It was run %u times in one chain of events.",
+                err_row(E_RECURSION)->text, f->hops);
+        return "RecursiveInvocation";
+    }
     int64_t max_age_ms = rules_of(f).max_age_ms;
     if (clock_store_ms() - f->accepted_ms > max_age_ms) {
         err_set(err, E_INTERNAL, "the event is older than %lld seconds",
@@ -240,6 +245,7 @@ bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64
         .fn = f->fn,
         .event_kind = EVENT_JSON,
         .attempt = f->tries + 1,
+        .hops = f->hops,
         .asynchronous = true,
         .done = on_invoked,
         .ctx = f,

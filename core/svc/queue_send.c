@@ -92,7 +92,7 @@ static void send_to(struct flight *f, struct str target, const char *why)
 void send_outcome(struct flight *f, const char *why)
 {
     const struct fn *fn = f->fn;
-    if (!fn || fn->id != f->function_id)
+    if (!fn || fn->id != f->function_id || f->hops >= INVOKE_HOPS_MAX) /* the loop ends here */
         return;
     bool success = strcmp(why, "Success") == 0;
     send_to(f, success ? fn->on_success : fn->on_failure, why);

@@ -184,3 +184,55 @@ def test_invoke_async(server, lam):
         lam.invoke_async(FunctionName="nosuch", InvokeArgs=b"{}")
     with refused("InvalidRequestContentException", 400):
         lam.invoke_async(FunctionName=name, InvokeArgs=b"{")
+
+
+def looping(server, how):
+    name = unique("loop")
+    role = server.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": arn(name)})
+    return server.make_function(f"return {{ main = function(e) print('run ' .. (e.n or 0)) if (e.n or 0) < 20 then {how} end return e.n end }}".replace(
+        "NAME", name), name=name, role=role)
+
+
+@boto
+def test_loops_end(server, lam):
+    """Sixteen runs in one chain of events, then the function's own log says why; unless it may loop."""
+    name = looping(server, "lambda.invoke_async('NAME', { n = (e.n or 0) + 1 })")
+    send(lam, name, {})
+    ran = lambda: [int(x[4:]) for x in server.log_lines(name) if x.startswith("run ")]
+    told = eventually(lambda: [x for x in server.log_lines(name) if "recursive loop" in x])
+    assert sorted(ran()) == list(range(16)) and "RecursiveInvocation" in told[0]
+    server.signed("PUT", f"/2024-08-31/functions/{name}/recursion-config", b'{"RecursiveLoop":"Allow"}', service="lambda")
+    send(lam, name, {})
+    eventually(lambda: 20 in ran())
+    deep = looping(server, "local r, err = lambda.invoke('NAME', { n = (e.n or 0) + 1 }) if not r then return tostring(err) end return r")
+    got, _, _ = server.invoke(deep, {})
+    assert "recursive loop" in got
+
+
+@boto
+def test_destinations_in_a_ring_end(server, lam):
+    ring = [unique("ring") for _ in range(2)]
+    for name, other in (ring, ring[::-1]):
+        role = server.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
+        server.make_function("return { main = function(e) print('ran') error('no') end }", name=name, role=role)
+    for name, other in (ring, ring[::-1]):
+        lam.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": arn(other)}})
+    send(lam, ring[0], {})
+    ran = lambda: sum(x == "ran" for n in ring for x in server.log_lines(n))
+    eventually(lambda: ran() == 16)
+    time.sleep(0.3)
+    assert ran() == 16
+
+
+@boto
+def test_a_function_that_feeds_its_own_trigger(server, lam):
+    s3, bucket = server.client("s3"), unique("loop")
+    s3.create_bucket(Bucket=bucket)
+    name = server.make_function(f"return {{ main = function(e) print('ran') assert(s3.put('{bucket}', e.Records[1].s3.object.key .. 'x', 'more')) end }}",
+                                role=server.make_role({"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}))
+    lam.add_permission(FunctionName=name, StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com", SourceArn=f"arn:aws:s3:::{bucket}")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={
+        "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn(name), "Events": ["s3:ObjectCreated:*"]}]})
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    eventually(lambda: [x for x in server.log_lines(name) if "recursive loop" in x])
+    assert server.log_lines(name).count("ran") == 16 and s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 17
