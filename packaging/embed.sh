@@ -13,7 +13,7 @@ for f in "$@"; do
     printf 'extern const char embed_%d[], embed_%d_end[];\n' $i $i
     i=$((i + 1))
 done
-echo "const struct embed_entry $table[] = {"
+echo "const struct embed_entry ${table}[] = {"
 i=0
 for f in "$@"; do
     printf '    {"%s", embed_%d, embed_%d_end},\n' "${f#"$strip"}" $i $i

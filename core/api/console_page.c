@@ -55,7 +55,7 @@ static struct str type_of(struct str name)
 static struct file *file_of(struct str name)
 {
     static struct file files[FILES];
-    for (size_t i = 0; embed_console[i].path && i < FILES; i++) {
+    for (size_t i = 0; i < FILES && embed_console[i].path; i++) {
         const struct embed_entry *e = &embed_console[i];
         struct str path = str_c(e->path);
         if (path.n != name.n + 3 || !str_starts(path, name))

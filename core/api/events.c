@@ -306,7 +306,7 @@ static int check_targets(struct call *c, json_t **out, struct err *err)
                      SCHEDULE_TARGETS_MAX);
     for (size_t i = 0; i < n && rc == 0; i++) {
         json_t *t = json_array_get(*out, i);
-        struct str id, arn, input, path;
+        struct str id, arn, input = {0}, path = {0};
         rc = json_member_str(t, "Id", &id, err);
         if (rc == 0)
             rc = json_member_str(t, "Arn", &arn, err);

@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 : "${BUILD:=build/fuzz}" "${SECONDS_EACH:=60}" "${PYTHON:=python3}"
+# shellcheck disable=SC2046  # the names hold no blanks
 [ $# -gt 0 ] || set -- $(ls tests/fuzz/fuzz_*.c | sed 's,.*/fuzz_,,; s,\.c$,,')
 for name in "$@"; do
     found=$BUILD/found/$name
