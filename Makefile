@@ -69,7 +69,7 @@ $(BUILD)/gen/embed.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBED)' | cmp -s - $@ || echo '$(EMBED)' > $@
 # The web console, bundled where there is npm: which files that makes is known only afterwards.
-CONSOLE = $(shell find core/console -name node_modules -prune -o -type f -print)
+CONSOLE = $(shell find core/console -name node_modules -prune -o -type f ! -name README.md -print)
 $(BUILD)/gen/console.c: packaging/console.sh packaging/embed.sh $(CONSOLE) $(BUILD)/gen/console.list
 	$(call say,gen )sh packaging/console.sh $(BUILD)/console
 	@TABLE=embed_console STRIP=$(BUILD)/console/ sh packaging/embed.sh \

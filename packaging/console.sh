@@ -21,10 +21,10 @@ command -v node >/dev/null && command -v npm >/dev/null || without "node and npm
 if ! cmp -s $src/package-lock.json $stamp; then
     echo "console: installing what core/console/package-lock.json names"
     log=$(mktemp)
-    if ! (cd $src && npm ci --ignore-scripts --no-audit --no-fund) >"$log" 2>&1; then
+    if ! (cd $src && npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000) >"$log" 2>&1; then
         tail -n 3 "$log" >&2
         rm -f "$log"
-        without "npm ci failed"
+        without "npm ci failed ('touch core/console/package.json' lets make try again)"
     fi
     rm -f "$log"
     cp $src/package-lock.json $stamp

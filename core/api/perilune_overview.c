@@ -8,10 +8,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "api/gate.h"
+#include "api/ticker.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "svc/pool.h"
 #include "svc/pulse.h"
 #include "svc/queue.h"
@@ -99,89 +98,35 @@ static json_t *overview(struct services *v, int64_t *after_ms)
     return o;
 }
 
-/* --- the stream -------------------------------------------------------------------------------- */
+/* --- the answer -------------------------------------------------------------------------------- */
 
-struct follower {
-    struct call *c;
-    uv_timer_t timer;
-    int64_t told_ms; /* of the newest point */
-    bool sending;    /* the client has not taken the last one */
-};
-
-static void freed(uv_handle_t *h)
+static void tell(struct call *c, void *ctx, struct buf *out)
 {
-    free(h->data);
-}
-
-static void finish(struct follower *f, bool ok)
-{
-    call_stream_end(f->c, ok);
-    uv_close((uv_handle_t *)&f->timer, freed);
-}
-
-static void gone(struct http_req *req)
-{
-    finish(((struct call *)req->user)->user, false);
-}
-
-static void drained(struct http_req *req)
-{
-    struct follower *f = ((struct call *)req->user)->user;
-    f->sending = false;
-}
-
-static void tell(uv_timer_t *timer)
-{
-    struct follower *f = timer->data;
-    struct buf b = BUF_INIT, text = BUF_INIT;
-    if (!call_lives(f->c)) {
-        finish(f, true);
-        return;
-    }
-    if (f->sending)
-        return;
-    json_t *o = overview(f->c->svc, &f->told_ms);
+    int64_t *told_ms = ctx;
+    json_t *o = overview(c->svc, told_ms);
+    struct buf text = BUF_INIT;
     json_write(&text, o);
     json_decref(o);
-    buf_printf(&b, "id: %lld\ndata: ", (long long)f->told_ms);
-    buf_add(&b, buf_str(&text));
-    buf_lit(&b, "\n\n");
-    f->sending = true;
-    http_reply_write(f->c->req, buf_str(&b));
-    http_reply_drained(f->c->req, drained);
-    buf_deinit(&b);
+    buf_printf(out, "id: %lld\ndata: ", (long long)*told_ms);
+    buf_add(out, buf_str(&text));
+    buf_lit(out, "\n\n");
     buf_deinit(&text);
-}
-
-static void follow(struct call *c, int64_t after_ms)
-{
-    struct follower *f = calloc(1, sizeof *f);
-    if (!f)
-        fatal("out of memory");
-    *f = (struct follower){.c = c, .told_ms = after_ms};
-    c->user = f;
-    uv_timer_init(c->svc->loop, &f->timer);
-    f->timer.data = f;
-    uv_timer_start(&f->timer, tell, 0, EVERY_MS);
-    call_set_header(c, "Cache-Control", STR("no-store"));
-    call_stream_begin(c, 200, "text/event-stream", -1);
-    http_on_gone(c->req, gone);
 }
 
 void perilune_overview(struct call *c)
 {
     struct err err = {0};
-    struct str follows = call_query(c, "follow"), last = call_header(c, "last-event-id");
-    uint64_t after = 0;
-    int64_t after_ms;
-    if (last.p && last.n && (!str_u64(last, &after) || after > INT64_MAX)) {
-        err_set(&err, E_INVALID, "Last-Event-ID is none of this stream's");
-        call_error(c, E_INVALID, &err);
+    struct str follow = call_query(c, "follow");
+    uint64_t last = 0;
+    int64_t *told_ms = arena_zalloc(c->arena, sizeof *told_ms);
+    int rc = told_ms ? ticker_last(c, &last, &err) : E_LIMIT;
+    if (rc) {
+        call_error(c, rc, &err);
         return;
     }
-    after_ms = (int64_t)after;
-    if (follows.p && !str_is(follows, "0"))
-        follow(c, after_ms);
+    *told_ms = (int64_t)last;
+    if (follow.n && !str_is(follow, "0"))
+        ticker_start(c, EVERY_MS, tell, told_ms);
     else
-        call_json(c, 200, overview(c->svc, &after_ms));
+        call_json(c, 200, overview(c->svc, told_ms));
 }

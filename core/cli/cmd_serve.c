@@ -270,11 +270,10 @@ static void run_ended(void *ctx, struct fn *fn, const struct invoke_result *r)
     pulse_count(s->svc.pulse, fn, r);
 }
 
-static void run_failed(void *ctx, struct fn *fn, const char *request_id,
-                       const struct invoke_result *r)
+static void run_failed(void *ctx, struct fn *fn, const struct invoke_result *r)
 {
     struct server *s = ctx;
-    pulse_failed(s->svc.pulse, fn, request_id, r);
+    pulse_failed(s->svc.pulse, fn, r);
 }
 
 static int open_pool(struct server *s, struct err *err)

@@ -42,12 +42,14 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
 {
     struct fn *fn = inv->req.fn;
     res->version = fn->version;
+    res->request_id = inv->req.request_id;
+    res->source = inv->req.source;
     inv->version->tally->live--;
     p->live--;
     p->stats.errors += res->error;
     p->stats.throttles += res->rc == E_THROTTLED;
     if (res->rc == 0 && res->error && p->opts.failed)
-        p->opts.failed(p->opts.failed_ctx, fn, inv->req.request_id, res);
+        p->opts.failed(p->opts.failed_ctx, fn, res);
     inv->req.done(inv->req.ctx, res);
     if (res->rc == 0 && p->opts.metered)
         p->opts.metered(p->opts.metered_ctx, fn, res);

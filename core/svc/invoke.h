@@ -24,8 +24,9 @@ struct invoke_result {
     struct str log_tail;   /* last 4 KiB of the run's log when asked for; valid during done() */
     struct str version;    /* executed version; valid during done() */
     uint64_t duration_us, billed_ms, init_us;
-    uint64_t memory_peak;  /* bytes */
-    bool platform_failure; /* the runner died of our doing, not the function's */
+    uint64_t memory_peak;            /* bytes */
+    const char *request_id, *source; /* of the request; in pool_opts' hooks only */
+    bool platform_failure;           /* the runner died of our doing, not the function's */
 };
 
 /* In done(): the memory that holds a large payload, the caller's from now on; NULL when the payload

@@ -31,7 +31,7 @@ struct pool_opts {
     void (*metered)(void *ctx, struct fn *fn, const struct invoke_result *r);
     void *metered_ctx;
     /* Before the answer of a run that ended in an error is handed on. NULL: nobody is told. */
-    void (*failed)(void *ctx, struct fn *fn, const char *request_id, const struct invoke_result *r);
+    void (*failed)(void *ctx, struct fn *fn, const struct invoke_result *r);
     void *failed_ctx;
 };
 

@@ -28,6 +28,8 @@ struct pulse {
     int64_t began_step;
     struct slot slots[SLOTS];
     struct second seconds[SECONDS];
+    uint64_t next_seq;
+    struct pulse_run runs[PULSE_RUNS];
     struct pulse_failure failures[PULSE_FAILURES];
     size_t failure_count;
     struct pulse_denial denials[PULSE_DENIALS];
@@ -44,6 +46,7 @@ struct pulse *pulse_open(void)
     if (!p)
         fatal("out of memory");
     p->began_step = mono_ms() / PULSE_STEP_MS;
+    p->next_seq = (uint64_t)clock_wall_ms() * 1000; /* no server makes a million runs a second */
     return p;
 }
 
@@ -68,6 +71,40 @@ static size_t class_of(uint64_t us)
     return c < CLASSES - 1 ? (size_t)c : CLASSES - 1;
 }
 
+static void copy_text(char *to, size_t size, struct str s)
+{
+    size_t n = s.n < size ? s.n : size - 1;
+    if (n)
+        memcpy(to, s.p, n);
+    to[n] = 0;
+}
+
+static void note_run(struct pulse *p, const struct fn *fn, const struct invoke_result *r)
+{
+    struct pulse_run *run = &p->runs[p->next_seq % PULSE_RUNS];
+    *run = (struct pulse_run){.seq = p->next_seq++,
+                              .timestamp_ms = clock_wall_ms(),
+                              .error = r->error,
+                              .duration_us = r->duration_us,
+                              .init_us = r->init_us,
+                              .billed_ms = r->billed_ms,
+                              .memory_peak = r->memory_peak};
+    copy_text(run->function, sizeof run->function, fn->name);
+    copy_text(run->version, sizeof run->version, fn->version);
+    copy_text(run->request_id, sizeof run->request_id, str_c(r->request_id));
+    copy_text(run->source, sizeof run->source, str_c(r->source));
+}
+
+const struct pulse_run *pulse_run_after(const struct pulse *p, uint64_t seq)
+{
+    if (seq + 1 < p->next_seq - PULSE_RUNS || seq >= p->next_seq)
+        seq = p->next_seq - PULSE_RUNS - 1; /* long ago, or of a clock that was set back */
+    while (++seq < p->next_seq)
+        if (p->runs[seq % PULSE_RUNS].seq == seq)
+            return &p->runs[seq % PULSE_RUNS];
+    return NULL;
+}
+
 void pulse_count(struct pulse *p, const struct fn *fn, const struct invoke_result *r)
 {
     if (fn->sealed || r->rc)
@@ -82,6 +119,7 @@ void pulse_count(struct pulse *p, const struct fn *fn, const struct invoke_resul
     s->classes[class_of(r->duration_us)]++;
     c->requests++;
     c->errors += r->error;
+    note_run(p, fn, r);
 }
 
 /* The middle of the class in which that part of the runs has ended, in ms. */
@@ -138,13 +176,7 @@ size_t pulse_points(struct pulse *p, int64_t after_ms, struct pulse_point out[st
 
 /* --- failures ---------------------------------------------------------------------------------- */
 
-static void copy_text(char *to, size_t size, struct str s)
-{
-    snprintf(to, size, "%.*s", (int)(s.n < size ? s.n : size - 1), s.p ? s.p : "");
-}
-
-void pulse_failed(struct pulse *p, const struct fn *fn, const char *request_id,
-                  const struct invoke_result *r)
+void pulse_failed(struct pulse *p, const struct fn *fn, const struct invoke_result *r)
 {
     enum { PARSED_MAX = 64 * 1024 };
     struct err err = {0};
@@ -153,7 +185,7 @@ void pulse_failed(struct pulse *p, const struct fn *fn, const char *request_id,
     struct pulse_failure *f = &p->failures[p->failure_count++ % PULSE_FAILURES];
     *f = (struct pulse_failure){.timestamp_ms = clock_wall_ms()};
     copy_text(f->function, sizeof f->function, fn->name);
-    copy_text(f->request_id, sizeof f->request_id, str_c(request_id));
+    copy_text(f->request_id, sizeof f->request_id, str_c(r->request_id));
     copy_text(f->error, sizeof f->error, r->error_type);
     json_t *o = r->payload.n <= PARSED_MAX ? json_parse(r->payload, &err) : NULL;
     copy_text(f->message, sizeof f->message, json_bytes(json_object_get(o, "errorMessage")));

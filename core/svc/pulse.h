@@ -12,6 +12,7 @@ enum {
     PULSE_STEP_MS = 10000,
     PULSE_POINTS = 180, /* half an hour */
     PULSE_WINDOW_S = 60,
+    PULSE_RUNS = 1024,
     PULSE_FAILURES = 20,
     PULSE_DENIALS = 256, /* functions, one each */
     PULSE_TEXT_MAX = 512,
@@ -24,8 +25,7 @@ void pulse_close(struct pulse *p);
 
 /* After a run, as meter_count; before the answer is handed on, when it failed. `pulse` is one. */
 void pulse_count(struct pulse *p, const struct fn *fn, const struct invoke_result *r);
-void pulse_failed(struct pulse *p, const struct fn *fn, const char *request_id,
-                  const struct invoke_result *r);
+void pulse_failed(struct pulse *p, const struct fn *fn, const struct invoke_result *r);
 /* A role lacked that statement. */
 void pulse_denied(struct pulse *p, const struct fn *fn, const char *request_id, const char *action,
                   struct str resource);
@@ -43,6 +43,16 @@ struct pulse_point {
 };
 /* Complete points that began after that time, oldest first: how many of them are in out[]. */
 size_t pulse_points(struct pulse *p, int64_t after_ms, struct pulse_point out[static PULSE_POINTS]);
+
+struct pulse_run { /* one that ended */
+    uint64_t seq;  /* grows, over restarts too; 0: none */
+    int64_t timestamp_ms;
+    char function[65], version[24], request_id[37], source[16];
+    bool error;
+    uint64_t duration_us, init_us, billed_ms, memory_peak;
+};
+/* The oldest that is still known after that seq; NULL: none. */
+const struct pulse_run *pulse_run_after(const struct pulse *p, uint64_t seq);
 
 struct pulse_failure {
     int64_t timestamp_ms;

@@ -682,3 +682,21 @@ def test_warning(tmp_path, flags):
     said = serve(["--listen", f"127.0.0.1:{free_port()}", "--console-listen", f"0.0.0.0:{free_port()}", *flags], "console on", tmp_path)
     said = (tmp_path / "log").read_text()  # all of it
     assert ("is not loopback" in said) == (not flags)
+
+
+def test_activity_resumes(console):
+    name = console.function("return {main=function(e) if e.bad then error('no') end end}")
+    console.invoke(name)
+    console.invoke(name, b'{"bad":1}')
+    runs = console.call("GET", f"/v1/activity?function={name}")["runs"]
+    assert [r["error"] for r in runs] == [False, True] and runs[0]["init_ms"] > 0
+    assert all(r["function"] == name and r["version"] == "$LATEST" and r["source"] == "invoke" and len(r["request_id"]) == 36 for r in runs)
+    s = Stream(console, f"/v1/activity?follow=1&function={name}")
+    first, second = s.event(), s.event()
+    assert [first[1], second[1]] == runs
+    s.close()
+    console.invoke(name)
+    s = Stream(console, f"/v1/activity?follow=1&function={name}", last=first[0])
+    assert s.event() == second
+    assert s.event()[1]["error"] is False
+    s.close()

@@ -46,13 +46,14 @@ static void test_failures(void **state)
     assert_null(pulse_failure(p, 0));
     for (int i = 0; i < PULSE_FAILURES + 5; i++) {
         snprintf(json, sizeof json, "{\"errorMessage\":\"no. %d\",\"errorType\":\"Oops\"}", i);
-        const struct invoke_result r = {.error = true, .payload = str_c(json)};
-        pulse_failed(p, &fn, "a-request", &r);
+        const struct invoke_result r = {
+            .error = true, .payload = str_c(json), .request_id = "a-request"};
+        pulse_failed(p, &fn, &r);
     }
     const struct invoke_result bad = {
         .error = true, .payload = STR("not json"), .error_type = STR("Sandbox.Timedout")};
-    pulse_failed(p, &fn, "b-request", &bad);
-    pulse_failed(p, &sealed, "c-request", &bad);
+    pulse_failed(p, &fn, &bad);
+    pulse_failed(p, &sealed, &bad);
     assert_string_equal(pulse_failure(p, 0)->error, "Sandbox.Timedout");
     assert_string_equal(pulse_failure(p, 0)->message, "");
     assert_string_equal(pulse_failure(p, 1)->message, "no. 24");
@@ -60,6 +61,31 @@ static void test_failures(void **state)
     assert_string_equal(pulse_failure(p, 1)->function, "thumbs");
     assert_non_null(pulse_failure(p, PULSE_FAILURES - 1));
     assert_null(pulse_failure(p, PULSE_FAILURES));
+    pulse_close(p);
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    struct pulse *p = pulse_open();
+    assert_null(pulse_run_after(p, 0));
+    const struct invoke_result r = {
+        .duration_us = 5, .request_id = "a-request", .source = "a source with a long name"};
+    pulse_count(p, &fn, &r);
+    const struct pulse_run *run = pulse_run_after(p, 0);
+    assert_string_equal(run->function, "thumbs");
+    assert_string_equal(run->request_id, "a-request");
+    assert_string_equal(run->source, "a source with a");
+    uint64_t first = run->seq;
+    assert_null(pulse_run_after(p, first));
+    for (int i = 0; i < PULSE_RUNS + 10; i++)
+        pulse_count(p, &fn, &r);
+    assert_int_equal(pulse_run_after(p, first)->seq, first + 11);
+    assert_int_equal(pulse_run_after(p, first + 500)->seq, first + 501);
+    assert_int_equal(pulse_run_after(p, first + PULSE_RUNS + 9)->seq, first + PULSE_RUNS + 10);
+    assert_null(pulse_run_after(p, first + PULSE_RUNS + 10));
+    assert_int_equal(pulse_run_after(p, first + 100000)->seq, first + 11);
+    assert_int_equal(pulse_run_after(p, UINT64_MAX)->seq, first + 11);
     pulse_close(p);
 }
 
@@ -91,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_percentiles),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_denials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
