@@ -6,6 +6,7 @@ read_globals = {
     "secrets", "time", "task", "asset",
 }
 files["lua/project/spec"] = { std = "+busted", read_globals = { "test" } }
+files["blueprints/*/spec"] = { std = "+busted", read_globals = { "test" } }
 -- definitions for editors: globals made, arguments named and nothing done
 files["lua/meta"] = { globals = read_globals, unused_args = false, unused_secondaries = false, max_line_length = false,
     ignore = { "241" } }

@@ -30,7 +30,7 @@ SRC   = $(filter-out core/fetch/%, $(wildcard core/*.c core/*/*.c))
 OBJ   = $(SRC:core/%.c=$(BUILD)/obj/%.o)
 LIB   = $(BUILD)/libperilune.a
 UNIT  = $(patsubst tests/unit/%.c, $(BUILD)/unit/%, $(wildcard tests/unit/test_*.c))
-EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua lua/project/*.* lua/project/*/*.*) $(filter-out %/README.md, $(wildcard blueprints/*/*)))
+EMBED = $(sort $(wildcard lua/*.lua lua/*/*.lua lua/project/*.* lua/project/*/*.*) $(filter-out %/README.md, $(wildcard blueprints/*/*.*)))
 
 # One short line a file; `make V=1` shows the commands.
 V ?= 0

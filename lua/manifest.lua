@@ -121,7 +121,8 @@ function M.build(event)
     table.sort(errors)
     return { errors = errors }
   end
-  return { manifest = b.build(values), parameters = values, files = json.array(b.files or { "handler.lua" }) }
+  return { manifest = b.build(values), parameters = values, files = json.array(b.files or { "handler.lua" }),
+    try = b.try and b.try(values) }
 end
 
 -- Compiles event.files (path -> text) and runs none of it: {errors={{file,line,message}}}, in order of

@@ -32,4 +32,10 @@ return {
       },
     }
   end,
+
+  try = function(p)
+    local any = p.suffix == ""
+    return "perilune bucket cp " .. (any and "picture.jpg" or "FILE") .. " s3://" .. p.bucket .. "/" .. p.prefix
+      .. (any and "picture.jpg" or "NAME" .. p.suffix)
+  end,
 }

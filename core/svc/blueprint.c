@@ -119,6 +119,26 @@ static int may(void *ctx, const char *action, struct str resource, struct err *e
     return in->may(in->ctx, action, resource, err);
 }
 
+/* "url", and "try" as the template has it: with the URL where it says @URL@. */
+static void add_url(struct instance *in, json_t *report)
+{
+    struct buf url = BUF_INIT, text = BUF_INIT;
+    struct str rest = json_bytes(json_object_get(in->built, "try"));
+    buf_printf(&url, "%s/url/%.*s/", in->env->endpoint, STR_FMT(in->manifest.name));
+    if (in->manifest.url)
+        json_object_set_new(report, "url", json_text(buf_str(&url)));
+    for (ptrdiff_t at; (at = str_find(rest, STR("@URL@"))) >= 0;
+         rest = str_from(rest, (size_t)at + 5)) {
+        buf_add(&text, str_of(rest.p, (size_t)at));
+        buf_add(&text, buf_str(&url));
+    }
+    buf_add(&text, rest);
+    if (text.n)
+        json_object_set_new(report, "try", json_text(buf_str(&text)));
+    buf_deinit(&url);
+    buf_deinit(&text);
+}
+
 static void deployed(void *ctx, int rc, json_t *report, const struct err *err)
 {
     struct instance *in = ctx;
@@ -129,14 +149,7 @@ static void deployed(void *ctx, int rc, json_t *report, const struct err *err)
     json_object_set_new(report, "blueprint", json_string(in->name));
     json_object_set(report, "parameters", json_object_get(in->built, "parameters"));
     json_object_set_new(report, "dry_run", json_boolean(in->dry_run));
-    if (in->manifest.trigger_count) {
-        struct str b = in->manifest.triggers[0].bucket, p = in->manifest.triggers[0].trigger.prefix,
-                   s = in->manifest.triggers[0].trigger.suffix;
-        struct str line = arena_printf(in->arena, "perilune bucket cp %s s3://%.*s/%.*s%s%.*s",
-                                       s.n ? "FILE" : "picture.jpg", STR_FMT(b), STR_FMT(p),
-                                       s.n ? "NAME" : "picture.jpg", STR_FMT(s));
-        json_object_set_new(report, "try", json_text(line));
-    }
+    add_url(in, report);
     end(in, 0, report, NULL);
 }
 

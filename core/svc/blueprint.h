@@ -12,6 +12,8 @@
 struct blueprint_env {
     struct pool *pool;
     const struct deploy_env *deploy;
+    const char
+        *endpoint; /* "http://HOST:PORT", how the server is reached; may be filled in later */
 };
 
 /* json and err are borrowed. */
@@ -26,7 +28,7 @@ json_t *blueprint_names(void);
 void blueprint_describe(const struct blueprint_env *env, struct str name, blueprint_done *done,
                         void *ctx);
 /* parameters: an object, defaults fill the rest; borrowed. The report is deploy's, with
- * "blueprint", "parameters" and, when there is a bucket to try it with, "try". E_INVALID names
+ * "blueprint", "parameters", "try" (a command or what else to do next) and, when it has one, "url". E_INVALID names
  * every parameter that is wrong; E_EXISTS when the function is there. */
 void blueprint_instantiate(const struct blueprint_env *env, struct str name, json_t *parameters,
                            bool dry_run, blueprint_may *may, blueprint_done *done, void *ctx);
