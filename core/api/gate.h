@@ -38,6 +38,7 @@ enum op_resource {
     RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
                           logGroupIdentifier, logStreamName */
     RES_RULE,          /* arn:aws:events:…:rule/NAME from the member Name or Rule */
+    RES_SCHEDULE,      /* arn:aws:scheduler:…:schedule/default/{0} */
     RES_PERILUNE,      /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
                      ("secret" for secrets) */
 };

@@ -187,6 +187,10 @@ int resource_arn(struct call *c, struct str *out)
                             STR_FMT(name));
         break;
     }
+    case RES_SCHEDULE:
+        *out = arena_printf(a, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule/default/%.*s",
+                            c->svc->region, STR_FMT(p[0]));
+        break;
     case RES_PERILUNE: {
         struct str kind = perilune_kind(c->req->path);
         *out = arena_printf(a, "arn:aws:perilune:%s:" ACCOUNT_ID ":%.*s%s%.*s", c->svc->region,

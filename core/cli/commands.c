@@ -75,6 +75,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_kv_set,
     &cmd_kv_list,
     &cmd_kv_rm,
+    &cmd_schedule_list,
+    &cmd_schedule_next,
     &cmd_secret_set,
     &cmd_secret_list,
     &cmd_secret_rm,

@@ -120,7 +120,8 @@ def resource(row):
     return {"ANY": "*", "FUNCTION": LAMBDA + FN, "FUNCTION_JSON": LAMBDA + FN, "BUCKET": f"arn:aws:s3:::{BUCKET}", "OBJECT": f"arn:aws:s3:::{BUCKET}/{KEY}",
             "ROLE": f"{IAM}role/" + ("" if listed else ROLE), "USER": f"{IAM}user/" + ("" if listed else USER), "KEY_OWNER": f"{IAM}user/inactive",
             "POLICY": f"{IAM}policy/{POLICY}", "POLICY_SOURCE": f"{IAM}user/{USER}", "ROLE_ARN": f"{IAM}role/{ROLE}",
-            "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*"}[kind]
+            "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*",
+                "RULE": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*", "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"}[kind]
 
 
 def browser_form(key):

@@ -98,30 +98,18 @@ def test_targets_are_functions(server, events):
 
 
 @pytest.mark.boto3
-def test_missed_runs_are_made_up_for_once(own_server):
-    """A minute is long for a test: the rule's last minute passes while the server is down."""
-    s = own_server()
-    rule = unique("rule")
-    name, arn = function_for(s, rule)
-    open_, shut = unique("rule"), unique("rule")
-    other, other_arn = function_for(s, shut)
-    s.client("events").put_rule(Name=rule, ScheduleExpression="* * * * *")
-    s.client("events").put_rule(Name=shut, ScheduleExpression="* * * * *", State="DISABLED")
-    s.client("events").put_rule(Name=open_, ScheduleExpression="* * * * *")
-    s.client("events").put_targets(Rule=rule, Targets=[{"Id": "a", "Arn": arn}])
-    s.client("events").put_targets(Rule=shut, Targets=[{"Id": "a", "Arn": other_arn}])
-    s.client("events").put_targets(Rule=open_, Targets=[{"Id": "a", "Arn": other_arn}])  # the function does not let this one in
-    began = datetime.datetime.now(datetime.timezone.utc)
-    assert s.stop() == 0
-    now = time.time()
-    time.sleep(60 - now % 60 + 0.3 if now % 60 > 40 else 0)
-    s.start()
-    minute = eventually(lambda: seen(s, name), 75)[0]
-    assert minute["source"] == "aws.events" and minute["detail-type"] == "Scheduled Event" and minute["detail"] == {}
-    assert minute["resources"] == [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"]
-    due = datetime.datetime.fromisoformat(minute["time"].replace("Z", "+00:00"))
-    assert due > began - datetime.timedelta(seconds=1) and due.second == 0
-    assert len(seen(s, name)) == 1 and not seen(s, other)
+def test_rule_fires_with_permission_only(server, events):
+    """Every minute is too long for a test: the target's time comes by a schedule of ours that is run now."""
+    rule, shut = unique("rule"), unique("rule")
+    name, arn = function_for(server, rule)
+    for r in (rule, shut):  # the function lets in only one of them
+        events.put_rule(Name=r, ScheduleExpression="rate(1 day)")
+        events.put_targets(Rule=r, Targets=[{"Id": "a", "Arn": arn}])
+        assert server.signed("POST", f"/perilune/v1/schedules/rule/{r}/run", service="perilune")[0] == 202
+    got = eventually(lambda: seen(server, name), 15)
+    assert [e["resources"] for e in got] == [[f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}"]]
+    assert got[0]["source"] == "aws.events" and got[0]["detail-type"] == "Scheduled Event" and got[0]["detail"] == {}
+    assert abs(datetime.datetime.fromisoformat(got[0]["time"].replace("Z", "+00:00")).timestamp() - time.time()) < 30
 
 
 @pytest.mark.aws_v2
@@ -137,3 +125,103 @@ def test_with_the_stock_cli(server):
     assert out["Targets"][0]["Arn"] == arn
     server.aws(program, "events", "remove-targets", "--rule", rule, "--ids", "1")
     server.aws(program, "events", "delete-rule", "--name", rule)
+
+
+# --- scheduler ---------------------------------------------------------------------------------------
+
+SCHEDULER_TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
+
+
+def invoking_role(server, *arns):
+    name = unique("scheduling")
+    iam = server.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=SCHEDULER_TRUST)["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="invoke", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": list(arns)}]}))
+    return role
+
+
+def soon(seconds, zone=datetime.timezone.utc):
+    return (datetime.datetime.now(zone) + datetime.timedelta(seconds=seconds)).strftime("at(%Y-%m-%dT%H:%M:%S)")
+
+
+@pytest.mark.boto3
+def test_schedule_runs_on_time(server):
+    scheduler = server.client("scheduler")
+    function = server.make_function(KEEP)
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"
+    made = scheduler.create_schedule(Name=function, ScheduleExpression=soon(2), FlexibleTimeWindow={"Mode": "OFF"},
+                                     Target={"Arn": arn, "RoleArn": invoking_role(server, arn), "Input": '{"at":"last"}'})
+    assert made["ScheduleArn"] == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function}"
+    assert eventually(lambda: seen(server, function), 15) == [{"at": "last"}]
+    other = server.make_function(KEEP)
+    other_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{other}"
+    scheduler.create_schedule(Name=other, ScheduleExpression=soon(2), FlexibleTimeWindow={"Mode": "OFF"}, ScheduleExpressionTimezone="UTC",
+                              Target={"Arn": other_arn, "RoleArn": invoking_role(server, arn)})  # not on this one
+    eventually(lambda: "schedule " + other in server.stderr(), 15)
+    assert not seen(server, other)
+
+
+@pytest.mark.boto3
+def test_schedules_kept_as_given(server):
+    scheduler = server.client("scheduler")
+    name, arn = unique("s"), f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"
+    role = invoking_role(server, arn)
+    scheduler.create_schedule(Name=name, ScheduleExpression="cron(0 9 ? * MON-FRI *)", ScheduleExpressionTimezone="Europe/Paris",
+                              FlexibleTimeWindow={"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5}, Description="mornings",
+                              Target={"Arn": arn, "RoleArn": role})
+    got = scheduler.get_schedule(Name=name)
+    assert (got["ScheduleExpression"], got["ScheduleExpressionTimezone"], got["Description"]) == ("cron(0 9 ? * MON-FRI *)", "Europe/Paris", "mornings")
+    assert got["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5} and got["Target"]["Arn"] == arn
+    with pytest.raises(scheduler.exceptions.ConflictException):
+        scheduler.create_schedule(Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target={"Arn": arn, "RoleArn": role})
+    scheduler.update_schedule(Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, State="DISABLED",
+                              Target={"Arn": arn, "RoleArn": role})
+    got = scheduler.get_schedule(Name=name)
+    assert (got["ScheduleExpression"], got["State"], got["ScheduleExpressionTimezone"]) == ("rate(1 day)", "DISABLED", "UTC")
+    assert name in [s["Name"] for s in scheduler.list_schedules(State="DISABLED")["Schedules"]]
+    for more, text in (({"ScheduleExpression": "rate(1 days)"}, "Invalid Schedule Expression"),
+                       ({"ScheduleExpressionTimezone": "Mars/Olympus"}, "Invalid ScheduleExpressionTimezone"),
+                       ({"GroupName": "mine"}, "does not exist")):
+        with pytest.raises(scheduler.exceptions.ClientError) as e:
+            scheduler.create_schedule(**{"Name": unique("bad"), "ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"},
+                                         "Target": {"Arn": arn, "RoleArn": role}, **more})
+        assert text in str(e.value)
+    scheduler.delete_schedule(Name=name)
+    with pytest.raises(scheduler.exceptions.ResourceNotFoundException):
+        scheduler.get_schedule(Name=name)
+
+
+@pytest.mark.boto3
+def test_missed_run_is_made_up_for(own_server):
+    s = own_server()
+    function = s.make_function(KEEP)
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"
+    role = invoking_role(s, arn)
+    s.client("scheduler").create_schedule(Name="missed", ScheduleExpression=soon(2), FlexibleTimeWindow={"Mode": "OFF"},
+                                          Target={"Arn": arn, "RoleArn": role})
+    assert s.stop() == 0
+    time.sleep(2.5)  # its time passes while nobody is there
+    s.start()
+    assert len(eventually(lambda: seen(s, function), 10)) == 1
+    assert s.stop() == 0
+    s.start()
+    time.sleep(0.5)
+    assert len(seen(s, function)) == 1, "once is once"
+
+
+@pytest.mark.cli
+def test_next_runs_by_command(server):
+    out = json.loads(server.cli("schedule", "next", "cron(30 2 * * ? *)", "--timezone", "Europe/Paris", "--from", "2026-03-28T12:00:00Z", "--json").stdout)
+    assert [t["utc"] for t in out["next"]][:3] == ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z", "2026-03-31T00:30:00Z"]
+    assert out["next"][0]["local"] == "2026-03-29 03:00:00" and len(out["next"]) == 5
+    bad = server.cli("schedule", "next", "rate(1 minutes)", check=False)
+    assert bad.returncode == 2 and "ScheduleExpression is not valid" in bad.stderr
+    rule = unique("rule")
+    server.client("events").put_rule(Name=rule, ScheduleExpression="rate(2 hours)")
+    rows = json.loads(server.cli("schedule", "list", "--json").stdout)["schedules"]
+    row = next(r for r in rows if r["name"] == rule)
+    assert row["kind"] == "rule" and row["expression"] == "rate(2 hours)" and row["state"] == "ENABLED" and row["next"]
+    assert rule in server.cli("schedule", "list").stdout
+    assert len(json.loads(server.cli("schedule", "next", rule, "--json").stdout)["next"]) == 5

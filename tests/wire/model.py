@@ -37,7 +37,7 @@ ON_PURPOSE = {
 STATUS = {"PutBucketPolicy": (204,), "PutBucketTagging": (204,), "GetObject": (200, 206), "HeadObject": (200, 206), "Invoke": (200, 202, 204)}
 
 # Members that AWS has added since the oldest model we test with (botocore 1.26).
-NEWER = {"LoggingConfig", "InvokeMode", "ChecksumType", "logGroupArn", "logGroupClass"}
+NEWER = {"ActionAfterCompletion", "LoggingConfig", "InvokeMode", "ChecksumType", "logGroupArn", "logGroupClass"}
 NEWER_VALUES = {"CRC64NVME"}
 
 # Answers that any operation of the protocol may give, besides those its model declares.
