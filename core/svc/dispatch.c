@@ -11,8 +11,12 @@
  *
  * Whoever waits behind a head that turns out slow is taken back: by the tick, or as soon as the
  * head makes a host call. A call that another invocation waits for (nested) never waits behind a
- * runner, else two functions calling each other could wait for ever. Versions that wait take turns,
- * so that one with a long queue gets no more than its share of what becomes free. */
+ * runner, else two functions calling each other could wait for ever.
+ *
+ * Shares: versions that wait take turns, so that one with a long queue gets no more than its share of
+ * what becomes free. While a version is starved (it waits and all places were taken), the others get
+ * a further runner only in their turn: else the one that has just ended a run would take the place
+ * again at once. And when nothing becomes free, the version with the most runners gives one up. */
 #include "svc/pool_impl.h"
 
 #include "base/clock.h"
@@ -22,7 +26,7 @@
 
 static bool brisk(const struct runner *r, uint64_t now_ns)
 {
-    return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->yield &&
+    return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->version->owes &&
            r->calls_live == 0 &&
            /* what it has said and we have not read may be the reply */
            (now_ns - r->head_ns <= POOL_SLOW_NS || channel_speaks(r->channel));
@@ -47,14 +51,24 @@ static bool may_load(struct pool *p, struct version *v)
     return loading < most;
 }
 
+static void set_starved(struct pool *p, struct version *v, bool starved)
+{
+    p->starved += starved;
+    p->starved -= v->starved;
+    v->starved = starved;
+}
+
 /* Rule 2. *soon: there will be a runner, but not in this turn of the loop. */
 static struct runner *another(struct pool *p, struct version *v, bool nested, bool *soon)
 {
-    bool now = (nested || may_load(p, v)) && runners_at_hand(p);
+    bool others_first = p->turn != v && p->starved > v->starved;
+    bool now = (nested || (may_load(p, v) && !others_first)) && runners_at_hand(p);
     if (!runners_may_grow(p, now))
         return NULL;
     struct runner *r = now ? runners_take(p, v) : NULL;
     *soon = !r;
+    if (r)
+        set_starved(p, v, false);
     return r;
 }
 
@@ -100,6 +114,14 @@ static void waiters_remove(struct version *v)
     v->wait_next = v->wait_prev = NULL;
 }
 
+static void to_the_end(struct pool *p, struct version *v)
+{
+    if (!v->wait_next)
+        return;
+    waiters_remove(v);
+    waiters_add(p, v);
+}
+
 void dispatch_wait(struct pool *p, struct invocation *inv, bool front)
 {
     struct version *v = inv->version;
@@ -116,6 +138,8 @@ void dispatch_wait(struct pool *p, struct invocation *inv, bool front)
     v->waiting++;
     p->waiting++;
     waiters_add(p, v);
+    if (!v->starved && !runners_may_grow(p, false))
+        set_starved(p, v, true);
     pool_time_tick(p);
 }
 
@@ -126,6 +150,7 @@ static struct invocation *unwait(struct pool *p, struct version *v)
     if (!v->first) {
         v->last = &v->first;
         waiters_remove(v);
+        set_starved(p, v, false);
     }
     inv->next = NULL;
     v->waiting--;
@@ -142,11 +167,13 @@ static bool advance(struct pool *p, struct version *v)
         return true;
     }
     /* off the queue first: what acquire does may change it */
-    bool soon;
+    bool soon, starved = v->starved;
     unwait(p, v);
     if (dispatch_acquire(p, inv, &soon))
         return true;
     dispatch_wait(p, inv, true);
+    if (starved)
+        set_starved(p, v, true);
     return false;
 }
 
@@ -169,9 +196,10 @@ void dispatch_waiting(struct pool *p)
         while (rounds-- > 0 && p->waiters.wait_next != &p->waiters) {
             struct version *v = p->waiters.wait_next;
             v->refs++;
-            waiters_remove(v); /* to the end of the ring, when it still waits */
-            waiters_add(p, v);
+            to_the_end(p, v);
+            p->turn = v;
             any = advance(p, v) || any;
+            p->turn = NULL;
             version_unref(p, v);
         }
     }
@@ -224,22 +252,32 @@ static struct version *richest(struct pool *p, uint32_t than)
     return best;
 }
 
-/* A version whose caller has waited in vain gets the place of a runner of the richest: that runner
- * finishes its run and goes. */
+/* A version whose caller has waited in vain gets a place of the richest: whichever of its runners is
+ * the first to end a run goes. Until then none of them has anybody behind its head, because a runner
+ * whose queue never empties would not be asked. */
 void dispatch_relieve(struct pool *p, uint64_t now_ns)
 {
+    if (!p->starved || runners_may_grow(p, false))
+        return; /* what they wait for is not a place */
     for (struct version *v = p->waiters.wait_next; v != &p->waiters; v = v->wait_next) {
         if (now_ns - v->first->asked_ns < POOL_STARVED_NS)
             continue;
         struct version *from = richest(p, v->count ? v->count + 1 : 0);
-        if (!from || from == v)
+        if (!from || from == v || from->owes)
             continue;
-        struct runner *r = from->runners;
-        while (r && r->yield)
-            r = r->sibling;
-        if (!r || r->state != RUNNER_WARM || r != from->runners)
-            continue; /* one at a time */
-        r->yield = true;
-        dispatch_revoke(r, 1);
+        from->owes = true;
+        for (struct runner *r = from->runners; r; r = r->sibling)
+            dispatch_revoke(r, 1);
     }
+}
+
+bool dispatch_gives_way(struct pool *p, struct version *v)
+{
+    if (!v->owes)
+        return false;
+    v->owes = false;
+    if (p->starved == v->starved)
+        return false; /* they have been helped otherwise */
+    to_the_end(p, v);
+    return true;
 }

@@ -99,7 +99,6 @@ struct runner {
     bool in_init;    /* has a function, READY has not come */
     bool last_words; /* dead, and what it had said is being read */
     bool killed;     /* SIGKILL was sent, or will be once there is a pidfd */
-    bool yield;      /* gives its place to another version after this run */
     bool cold;       /* the next REPORT carries the init time */
     bool rss_due;    /* has run since its RSS was looked at */
     struct invocation *entries[FRAME_SLOTS]; /* slot = index; live ones are contiguous */
@@ -130,6 +129,8 @@ struct version {
     struct fn *fn;
     uint32_t refs; /* runners and invocations */
     bool stale;    /* replaced: its runners retire when idle */
+    bool starved;  /* has waited, since it last got a runner, when there was no place for one */
+    bool owes;     /* the next of its runners to end a run gives its place to a starved version */
     struct runner *runners, *idle;
     uint32_t count, busy;             /* runners loading, warm or in grace; those with a head */
     struct invocation *first, **last; /* those that wait for a runner */
@@ -152,6 +153,8 @@ struct pool {
     uint32_t spare_count, starting, assigned; /* assigned: loading, warm, grace */
     uint32_t busy, behind, waiting;           /* runners with a head; entries behind; in queues */
     uint32_t live;                            /* invocations */
+    uint32_t starved;                         /* versions that are */
+    struct version *turn;                     /* whose turn it is to take what is free */
     uint32_t made;                            /* runners made in the turn that began at … */
     uint64_t made_ms;                         /* … this time, ms of the loop */
     uint64_t memory;                          /* sum of charges */
@@ -193,6 +196,8 @@ void dispatch_waiting(struct pool *p);
 void dispatch_expire(struct pool *p, uint64_t now_ns);
 void dispatch_forget_all(struct pool *p); /* the pool closes: all that wait are told */
 void dispatch_relieve(struct pool *p, uint64_t now_ns);
+/* A runner of v has ended a run: whether it goes, to make place for a starved version. */
+bool dispatch_gives_way(struct pool *p, struct version *v);
 /* Takes back what waits behind the head (from: index of the first entry to take back). */
 void dispatch_revoke(struct runner *r, uint32_t from);
 

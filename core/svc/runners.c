@@ -300,7 +300,7 @@ void runners_next(struct runner *r, uint64_t now_ns)
     }
     r->deadline_ms = 0;
     const struct fn *fn = r->version->fn;
-    if (r->version->stale || (fn->sealed && !fn->spec) || r->yield) {
+    if (r->version->stale || (fn->sealed && !fn->spec) || dispatch_gives_way(r->pool, r->version)) {
         runners_retire(r);
         return;
     }

@@ -596,6 +596,123 @@ static void reserved_places(void **state)
     assert_true(b.rc == E_THROTTLED && b.reserved);
 }
 
+/* --- shares -------------------------------------------------------------------------------------
+ */
+
+/* Callers who ask again as soon as they are answered, until told to stop. */
+struct crowd {
+    struct fn *fn;
+    const char *event;
+    int answered, refused, asking;
+    bool stop;
+};
+
+static void ask_again(void *ctx, const struct invoke_result *r);
+
+static void crowd_ask(struct crowd *c)
+{
+    struct invoke_req req = {.fn = c->fn,
+                             .event = str_c(c->event),
+                             .client_context = STR(""),
+                             .arn = c->fn->arn,
+                             .attempt = 1,
+                             .source = "test",
+                             .done = ask_again,
+                             .ctx = c};
+    id_uuid(req.request_id);
+    c->asking++;
+    invoke(pool, &req);
+}
+
+static void ask_again(void *ctx, const struct invoke_result *r)
+{
+    struct crowd *c = ctx;
+    c->asking--;
+    c->answered += r->rc == 0;
+    c->refused += r->rc != 0;
+    if (!c->stop)
+        crowd_ask(c);
+}
+
+static void crowd_come(struct crowd *c, int many)
+{
+    for (int i = 0; i < many; i++)
+        crowd_ask(c);
+}
+
+static void crowd_go(struct crowd *c)
+{
+    for (c->stop = true; c->asking;)
+        uv_run(&loop, UV_RUN_ONCE);
+}
+
+/* One function's callers hold all runners and would take every place that becomes free; those of
+ * another come through all the same, one at a time or as many. */
+static void a_crowd_starves_nobody(void **state)
+{
+    (void)state;
+    static struct crowd many, few, slow; /* those of a test that fails are still called */
+    many = (struct crowd){.fn = fn_of("many", 3000), .event = "call 20"};
+    few = (struct crowd){.fn = fn_of("few", 3000), .event = "call 20"};
+    slow = (struct crowd){.fn = fn_of("slow", 3000), .event = "call 2000"};
+    struct pool_stats s;
+    crowd_come(&many, 40);
+    run_ms(200);
+    assert_string_equal(one(fn_of("once", 3000), "echo hello").payload, "hello");
+    crowd_come(&few, 1);
+    run_ms(600);
+    assert_true(few.answered >= 3);
+    crowd_come(&few, 39);
+    run_ms(500);
+    many.answered = few.answered = 0;
+    run_ms(1000);
+    pool_stats(pool, &s);
+    assert_true(s.runners <= pool->opts.max_runners);
+    if (few.answered * 3 < many.answered || many.answered * 3 < few.answered)
+        fail_msg("%d answers and %d", many.answered, few.answered);
+    crowd_come(&slow, 1); /* gets its place, too */
+    slow.stop = true;
+    run_ms(1000);
+    pool_stats(pool, &s);
+    crowd_go(&slow);
+    assert_int_equal(many.refused + few.refused + slow.refused, 0);
+    crowd_go(&many);
+    crowd_go(&few);
+}
+
+/* All runners but one are in long runs: the one that ends its run first makes the place. */
+static void long_runs_hold_no_share_back(void **state)
+{
+    (void)state;
+    struct fn *busy = fn_of("busy", 9000);
+    static struct crowd quick;
+    static struct ask slow[3], other;
+    quick = (struct crowd){.fn = busy, .event = "call 20"};
+    crowd_come(&quick, 8);
+    for (int i = 0; i < 3; i++)
+        ask(&slow[i], busy, "call 3000");
+    run_ms(300);
+    ask(&other, fn_of("other", 3000), "echo hello");
+    wait_for(&other, 1, 2);
+    assert_string_equal(other.payload, "hello");
+    crowd_go(&quick);
+    wait_for(slow, 3, 9);
+}
+
+static int setup_four(void **state)
+{
+    (void)state;
+    open_pool(4, 60000);
+    return 0;
+}
+
+static int setup_one(void **state)
+{
+    (void)state;
+    open_pool(1, 60000);
+    return 0;
+}
+
 static void idle_ones_make_place(void **state)
 {
     (void)state;
@@ -952,6 +1069,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
         T(reserved_places),
         T(what_is_said_keeps_runners),
+        cmocka_unit_test_setup_teardown(a_crowd_starves_nobody, setup_four, teardown),
+        cmocka_unit_test_setup_teardown(a_crowd_starves_nobody, setup_one, teardown),
+        cmocka_unit_test_setup_teardown(long_runs_hold_no_share_back, setup_four, teardown),
         cmocka_unit_test_setup_teardown(idle_ones_make_place, setup_two, teardown),
         T(memory_makes_place),
         cmocka_unit_test_setup_teardown(idle_ones_retire, setup_short_idle, teardown),
