@@ -15,7 +15,7 @@ build=(make gcc binutils libc6-dev pkg-config
 demo=(python3 python3-boto3 awscli)
 test=(libcmocka-dev python3 python3-pytest python3-boto3 awscli
     clang-format cppcheck lua-check
-    rclone s3cmd openssl patch)
+    rclone s3cmd openssl patch chromium)
 fuzz=(clang libclang-rt-14-dev python3)
 
 say() { printf 'setup: %s\n' "$*"; }

@@ -1,68 +1,35 @@
-// main: signs in, and shows what the server says of itself.
+// main: signs in, then shows the frame.
 import { render } from "preact";
 import { signal } from "@preact/signals";
-import { ApiError, type Session, call, onSignedOut, signIn, signOut, signedIn } from "./api.ts";
+import { type Session, call, signIn, signedIn } from "./api.ts";
+import { Frame, applyTheme } from "./frame.tsx";
+import { session } from "./session.ts";
+import { SignIn } from "./signin.tsx";
 import "./style.css";
 
-const session = signal<Session | null>(null);
-const status = signal("");
-const problem = signal("");
+const entering = signal(false);
+const refused = signal<unknown>(null);
 
 async function enter(begin: () => Promise<Session>) {
-  problem.value = "";
+  entering.value = true;
+  refused.value = null;
   try {
     session.value = await begin();
-    status.value = JSON.stringify(await call("GET", "/v1/status"), null, 2);
   } catch (e) {
-    problem.value = e instanceof ApiError ? e.message : String(e);
+    refused.value = e;
   }
+  entering.value = false;
 }
 
-function SignIn() {
-  const submit = (e: SubmitEvent) => {
-    e.preventDefault();
-    const f = new FormData(e.target as HTMLFormElement);
-    void enter(() =>
-      signIn({ access_key: String(f.get("id")).trim(), secret_key: String(f.get("secret")).trim() }),
-    );
-  };
-  return (
-    <form onSubmit={submit}>
-      <h1>Perilune</h1>
-      <label>
-        Access key ID <input name="id" autocomplete="username" required />
-      </label>
-      <label>
-        Secret access key <input name="secret" type="password" autocomplete="current-password" required />
-      </label>
-      <button>Sign in</button>
-      <p role="alert">{problem}</p>
-      <p>
-        On the server's machine, <code>perilune console-link</code> prints a link that signs in.
-      </p>
-    </form>
-  );
+function App() {
+  if (session.value) return <Frame />;
+  return <SignIn busy={entering.value} error={refused.value} enter={(how) => void enter(() => signIn(how))} />;
 }
 
-function Status() {
-  return (
-    <main>
-      <h1>Perilune</h1>
-      <p>
-        {session.value?.identity.arn} <button onClick={() => void signOut()}>Sign out</button>
-      </p>
-      <p role="alert">{problem}</p>
-      <pre>{status}</pre>
-    </main>
-  );
-}
-
-const App = () => (session.value ? <Status /> : <SignIn />);
-
-onSignedOut(() => (session.value = null));
+applyTheme();
 const link = /^#link=([\w-]+)$/.exec(location.hash)?.[1];
 if (link) {
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname); // a used link is nothing to bookmark
   void enter(() => signIn({ link }));
 } else if (signedIn()) {
   void enter(() => call<Session>("GET", "/v1/session"));
