@@ -16,6 +16,7 @@
 #include "svc/function_conf.h"
 #include "svc/function_version.h"
 #include "svc/kv.h"
+#include "svc/schedule.h"
 
 /* Fields of a T_LINKS record. */
 enum {
@@ -26,6 +27,7 @@ enum {
     LINK_TRIGGER,    /* repeated: rec {1 bucket, 2 notification id} */
     LINK_NAMESPACE,  /* repeated: kv namespaces that belong to the function alone */
     LINK_URL,        /* u64 1 */
+    LINK_SCHEDULE,   /* repeated: names of schedules */
 };
 
 static const char trust[] =
@@ -45,6 +47,19 @@ struct deployment {
 };
 
 static int make_all(struct deployment *d, struct store_txn *t, bool write);
+static struct schedule_name schedule_of(struct str name);
+
+/* Tells of those that a T_LINKS record names. */
+static void schedules_of(const struct deploy_env *env, struct str link)
+{
+    uint16_t tag;
+    struct str v;
+    while (rec_next(&link, &tag, &v)) {
+        struct schedule_name n = schedule_of(v);
+        if (tag == LINK_SCHEDULE)
+            schedules_changed(env->schedules, &n);
+    }
+}
 
 static int apply_job(struct job *job, struct store_txn *t)
 {
@@ -58,6 +73,11 @@ static void apply_done(struct job *job, int rc)
     if (rc == 0 && !d->req.dry_run) {
         role_changed(d->env->roles, str_c(d->role));
         function_changed(d->env->functions, d->req.manifest->name);
+        schedules_of(d->env, str_of(d->before, d->before_size));
+        for (size_t i = 0; i < d->req.manifest->schedule_count; i++) {
+            struct schedule_name n = schedule_of(d->req.manifest->schedules[i].name);
+            schedules_changed(d->env->schedules, &n);
+        }
     }
     if (rc && !d->err.code)
         d->err.code = rc;
@@ -224,7 +244,8 @@ static bool had(const struct deployment *d, uint16_t wanted, struct str id)
     struct str rest = str_of(d->before, d->before_size), v;
     uint16_t tag;
     while (rec_next(&rest, &tag, &v))
-        if (tag == wanted && (tag != LINK_TRIGGER || str_eq(rec_str(v, 2), id)))
+        if (tag == wanted && (tag != LINK_TRIGGER || str_eq(rec_str(v, 2), id)) &&
+            (tag != LINK_SCHEDULE || str_eq(v, id)))
             return true;
     return false;
 }
@@ -247,6 +268,55 @@ static int make_triggers(struct deployment *d, struct store_txn *t, bool write, 
         rec_put_str(link, 1, b->bucket);
         rec_put_str(link, 2, b->trigger.id);
         rec_end(link, mark);
+    }
+    return 0;
+}
+
+static struct schedule_name schedule_of(struct str name)
+{
+    return (struct schedule_name){STR(SCHEDULE_KIND_SCHEDULE), STR("default"), name};
+}
+
+static int put_schedule(struct deployment *d, struct store_txn *t,
+                        const struct manifest_schedule *s)
+{
+    struct buf rec = BUF_INIT;
+    struct schedule_name n = schedule_of(s->name);
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
+    char arn[160];
+    snprintf(arn, sizeof arn, "arn:aws:lambda:%s:%s:function:%.*s", d->env->region, ACCOUNT_ID,
+             STR_FMT(d->req.manifest->name));
+    rec_put_u64(&rec, SCHEDULE_ID, store_new_id(d->env->store));
+    rec_put_u64(&rec, SCHEDULE_CREATED_MS, now_ms);
+    rec_put_u64(&rec, SCHEDULE_MODIFIED_MS, now_ms);
+    rec_put_u64(&rec, SCHEDULE_LAST_S, now_ms / 1000);
+    rec_put_str(&rec, SCHEDULE_EXPR, s->expr);
+    if (s->zone.n)
+        rec_put_str(&rec, SCHEDULE_ZONE, s->zone);
+    rec_put_u64(&rec, SCHEDULE_MISSED_POLICY, s->missed);
+    rec_put_u64(&rec, SCHEDULE_OVERLAP_POLICY, s->overlap);
+    size_t mark = rec_begin(&rec, SCHEDULE_TARGET);
+    rec_put_str(&rec, TARGET_ID, STR("target"));
+    rec_put_str(&rec, TARGET_ARN, str_c(arn));
+    if (s->input.n)
+        rec_put_str(&rec, TARGET_INPUT, s->input);
+    rec_end(&rec, mark);
+    int rc = rec.rc ? rec.rc : schedule_put(t, &n, buf_str(&rec));
+    buf_deinit(&rec);
+    return rc;
+}
+
+static int make_schedules(struct deployment *d, struct store_txn *t, bool write, struct buf *link)
+{
+    const struct manifest *m = d->req.manifest;
+    for (size_t i = 0; i < m->schedule_count; i++) {
+        const struct manifest_schedule *s = &m->schedules[i];
+        int rc = write ? put_schedule(d, t, s) : 0;
+        if (rc)
+            return rc;
+        deploy_report_add(d->report, had(d, LINK_SCHEDULE, s->name) ? "updated" : "created",
+                          "schedule", s->name);
+        rec_put_str(link, LINK_SCHEDULE, s->name);
     }
     return 0;
 }
@@ -297,6 +367,14 @@ static int read_before(struct deployment *d, struct store_txn *t)
     return 0;
 }
 
+static bool is_scheduled(const struct manifest *m, struct str name)
+{
+    for (size_t i = 0; i < m->schedule_count; i++)
+        if (str_eq(m->schedules[i].name, name))
+            return true;
+    return false;
+}
+
 static bool is_wanted(const struct manifest *m, struct str trigger_id)
 {
     for (size_t i = 0; i < m->trigger_count; i++)
@@ -319,6 +397,11 @@ static int carry_over(struct deployment *d, struct store_txn *t, bool write, str
             deploy_report_add(d->report, "removed", "notification", rec_str(v, 2));
         if (tag == LINK_TRIGGER && write)
             rc = bucket_trigger_remove(t, rec_str(v, 1), rec_str(v, 2));
+        if (tag == LINK_SCHEDULE && !is_scheduled(d->req.manifest, v)) {
+            struct schedule_name n = schedule_of(v);
+            deploy_report_add(d->report, "removed", "schedule", v);
+            rc = write ? schedule_del(t, &n) : 0;
+        }
         if (rc == E_NOT_FOUND || rc == E_NO_BUCKET)
             rc = 0;
     }
@@ -355,6 +438,8 @@ static int make_all(struct deployment *d, struct store_txn *t, bool write)
     if (rc == 0)
         rc = make_triggers(d, t, write, &link);
     if (rc == 0)
+        rc = make_schedules(d, t, write, &link);
+    if (rc == 0)
         rc = make_url(d, t, write, &link);
     if (rc == 0 && write)
         rc = link.rc ? link.rc : store_put(t, T_LINKS, m->name, buf_str(&link));
@@ -375,6 +460,8 @@ struct removal {
     void *ctx;
     json_t *report;
     struct err err;
+    char *link; /* the T_LINKS record */
+    size_t link_size;
     bool more; /* kv rows are left */
 };
 
@@ -385,6 +472,10 @@ static int remove_item(struct removal *r, struct store_txn *t, uint16_t tag, str
         rc = bucket_trigger_remove(t, rec_str(v, 1), rec_str(v, 2));
         if (rc == 0)
             deploy_report_add(r->report, "removed", "notification", rec_str(v, 2));
+    } else if (tag == LINK_SCHEDULE) {
+        struct schedule_name n = schedule_of(v);
+        rc = schedule_del(t, &n);
+        deploy_report_add(r->report, "removed", "schedule", v);
     } else if (tag == LINK_BUCKET) {
         rc = bucket_delete(t, v);
         if (rc == 0)
@@ -412,14 +503,14 @@ static int remove_apply(struct job *job, struct store_txn *t)
     if (rc)
         return rc == E_NOT_FOUND ? err_set(&r->err, rc, "there is no deployment named %s", r->name)
                                  : rc;
-    char *copy = malloc(link.n + 1);
-    if (!copy)
+    free(r->link);
+    r->link = malloc(link.n + 1); /* `link` dies with the next write */
+    if (!r->link)
         fatal("out of memory");
-    memcpy(copy, link.p, link.n);
-    struct str rest = str_of(copy, link.n);
+    memcpy(r->link, link.p, r->link_size = link.n);
+    struct str rest = str_of(r->link, link.n);
     while (rc == 0 && rec_next(&rest, &tag, &v))
         rc = remove_item(r, t, tag, v);
-    free(copy);
     if (rc == 0) {
         rc = function_delete(t, name, NULL);
         if (rc == 0)
@@ -443,6 +534,7 @@ static void remove_done(struct job *job, int rc)
         char group[96];
         function_changed(r->env->functions, str_c(r->name));
         role_changed(r->env->roles, str_c(r->role));
+        schedules_of(r->env, str_of(r->link, r->link_size));
         snprintf(group, sizeof group, "/aws/lambda/%s", r->name);
         logs_delete_group(r->env->logs, str_c(group));
         r->more = r->namespace[0] != 0;
@@ -454,6 +546,7 @@ static void remove_done(struct job *job, int rc)
     }
     r->done(r->ctx, rc, r->report, &r->err);
     json_decref(r->report);
+    free(r->link);
     free(r);
 }
 

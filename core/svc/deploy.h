@@ -16,6 +16,7 @@ struct deploy_env { /* what a deployment touches; outlives every request */
     struct functions *functions;
     struct roles *roles;
     struct logs *logs;
+    struct schedules *schedules;
     const char *region;
 };
 

@@ -6,6 +6,8 @@
 
 #include "auth/arn.h"
 #include "base/buf.h"
+#include "base/json.h"
+#include "svc/schedule.h"
 
 enum { ITEMS_MAX = 100 };
 
@@ -289,6 +291,52 @@ static int read_s3(struct reader *r, json_t *v)
     return 0;
 }
 
+/* Which of the words the member is; the first when it is not given. */
+static int read_word(struct reader *r, json_t *v, const char *name, const char *const *words,
+                     uint64_t *out)
+{
+    struct str given;
+    int rc = read_str(r, v, name, words[0], &given);
+    for (*out = 0; rc == 0 && words[*out]; ++*out)
+        if (str_is(given, words[*out]))
+            return 0;
+    return rc ? rc
+              : err_set(r->err, E_INVALID, "a schedule's '%s' cannot be \"%.*s\"", name,
+                        given.n > 40 ? 40 : (int)given.n, given.p);
+}
+
+static int read_schedule(struct reader *r, json_t *v)
+{
+    static const char *const known[] = {"schedule", "timezone", "input", "missed", "overlap", NULL};
+    static const char *const missed[] = {"once", "skip", "all", NULL};
+    static const char *const overlap[] = {"run", "skip", NULL};
+    struct manifest_schedule *s = &r->out->schedules[r->out->schedule_count];
+    json_t *input = json_object_get(v, "input");
+    struct schedule_expr e;
+    struct buf text = BUF_INIT;
+    int rc;
+    if ((rc = check_members(r, v, known, "a schedule trigger")) ||
+        (rc = read_str(r, v, "schedule", "", &s->expr)) ||
+        (rc = read_str(r, v, "timezone", "", &s->zone)) ||
+        (rc = read_word(r, v, "missed", missed, &s->missed)) ||
+        (rc = read_word(r, v, "overlap", overlap, &s->overlap)))
+        return rc;
+    if (schedule_parse(s->expr, &e, NULL))
+        return err_set(r->err, E_INVALID, "'%.*s' is no schedule expression",
+                       s->expr.n > 100 ? 100 : (int)s->expr.n, s->expr.p);
+    struct zone *zone = s->zone.n ? zone_load(s->zone) : NULL;
+    zone_free(zone);
+    if (s->zone.n && !zone)
+        return err_set(r->err, E_INVALID, "there is no time zone '%.*s'",
+                       s->zone.n > 80 ? 80 : (int)s->zone.n, s->zone.p);
+    if (input)
+        json_write(&text, input);
+    s->input = text.n ? arena_dup(r->arena, buf_str(&text)) : STR("");
+    buf_deinit(&text);
+    s->name = arena_printf(r->arena, "%.*s-%zu", STR_FMT(r->out->name), ++r->out->schedule_count);
+    return s->name.p && s->input.p ? 0 : err_set(r->err, E_LIMIT, "the manifest is too large");
+}
+
 static int read_url(struct reader *r, json_t *v)
 {
     static const char *const known[] = {"url", "auth", NULL};
@@ -311,17 +359,21 @@ static int read_triggers(struct reader *r, json_t *list)
     if (!json_is_array(list) || json_array_size(list) > ITEMS_MAX)
         return err_set(r->err, E_INVALID, "'triggers' must be a list of tables");
     r->out->triggers = arena_zalloc(r->arena, json_array_size(list) * sizeof *r->out->triggers);
-    if (!r->out->triggers)
+    r->out->schedules = arena_zalloc(r->arena, json_array_size(list) * sizeof *r->out->schedules);
+    if (!r->out->triggers || !r->out->schedules)
         return err_set(r->err, E_LIMIT, "the manifest is too large");
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_t *v = json_array_get(list, i);
         int rc;
         if (json_object_get(v, "s3"))
             rc = read_s3(r, v);
+        else if (json_object_get(v, "schedule"))
+            rc = read_schedule(r, v);
         else if (json_object_get(v, "url"))
             rc = read_url(r, v);
         else
-            rc = err_set(r->err, E_INVALID, "trigger %zu must have 's3' or 'url'", i + 1);
+            rc = err_set(r->err, E_INVALID, "trigger %zu must have 's3', 'schedule' or 'url'",
+                         i + 1);
         if (rc)
             return rc;
     }

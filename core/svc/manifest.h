@@ -3,6 +3,8 @@
  *   {"name", "description", "handler", "runtime", "memory_mb", "timeout_s", "environment": {K: V},
  *    "permissions": [[ACTION or [ACTION…], RESOURCE or [RESOURCE…]], …],
  *    "triggers": [{"s3": BUCKET, "events": ["ObjectCreated:*"], "prefix", "suffix"},
+ *                 {"schedule": EXPRESSION, "timezone", "input": any, "missed": "once" "skip" "all",
+ *                  "overlap": "run" "skip"},
  *                 {"url": true, "auth": "none"}]}
  *
  * The table was evaluated inside a jail (lua/manifest.lua), so its content is as untrusted as any
@@ -32,6 +34,12 @@ struct manifest {
         struct trigger trigger;
     } * triggers;
     size_t trigger_count;
+    struct manifest_schedule {
+        struct str name, expr, zone; /* zone "": UTC */
+        struct str input;            /* JSON text, "" none */
+        uint64_t missed, overlap;    /* enum schedule_missed, schedule_overlap */
+    } * schedules;
+    size_t schedule_count;
     bool url;
 };
 

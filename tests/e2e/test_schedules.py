@@ -225,3 +225,36 @@ def test_next_runs_by_command(server):
     assert row["kind"] == "rule" and row["expression"] == "rate(2 hours)" and row["state"] == "ENABLED" and row["next"]
     assert rule in server.cli("schedule", "list").stdout
     assert len(json.loads(server.cli("schedule", "next", rule, "--json").stdout)["next"]) == 5
+
+
+@pytest.mark.cli
+def test_schedule_triggers_of_a_project(server, tmp_path):
+    name = unique("timed")
+
+    def project(triggers):
+        (tmp_path / "function.lua").write_text(f'return {{ name = "{name}", handler = "handler.main", triggers = {{ {triggers} }} }}')
+        (tmp_path / "handler.lua").write_text(KEEP)
+
+    def schedules():
+        rows = json.loads(server.cli("schedule", "list", "--json").stdout)["schedules"]
+        return {r["name"]: r for r in rows if r["name"].startswith(name)}
+
+    project('{ schedule = "cron(0 9 ? * MON-FRI *)", timezone = "Europe/Paris", input = { from = "project" } }, { schedule = "rate(1 hour)" }')
+    plan = json.loads(server.cli("deploy", str(tmp_path), "--dry-run", "--json").stdout)
+    assert {"type": "schedule", "name": f"{name}-1"} in plan["created"] and not schedules()
+    server.cli("deploy", str(tmp_path))
+    made = schedules()
+    assert made[f"{name}-1"]["timezone"] == "Europe/Paris" and made[f"{name}-2"]["expression"] == "rate(1 hour)"
+    assert server.signed("POST", f"/perilune/v1/schedules/schedule/{name}-1/run", service="perilune")[0] == 202
+    assert eventually(lambda: seen(server, name), 15) == [{"from": "project"}]
+    project('{ schedule = "rate(2 hours)" }')
+    server.cli("deploy", str(tmp_path))
+    assert {n: r["expression"] for n, r in schedules().items()} == {f"{name}-1": "rate(2 hours)"}
+    for bad, text in (('{ schedule = "rate(1 hours)" }', "no schedule expression"), ('{ schedule = "rate(1 hour)", timezone = "Mars" }', "no time zone"),
+                      ('{ schedule = "rate(1 hour)", missed = "never" }', "cannot be")):
+        project(bad)
+        r = server.cli("deploy", str(tmp_path), check=False)
+        assert r.returncode and text in r.stderr, r.stderr
+    server.cli("blueprint", "remove", name, check=False)
+    server.cli("rm", name, check=False)
+    assert not schedules()
