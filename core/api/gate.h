@@ -59,7 +59,7 @@ struct op {
 };
 
 /* All rows, in the order of ops.def (ops.c); at most GATE_OPS_MAX. */
-enum { GATE_OPS_MAX = 256 };
+enum { GATE_OPS_MAX = 320 };
 extern const struct op gate_ops[];
 extern const size_t gate_op_count;
 

@@ -34,6 +34,7 @@
 #include "svc/fetcher.h"
 #include "svc/hostcall.h"
 #include "svc/kv_sweep.h"
+#include "svc/ledger.h"
 #include "svc/lifecycle.h"
 #include "svc/meter.h"
 #include "svc/pulse.h"
@@ -56,6 +57,7 @@ struct server {
     struct hostcalls *hostcalls;
     struct meter *meter;
     struct kv_sweep *kv_sweep;
+    struct ledger_sweep *ledger_sweep;
     struct lifecycle *lifecycle;
     struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
@@ -344,6 +346,8 @@ static int open_parts(struct server *s, struct err *err)
         .roles = v->roles,
         .max_rows = s->opts.queue_max_rows,
         .max_bytes = s->opts.queue_max_bytes,
+        .keep_rows = s->opts.runs_keep,
+        .keep_age_ms = (int64_t)s->opts.runs_age_s * 1000,
     };
     v->queue = queue_open(&qo);
     v->signins = signins_open(v->store);
@@ -499,6 +503,7 @@ static void close_parts(struct server *s)
         hostcalls_close(s->hostcalls);
     if (s->kv_sweep)
         kv_sweep_stop(s->kv_sweep);
+    ledger_sweep_stop(s->ledger_sweep);
     if (v->logs)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);
@@ -565,6 +570,7 @@ int cmd_serve(int argc, char **argv)
         queue_start(s.svc.queue);
         schedules_start(s.svc.schedules);
         s.kv_sweep = kv_sweep_start(s.svc.store);
+        s.ledger_sweep = ledger_sweep_start(s.svc.store, (int64_t)s.opts.runs_age_s * 1000);
         s.lifecycle =
             lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
         uv_run(&s.loop, UV_RUN_DEFAULT);

@@ -47,6 +47,8 @@ static const struct row {
      "a day of lifecycle rules (shorter: to try them out)"},
     {"queue-max-rows", COUNT, FIELD(queue_max_rows), "10000000", "N", "waiting events at most"},
     {"queue-max-bytes", BYTES, FIELD(queue_max_bytes), "16G", "BYTES", "their payloads at most"},
+    {"runs-keep", COUNT, FIELD(runs_keep), "1000", "N", "runs of each function that stay listed"},
+    {"runs-age", SECONDS, FIELD(runs_age_s), "604800", "SECONDS", "how long they do"},
     {"store-max", BYTES, FIELD(store_max), "256G", "BYTES", "size limit of meta.mdb"},
     {"log-max", BYTES, FIELD(log_max), "1G", "BYTES", "all log groups together"},
     {"allow-weak-jail", SWITCH, FIELD(allow_weak_jail), NULL, "",

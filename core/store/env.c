@@ -49,6 +49,7 @@ static const char *const names[T_COUNT] = {
     [T_SIGNINS] = "signins",
     [T_TEST_EVENTS] = "test_events",
     [T_SCHEDULES] = "schedules",
+    [T_RUNS] = "runs",
 };
 
 static int make_folders(struct store *s, struct err *err);

@@ -39,6 +39,7 @@ enum table {
     T_SIGNINS,     /* SHA-256 of a console session's token -> rec (svc/signin) */
     T_TEST_EVENTS, /* function id (u64) + NAME\0 -> rec (svc/test_event) */
     T_SCHEDULES,   /* KIND\0GROUP\0NAME\0 -> rec (svc/schedule) */
+    T_RUNS,        /* function id (u64) + class + time + event id -> "" (svc/queue_row) */
     T_COUNT
 };
 

@@ -110,6 +110,12 @@ void queue_close(struct queue *q)
     flights_drop_stuck(q);
 }
 
+void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes)
+{
+    *max_rows = q->o.max_rows;
+    *max_bytes = q->o.max_bytes;
+}
+
 void queue_stats(const struct queue *q, struct queue_stats *out)
 {
     struct queue_totals totals;

@@ -1,6 +1,7 @@
 /* queue: asynchronous events, durable in T_EVENTS and T_DUE.
  *
- * queued -> running -> done | waiting (retry at) | dead. A row is written inside the transaction
+ * queued -> running -> done | waiting (retry at) | dead. Rows that are done or dead stay (svc/ledger).
+ * A row is written inside the transaction
  * that acknowledges its cause; dispatch follows the commit. At least once, never lost. */
 #ifndef SVC_QUEUE_H
 #define SVC_QUEUE_H
@@ -17,6 +18,8 @@ struct queue_opts {
     struct logs *logs;
     struct roles *roles; /* asked before an outcome is sent on; NULL: none is */
     uint64_t max_rows, max_bytes;
+    uint64_t keep_rows;  /* runs of each function that stay in the ledger, … */
+    int64_t keep_age_ms; /* … for that long */
 };
 struct queue *queue_open(const struct queue_opts *o);
 /* After start: rows left running by a crash are queued again; dispatch begins. */
@@ -26,6 +29,7 @@ void queue_drain(struct queue *q, void (*done)(void *ctx), void *ctx);
 void queue_close(struct queue *q);
 
 struct queue_event {
+    uint64_t id;              /* from store_new_id; 0: a new one */
     uint64_t function_id;     /* fn->id */
     struct str function_name; /* without qualifier */
     struct str qualifier;     /* "" or "$LATEST", … */
@@ -34,7 +38,9 @@ struct queue_event {
     char request_id[37];
     const char *source;    /* "invoke" "s3" "lambda" "url" … */
     struct str source_arn; /* for delivery-time policy checks: bucket ARN for s3, else "" */
-    uint32_t hops;         /* recursion lineage */
+    uint32_t hops;         /* runs that led to this one; 0 from outside */
+    struct str chain, via; /* … as text (that of the run that caused it), and that run's function */
+    uint64_t replay_of;    /* event id */
     uint64_t delay_ms;
 };
 /* In a job: writes the row. E_THROTTLED when the queue is full. */
@@ -44,6 +50,9 @@ void queue_kick(struct queue *q, uint64_t function_id);
 
 /* Loop thread: this function's limits have changed: what was held back by them is looked at now. */
 void queue_resume(struct queue *q, uint64_t function_id);
+
+/* What it holds at most. */
+void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes);
 
 struct queue_stats {
     uint64_t queued, running, waiting, dead;

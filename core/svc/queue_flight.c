@@ -261,6 +261,7 @@ bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64
     }
     lane->running++;
     q->running++;
+    f->started_ms = clock_store_ms();
     f->starting = true;
     invoke(q->o.pool, &req);
     f->starting = false;
@@ -289,6 +290,7 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
         return;
     }
     f->lane->running--;
+    f->change.duration_us = r->duration_us;
     if (r->rc == 0) {
         f->response = r->payload;
         f->response_version = r->version;
@@ -296,6 +298,7 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
     }
     if (r->rc == E_THROTTLED || r->rc == E_SHUTDOWN) {
         lane_throttled(q, f->lane);
+        f->started_ms = 0; /* it did not run */
         end(f, EVENT_RELEASED);
     } else if (r->rc || r->platform_failure) {
         end_with(f, RETRY_PLATFORM, STR("ServiceException"),
@@ -306,6 +309,11 @@ static void on_invoked(void *ctx, const struct invoke_result *r)
         f->tries++;
         lane_succeeded(f->lane);
         send_outcome(f, "Success");
+        buf_add(&f->error,
+                str_of(r->payload.p,
+                       r->payload.n < EVENT_RESULT_MAX ? r->payload.n : EVENT_RESULT_MAX));
+        f->change.result = buf_str(&f->error);
+        f->change.result_bytes = r->payload.n;
         end(f, EVENT_SUCCEEDED);
     }
 }
@@ -321,6 +329,7 @@ static void end_with(struct flight *f, enum retry_reason reason, struct str type
         retry_decide(&rules, reason, f->tries - f->crashes, f->defers, age_ms, &wait_ms);
     if (reason != RETRY_FUNCTION)
         f->defers++;
+    snprintf(f->try_type, sizeof f->try_type, "%.*s", STR_FMT(type));
     buf_clear(&f->error);
     buf_add(&f->error, type);
     buf_add(&f->error, str_of(text.p, text.n < EVENT_ERROR_MAX ? text.n : EVENT_ERROR_MAX));
@@ -391,6 +400,10 @@ static void end(struct flight *f, enum event_outcome outcome)
     f->change.tries = f->tries;
     f->change.crashes = f->crashes;
     f->change.defers = f->defers;
+    f->change.started_ms = f->started_ms;
+    f->change.ended_ms = clock_store_ms();
+    f->change.try_type = str_c(f->try_type);
+    f->change.keep_rows = f->queue->o.keep_rows;
     release(f);
     if (!f->starting)
         settle(f);

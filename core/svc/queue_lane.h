@@ -38,7 +38,8 @@ struct flight { /* one event that left its row */
     struct lane *lane;
     struct flight *hash_next, *stuck_next;
     uint64_t id, function_id;
-    int64_t due_ms, accepted_ms;
+    int64_t due_ms, accepted_ms, started_ms;
+    char try_type[65];               /* what this run ended with; "" for a success */
     uint32_t tries, crashes, defers; /* before this run */
     size_t payload_bytes;
     uint32_t hops;
@@ -50,7 +51,7 @@ struct flight { /* one event that left its row */
     struct sending *sends;               /* where its outcome goes, with its settling */
     struct buf bytes;                    /* payload, context, ARN, source: what invoke borrows */
     struct event_change started, change; /* one is the store thread's while the other is filled */
-    struct buf error;                    /* holds change.error_type and .error */
+    struct buf error;                    /* holds change.error_type and .error, or .result */
     struct job mark, settle;
     bool marked;       /* EVENT_STARTED was submitted, … */
     bool mark_pending; /* … and is still the store's */

@@ -94,6 +94,27 @@ static void read_field(struct event_row *r, uint16_t tag, struct str v)
     case EV_ERROR:
         r->error = v;
         break;
+    case EV_CHAIN:
+        r->chain = v;
+        break;
+    case EV_HISTORY:
+        r->history = v;
+        break;
+    case EV_RESULT:
+        r->result = v;
+        break;
+    case EV_RESULT_BYTES:
+        r->result_bytes = n;
+        break;
+    case EV_ENDED_MS:
+        r->ended_ms = (int64_t)n;
+        break;
+    case EV_REPLAY_OF:
+        r->replay_of = n;
+        break;
+    case EV_SYNC:
+        r->sync = n == 1;
+        break;
     }
 }
 
@@ -161,9 +182,46 @@ static int put_row(struct store_txn *t, const struct event_row *r)
         rec_put_str(&b, EV_ERROR_TYPE, r->error_type);
     if (r->error.n)
         rec_put_str(&b, EV_ERROR, r->error);
+    if (r->chain.n)
+        rec_put_str(&b, EV_CHAIN, r->chain);
+    if (r->history.n)
+        rec_put_str(&b, EV_HISTORY, r->history);
+    if (r->result_bytes) {
+        rec_put_str(&b, EV_RESULT, r->result);
+        rec_put_u64(&b, EV_RESULT_BYTES, r->result_bytes);
+    }
+    if (r->ended_ms)
+        rec_put_u64(&b, EV_ENDED_MS, (uint64_t)r->ended_ms);
+    if (r->replay_of)
+        rec_put_u64(&b, EV_REPLAY_OF, r->replay_of);
+    if (r->sync)
+        rec_put_u64(&b, EV_SYNC, 1);
     int rc = b.rc ? E_INTERNAL : store_put(t, T_EVENTS, id_key(&k, r->id), buf_str(&b));
     buf_deinit(&b);
     return rc;
+}
+
+/* The chain of its cause, and the links that this event adds. Of one that has grown too long (its
+ * functions may go round) the oldest links are left out. */
+static void add_links(struct buf *b, const struct queue_event *e)
+{
+    struct str bucket = e->source_arn;
+    size_t skip = e->chain.n > EVENT_CHAIN_MAX - 256 ? e->chain.n - (EVENT_CHAIN_MAX - 256) : 0;
+    if (skip) {
+        buf_lit(b, "\u2026");
+        ptrdiff_t link = str_index(e->chain, '>', skip);
+        skip = link < 0 ? e->chain.n : (size_t)link - 1;
+    }
+    buf_add(b, str_from(e->chain, skip));
+    if (e->via.n) {
+        if (b->n)
+            buf_lit(b, " > ");
+        buf_add(b, e->via);
+    }
+    if (e->via.n && str_starts(bucket, STR("arn:aws:s3:::"))) {
+        buf_lit(b, " > s3://");
+        buf_add(b, str_from(bucket, 13));
+    }
 }
 
 int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
@@ -179,7 +237,7 @@ int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
     if (q.rows >= max_rows || bytes > max_bytes || q.bytes > max_bytes - bytes)
         return E_THROTTLED;
     struct event_row r = {
-        .id = store_new_id(store_of(t)),
+        .id = e->id ? e->id : store_new_id(store_of(t)),
         .function_id = e->function_id,
         .bytes = bytes,
         .function = e->function_name,
@@ -189,13 +247,18 @@ int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
         .request_id = str_c(e->request_id),
         .client_context = e->client_context,
         .hops = e->hops,
+        .replay_of = e->replay_of,
         .state = EVENT_QUEUED_ROW,
         .accepted_ms = now,
         .due_ms = now + (int64_t)e->delay_ms,
     };
+    struct buf chain = BUF_INIT;
+    add_links(&chain, e);
+    r.chain = buf_str(&chain);
     q.rows++;
     q.bytes += bytes;
-    int rc = put_row(t, &r);
+    int rc = chain.rc ? E_INTERNAL : put_row(t, &r);
+    buf_deinit(&chain);
     if (rc == 0)
         rc = store_put(t, T_EVENTS, payload_key(&k, r.id), e->payload);
     if (rc == 0)
@@ -203,13 +266,117 @@ int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
     return rc ? rc : put_totals(t, &q);
 }
 
-static int del_rows(struct store_txn *t, uint64_t function_id, int64_t due_ms, uint64_t id)
+static int del_event(struct store_txn *t, uint64_t id)
 {
     struct key k;
     int rc = store_del(t, T_EVENTS, id_key(&k, id));
+    return rc ? rc : store_del(t, T_EVENTS, payload_key(&k, id));
+}
+
+/* --- what has ended ------------------------------------------------------------------------------
+ */
+
+static enum run_class class_of(const struct event_row *r)
+{
+    if (r->state == EVENT_DEAD_ROW)
+        return RUN_DEAD;
+    if (!r->sync)
+        return RUN_DONE;
+    return r->error_type.n ? RUN_FAILED : RUN_SAMPLE;
+}
+
+struct str event_run_key(struct key *k, uint64_t function_id, enum run_class class,
+                         int64_t ended_ms, uint64_t id)
+{
+    k->n = 0;
+    key_u32(key_u64(k, function_id), (uint32_t) class);
+    return key_str(key_u64(key_u64(k, (uint64_t)ended_ms), id));
+}
+
+static struct str count_key(struct key *k, uint64_t function_id, enum run_class class)
+{
+    k->n = 0;
+    return key_str(key_u32(key_u64(k, function_id), (uint32_t) class));
+}
+
+/* Adds to a function's count of a class: rows and bytes as they are then. */
+static int count_runs(struct store_txn *t, const struct event_row *r, int sign, uint64_t *rows,
+                      uint64_t *bytes)
+{
+    struct key k, v = {0};
+    struct str old;
+    *rows = *bytes = 0;
+    if (store_get(t, T_RUNS, count_key(&k, r->function_id, class_of(r)), &old) == 0)
+        (void)(key_take_u64(&old, rows) && key_take_u64(&old, bytes));
+    if (sign > 0) {
+        *rows += 1;
+        *bytes += r->bytes;
+    } else {
+        *rows -= *rows > 0;
+        *bytes -= *bytes < r->bytes ? *bytes : r->bytes;
+    }
+    key_u64(key_u64(&v, *rows), *bytes);
+    return *rows ? store_put(t, T_RUNS, key_str(&k), key_str(&v))
+                 : store_del(t, T_RUNS, key_str(&k));
+}
+
+static int unindex(struct store_txn *t, const struct event_row *r)
+{
+    struct key k;
+    struct str v;
+    uint64_t rows, bytes;
+    if (store_get(t, T_RUNS, event_run_key(&k, r->function_id, class_of(r), r->ended_ms, r->id),
+                  &v) != 0)
+        return 0; /* of a server that kept no index */
+    int rc = store_del(t, T_RUNS, key_str(&k));
+    return rc ? rc : count_runs(t, r, -1, &rows, &bytes);
+}
+
+/* An ended event's rows, all of them. The totals are the caller's business. */
+static int del_ended(struct store_txn *t, const struct event_row *r)
+{
+    struct key k;
+    const struct event_row gone = *r; /* its strings are not looked at after the first write */
+    int rc = unindex(t, &gone);
+    if (rc == 0 && gone.state == EVENT_DEAD_ROW)
+        rc = store_del(t, T_DUE, due_key(&k, EVENT_DEAD, gone.due_ms, gone.id));
+    return rc ? rc : del_event(t, gone.id);
+}
+
+/* Puts an ended event into the index; the oldest of its kind go when there are more than
+ * keep_rows or their bytes are too many. */
+static int index_run(struct store_txn *t, const struct event_row *r, uint64_t keep_rows)
+{
+    struct key k;
+    struct str found, v;
+    uint64_t rows, bytes;
+    int rc = store_put(t, T_RUNS,
+                       event_run_key(&k, r->function_id, class_of(r), r->ended_ms, r->id), STR(""));
     if (rc == 0)
-        rc = store_del(t, T_EVENTS, payload_key(&k, id));
-    return rc ? rc : store_del(t, T_DUE, due_key(&k, function_id, due_ms, id));
+        rc = count_runs(t, r, 1, &rows, &bytes);
+    for (int i = 0; i < TRIM && rc == 0 && (rows > keep_rows || bytes > RUN_BYTES_MAX); i++) {
+        uint64_t function_id, ended_ms, id;
+        uint32_t class;
+        struct event_row old;
+        struct store_cursor *c = store_cursor(t, T_RUNS);
+        bool any =
+            store_seek(c, event_run_key(&k, r->function_id, class_of(r), 0, 0), &found, &v) &&
+            key_take_u64(&found, &function_id) && key_take_u32(&found, &class) &&
+            key_take_u64(&found, &ended_ms) && key_take_u64(&found, &id) &&
+            function_id == r->function_id && class == (uint32_t)class_of(r);
+        store_cursor_close(c);
+        if (!any || id == r->id)
+            break;
+        if (event_row_get(t, id, &old) == 0) {
+            rows--;
+            bytes -= bytes < old.bytes ? bytes : old.bytes;
+            rc = del_ended(t, &old);
+        } else {
+            rc = store_del(t, T_RUNS,
+                           event_run_key(&k, function_id, class_of(r), (int64_t)ended_ms, id));
+        }
+    }
+    return rc;
 }
 
 /* Removes the oldest dead events while there are too many. */
@@ -232,10 +399,65 @@ static int trim_dead(struct store_txn *t, const struct event_change *c, struct q
         if (event_row_get(t, id, &r) == 0) {
             q->dead_rows--;
             q->dead_bytes -= r.bytes;
+            rc = del_ended(t, &r);
+        } else {
+            struct key gone;
+            rc = store_del(t, T_DUE, due_key(&gone, EVENT_DEAD, (int64_t)due, id));
         }
-        rc = del_rows(t, EVENT_DEAD, (int64_t)due, id);
     }
     return rc;
+}
+
+int event_row_drop(struct store_txn *t, uint64_t id)
+{
+    struct event_row r;
+    struct queue_totals q;
+    int rc = event_row_get(t, id, &r);
+    if (rc == 0 && r.state != EVENT_DEAD_ROW && r.state != EVENT_DONE_ROW)
+        rc = E_CONFLICT;
+    if (rc)
+        return rc;
+    queue_totals_get(t, &q);
+    if (r.state == EVENT_DEAD_ROW) {
+        q.dead_rows -= q.dead_rows > 0;
+        q.dead_bytes -= q.dead_bytes < r.bytes ? q.dead_bytes : r.bytes;
+    }
+    rc = del_ended(t, &r);
+    return rc ? rc : put_totals(t, &q);
+}
+
+int event_row_record(struct store_txn *t, const struct event_row *r, struct str payload,
+                     uint64_t keep_rows)
+{
+    struct key k;
+    int rc = put_row(t, r);
+    if (rc == 0)
+        rc = store_put(t, T_EVENTS, payload_key(&k, r->id), payload);
+    return rc ? rc : index_run(t, r, keep_rows);
+}
+
+/* --- changes -------------------------------------------------------------------------------------
+ */
+
+/* The tries so far and the one that has ended, in *b; the oldest make room. */
+static void add_try(struct buf *b, struct str history, const struct event_change *c)
+{
+    struct buf one = BUF_INIT;
+    struct str rest = history, each;
+    uint16_t tag;
+    size_t mark = rec_begin(&one, TRY_EACH);
+    rec_put_u64(&one, TRY_STARTED_MS, (uint64_t)c->started_ms);
+    rec_put_u64(&one, TRY_ENDED_MS, (uint64_t)c->ended_ms);
+    rec_put_u64(&one, TRY_DURATION_US, c->duration_us);
+    if (c->outcome != EVENT_SUCCEEDED)
+        rec_put_str(&one, TRY_ERROR_TYPE,
+                    str_of(c->try_type.p, c->try_type.n < 64 ? c->try_type.n : 64));
+    rec_end(&one, mark);
+    while (rest.n + one.n > EVENT_HISTORY_MAX && rec_next(&rest, &tag, &each))
+        ;
+    buf_add(b, rest);
+    buf_add(b, buf_str(&one));
+    buf_deinit(&one);
 }
 
 /* The record's texts are borrowed from the store and end with its next write, so they are copied
@@ -243,14 +465,27 @@ static int trim_dead(struct store_txn *t, const struct event_change *c, struct q
 static void copy_texts(struct event_row *r, const struct event_change *c, struct buf *b)
 {
     struct str *const texts[] = {&r->function,   &r->qualifier,      &r->source,     &r->source_arn,
-                                 &r->request_id, &r->client_context, &r->error_type, &r->error};
+                                 &r->request_id, &r->client_context, &r->error_type, &r->error,
+                                 &r->chain,      &r->history,        &r->result};
     enum { COUNT = sizeof texts / sizeof *texts };
+    struct buf history = BUF_INIT;
     if (c->error_type.n) {
         r->error_type = c->error_type;
         r->error = c->error;
     }
     if (r->error.n > EVENT_ERROR_MAX)
         r->error.n = EVENT_ERROR_MAX;
+    if (c->started_ms) {
+        add_try(&history, r->history, c);
+        r->history = buf_str(&history);
+    }
+    if (c->outcome == EVENT_SUCCEEDED) {
+        r->error_type = r->error = STR("");
+        r->result = c->result;
+        r->result_bytes = c->result_bytes;
+        if (r->result.n > EVENT_RESULT_MAX)
+            r->result.n = EVENT_RESULT_MAX;
+    }
     for (int i = 0; i < COUNT; i++)
         buf_add(b, *texts[i]);
     const char *at = b->p;
@@ -258,6 +493,7 @@ static void copy_texts(struct event_row *r, const struct event_change *c, struct
         texts[i]->p = at;
         at += texts[i]->n;
     }
+    buf_deinit(&history);
 }
 
 /* The row as it will be, and in *lane the first part of its key in T_DUE. */
@@ -269,6 +505,8 @@ static void advance(struct event_row *r, const struct event_change *c, uint64_t 
     r->defers = c->defers;
     switch (c->outcome) {
     case EVENT_SUCCEEDED:
+        r->state = EVENT_DONE_ROW;
+        r->ended_ms = clock_store_ms();
         break;
     case EVENT_STARTED:
         r->state = EVENT_RUNNING_ROW;
@@ -283,7 +521,7 @@ static void advance(struct event_row *r, const struct event_change *c, uint64_t 
         break;
     case EVENT_GIVEN_UP:
         r->state = EVENT_DEAD_ROW;
-        r->due_ms = clock_store_ms();
+        r->due_ms = r->ended_ms = clock_store_ms();
         *lane = EVENT_DEAD;
         break;
     }
@@ -318,6 +556,19 @@ static int write_change(struct store_txn *t, const struct event_row *old,
     return rc ? rc : put_row(t, new);
 }
 
+/* It has run: its record stays as a row of the ledger. */
+static int finish(struct store_txn *t, const struct event_row *old, const struct event_row *new,
+                  uint64_t keep_rows)
+{
+    struct key k;
+    int rc = store_del(t, T_DUE, due_key(&k, old->function_id, old->due_ms, old->id));
+    if (rc == 0 && keep_rows == 0)
+        return del_event(t, old->id);
+    if (rc == 0)
+        rc = put_row(t, new);
+    return rc ? rc : index_run(t, new, keep_rows);
+}
+
 int event_row_change(struct store_txn *t, uint64_t id, const struct event_change *c)
 {
     struct event_row old, new;
@@ -325,7 +576,8 @@ int event_row_change(struct store_txn *t, uint64_t id, const struct event_change
     struct buf b = BUF_INIT;
     struct key k;
     int rc = event_row_get(t, id, &old);
-    if (rc == E_NOT_FOUND || (rc == 0 && old.state == EVENT_DEAD_ROW))
+    bool ended = rc == 0 && (old.state == EVENT_DEAD_ROW || old.state == EVENT_DONE_ROW);
+    if (rc == E_NOT_FOUND || ended)
         return store_del(t, T_DUE, due_key(&k, c->function_id, c->found_ms, id));
     if (rc)
         return rc;
@@ -335,12 +587,55 @@ int event_row_change(struct store_txn *t, uint64_t id, const struct event_change
     advance(&new, c, store_boot(store_of(t)), &lane);
     queue_totals_get(t, &q);
     account(&q, &old, &new, c->outcome);
-    if (c->outcome == EVENT_SUCCEEDED)
-        rc = del_rows(t, old.function_id, old.due_ms, id);
+    if (b.rc)
+        rc = E_INTERNAL;
+    else if (c->outcome == EVENT_SUCCEEDED)
+        rc = finish(t, &old, &new, c->keep_rows);
     else
-        rc = b.rc ? E_INTERNAL : write_change(t, &old, &new, lane);
+        rc = write_change(t, &old, &new, lane);
+    if (rc == 0 && c->outcome == EVENT_GIVEN_UP)
+        rc = index_run(t, &new, UINT64_MAX);
     if (rc == 0 && c->outcome == EVENT_GIVEN_UP)
         rc = trim_dead(t, c, &q);
+    buf_deinit(&b);
+    return rc ? rc : put_totals(t, &q);
+}
+
+int event_row_redrive(struct store_txn *t, uint64_t id, uint64_t function_id, uint64_t max_rows,
+                      uint64_t max_bytes)
+{
+    const struct event_change afresh = {0};
+    struct event_row old, new;
+    struct queue_totals q;
+    struct buf b = BUF_INIT;
+    struct key k;
+    int rc = event_row_get(t, id, &old);
+    if (rc == 0 && old.state != EVENT_DEAD_ROW)
+        rc = E_CONFLICT;
+    if (rc)
+        return rc;
+    queue_totals_get(t, &q);
+    if (q.rows >= max_rows || old.bytes > max_bytes || q.bytes > max_bytes - old.bytes)
+        return E_THROTTLED;
+    new = old;
+    new.chain = STR(""); /* whoever redrives it begins a new lineage */
+    copy_texts(&new, &afresh, &b);
+    new.function_id = function_id;
+    new.state = EVENT_QUEUED_ROW;
+    new.tries = new.crashes = new.defers = new.hops = 0;
+    new.accepted_ms = new.due_ms = clock_store_ms();
+    new.ended_ms = 0;
+    q.rows++;
+    q.bytes += old.bytes;
+    q.dead_rows -= q.dead_rows > 0;
+    q.dead_bytes -= q.dead_bytes < old.bytes ? q.dead_bytes : old.bytes;
+    rc = b.rc ? E_INTERNAL : unindex(t, &old);
+    if (rc == 0)
+        rc = store_del(t, T_DUE, due_key(&k, EVENT_DEAD, old.due_ms, id));
+    if (rc == 0)
+        rc = store_put(t, T_DUE, due_key(&k, function_id, new.due_ms, id), STR(""));
+    if (rc == 0)
+        rc = put_row(t, &new);
     buf_deinit(&b);
     return rc ? rc : put_totals(t, &q);
 }

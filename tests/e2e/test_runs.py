@@ -1,0 +1,129 @@
+"""The ledger of events: listed, replayed, given up, redriven; what a crash leaves of it."""
+import json
+import subprocess
+
+import pytest
+
+from perilune import eventually, make_zip, unique
+from test_lambda import arn
+
+boto = pytest.mark.boto3
+ECHO = "return { main = function(e) return { got = e } end }"
+BROKEN = "return { main = function(e) error({ errorType = 'OrderRejected', message = 'no' }) end }"
+
+
+@pytest.fixture(scope="module")
+def lam(server):
+    return server.client("lambda", read_timeout=60)
+
+
+def send(lam, name, event):
+    r = lam.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event))
+    assert r["StatusCode"] == 202
+    return r["ResponseMetadata"]["RequestId"]
+
+
+def ask(server, *args, **kw):
+    return json.loads(server.cli(*args, "--json", **kw).stdout)
+
+
+def runs(server, name, *args):
+    return ask(server, "runs", "list", name, *args)["runs"]
+
+
+def dead(server, name):
+    return ask(server, "dead", "list", name)["dead"]
+
+
+def code(server, *args):
+    return server.cli(*args, check=False).returncode
+
+
+@boto
+def test_a_run_is_listed_shown_and_replayed(server, lam):
+    name = server.make_function(ECHO)
+    request = send(lam, name, {"n": 1})
+    row = eventually(lambda: [r for r in runs(server, name) if r["state"] == "done"])[0]
+    assert (row["function"], row["source"], row["attempts"], row["request_id"]) == (name, "invoke", 1, request)
+    run = ask(server, "runs", "show", row["id"])
+    assert run["event"] == {"n": 1} and run["result"] == {"got": {"n": 1}}
+    assert len(run["tries"]) == 1 and run["tries"][0]["duration_ms"] > 0 and run["accepted"] <= run["ended"]
+    again = ask(server, "runs", "replay", row["id"])
+    other = ask(server, "runs", "replay", row["id"], "--event", '{"n":2}')
+    eventually(lambda: len([r for r in runs(server, name, "--state", "done") if r["source"] == "replay"]) == 2)
+    shown = [ask(server, "runs", "show", r["id"]) for r in (again, other)]
+    assert [s["event"] for s in shown] == [{"n": 1}, {"n": 2}] and {s["replay_of"] for s in shown} == {row["id"]}
+    assert code(server, "runs", "replay", row["id"], "--event", "{") == 1
+    assert code(server, "runs", "show", "0123456789abcdef") == code(server, "runs", "show", "x") == 3
+    assert code(server, "runs", "list", name, "--state", "odd") != 0
+    table = server.cli("runs", "list", name).stdout
+    assert row["id"] in table and "replay" in table
+
+
+@boto
+def test_pages(server, lam):
+    name = server.make_function(ECHO)
+    for n in range(7):
+        send(lam, name, {"n": n})
+    eventually(lambda: len(runs(server, name, "--state", "done")) == 7)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = json.loads(server.signed("GET", f"/perilune/v1/runs?function={name}&limit=3&cursor={cursor}", service="perilune")[2])
+        seen += [r["id"] for r in page["runs"]]
+        cursor = page["cursor"]
+    assert len(set(seen)) == len(seen) == 7
+    everything = [r["id"] for r in ask(server, "runs", "list", "--limit", "400")["runs"]]
+    assert set(seen) <= set(everything)
+    assert server.signed("GET", "/perilune/v1/runs?cursor=1.2", service="perilune")[0] == 400
+
+
+@boto
+def test_dead_and_redriven(server, lam):
+    name = server.make_function(BROKEN)
+    lam.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    request = send(lam, name, {"order": 7})
+    row = eventually(lambda: dead(server, name))[0]
+    assert (row["state"], row["attempts"], row["error_type"], row["request_id"]) == ("dead", 1, "RetriesExhausted", request)
+    assert "OrderRejected" in row["error"]
+    shown = ask(server, "dead", "show", row["id"])
+    assert shown["event"] == {"order": 7} and shown["tries"][0]["error_type"] == "OrderRejected"
+    send(lam, name, {"order": 8})
+    send(lam, name, {"order": 9})
+    eventually(lambda: len(dead(server, name)) == 3)
+    lam.update_function_code(FunctionName=name, ZipFile=make_zip(ECHO))
+    assert ask(server, "dead", "redrive", row["id"]) == {"redriven": 1, "skipped": 0}
+    eventually(lambda: ask(server, "runs", "show", row["id"])["state"] == "done")
+    assert ask(server, "runs", "show", row["id"])["result"] == {"got": {"order": 7}}
+    assert code(server, "dead", "redrive", row["id"]) == 5
+    assert ask(server, "dead", "redrive", "--function", name)["redriven"] == 2
+    eventually(lambda: len(runs(server, name, "--state", "done")) == 3)
+    assert dead(server, name) == []
+
+
+@boto
+def test_dead_and_dropped(server, lam):
+    name = server.make_function(BROKEN)
+    lam.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    for n in range(3):
+        send(lam, name, n)
+    rows = eventually(lambda: len(dead(server, name)) == 3 and dead(server, name))
+    assert ask(server, "dead", "drop", rows[0]["id"]) == {"dropped": 1}
+    assert code(server, "dead", "drop", rows[0]["id"]) == 3
+    assert ask(server, "dead", "drop", "--function", name) == {"dropped": 2} and dead(server, name) == []
+    assert code(server, "dead", "drop") == 2
+
+
+@boto
+def test_who_may(server, lam):
+    name = server.make_function(ECHO)
+    send(lam, name, 1)
+    row = eventually(lambda: runs(server, name, "--state", "done"))[0]
+    iam = server.client("iam")
+    user = unique("watcher")
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["perilune:ListRuns", "perilune:GetRun", "perilune:ReplayRun"], "Resource": "*"}]}))
+    as_user = lambda method, path: server.signed(method, path, service="perilune", access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])[0]
+    assert as_user("GET", "/perilune/v1/runs") == 200 and as_user("GET", "/perilune/v1/dead") == 403
+    assert as_user("POST", f"/perilune/v1/runs/{row['id']}/replay") == 403, "it may not invoke the function"
