@@ -34,7 +34,7 @@ def copy_tree():
         os.utime(target)
     for path in TREE.rglob("*"):
         inside = path.relative_to(TREE)
-        if path.is_file() and inside.parts[0] != "build" and str(inside) not in wanted and "__pycache__" not in inside.parts:
+        if path.is_file() and inside.parts[0] != "build" and str(inside) not in wanted and not {"__pycache__", "node_modules"} & set(inside.parts):
             path.unlink()
 
 
