@@ -189,29 +189,45 @@ static void end_at(struct signins *s, struct signin **at)
     free(e);
 }
 
-/* Drops those that have ended by themselves; with room not wanted, no other. */
-static void sweep(struct signins *s, int64_t now_ms, bool room)
+/* Drops those that have ended by themselves. */
+static void sweep(struct signins *s, int64_t now_ms)
 {
-    struct signin **quiet = NULL, **at = &s->first;
+    struct signin **at = &s->first;
     while (*at) {
         if (now_ms - (*at)->seen_ms >= SIGNIN_IDLE_MS)
             end_at(s, at);
         else
             at = &(*at)->next;
     }
-    if (!room || s->count < SIGNIN_MAX)
-        return;
-    for (at = &s->first; *at; at = &(*at)->next)
+}
+
+/* One more is to come: the quietest of that key goes when it has its share, else the quietest of all
+ * when there is no room. */
+static void make_room(struct signins *s, struct str access_key)
+{
+    struct signin **quiet = NULL, **own = NULL;
+    size_t owns = 0;
+    for (struct signin **at = &s->first; *at; at = &(*at)->next) {
         if (!quiet || (*at)->seen_ms < (*quiet)->seen_ms)
             quiet = at;
-    end_at(s, quiet);
+        if (!str_is(access_key, (*at)->access_key))
+            continue;
+        owns++;
+        if (!own || (*at)->seen_ms < (*own)->seen_ms)
+            own = at;
+    }
+    if (owns >= SIGNIN_KEY_SESSIONS)
+        end_at(s, own);
+    else if (s->count >= SIGNIN_MAX)
+        end_at(s, quiet);
 }
 
 const struct signin *signin_open(struct signins *s, struct str access_key, struct str address,
                                  struct str agent, int64_t now_ms,
                                  char token[static SIGNIN_TOKEN_SIZE])
 {
-    sweep(s, now_ms, true);
+    sweep(s, now_ms);
+    make_room(s, access_key);
     struct signin *e = calloc(1, sizeof *e);
     if (!e)
         fatal("out of memory");
@@ -231,7 +247,7 @@ const struct signin *signin_open(struct signins *s, struct str access_key, struc
 const struct signin *signin_find(struct signins *s, struct str token, int64_t now_ms)
 {
     unsigned char hash[32];
-    sweep(s, now_ms, false);
+    sweep(s, now_ms);
     if (token.n != SIGNIN_TOKEN_SIZE - 1)
         return NULL;
     hash_once(HASH_SHA256, token, hash);
@@ -271,7 +287,7 @@ void signin_end(struct signins *s, struct str id)
 const struct signin *signin_next(struct signins *s, const struct signin *after, int64_t now_ms)
 {
     if (!after)
-        sweep(s, now_ms, false);
+        sweep(s, now_ms);
     return after ? after->next : s->first;
 }
 

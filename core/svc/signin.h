@@ -15,7 +15,8 @@ enum {
     SIGNIN_ID_SIZE = 17,
     SIGNIN_KEY_MAX = 128, /* bytes of an access key's id */
     SIGNIN_AGENT_MAX = 160,
-    SIGNIN_MAX = 1000, /* sessions; the one that was quiet longest makes room */
+    SIGNIN_MAX = 1000,        /* sessions; the one that was quiet longest makes room, … */
+    SIGNIN_KEY_SESSIONS = 50, /* … among those of one key once it has so many */
     SIGNIN_LINKS_MAX = 64,
     SIGNIN_LINK_MS = 15 * 60 * 1000,
     SIGNIN_IDLE_MS = 12 * 60 * 60 * 1000,

@@ -82,21 +82,34 @@ static void test_session(void **state)
     fixture_deinit(&f);
 }
 
+static size_t count(struct signins *s, int64_t now_ms)
+{
+    size_t n = 0;
+    for (const struct signin *e = NULL; (e = signin_next(s, e, now_ms));)
+        n++;
+    return n;
+}
+
 static void test_end_and_room(void **state)
 {
     (void)state;
     struct fixture f = {0};
-    char first[SIGNIN_TOKEN_SIZE], token[SIGNIN_TOKEN_SIZE];
+    char first[SIGNIN_TOKEN_SIZE], other[SIGNIN_TOKEN_SIZE], token[SIGNIN_TOKEN_SIZE], key[16];
     fixture_init(&f);
     struct signins *s = signins_open(f.store);
-    signin_open(s, STR("AKIAONE"), STR("::1"), STR(""), now, first);
-    for (int i = 0; i < SIGNIN_MAX; i++)
-        signin_open(s, STR("AKIAONE"), STR("::1"), STR(""), now + 1 + i, token);
-    size_t n = 0;
-    for (const struct signin *e = NULL; (e = signin_next(s, e, now + MINUTE));)
-        n++;
-    assert_int_equal(n, SIGNIN_MAX);
-    assert_null(signin_find(s, str_c(first), now + MINUTE));
+    signin_open(s, STR("AKIAONE"), STR("::1"), STR(""), now - 1, other);
+    signin_open(s, STR("AKIATWO"), STR("::1"), STR(""), now, first);
+    for (int i = 0; i < SIGNIN_KEY_SESSIONS; i++)
+        signin_open(s, STR("AKIATWO"), STR("::1"), STR(""), now + 1, token);
+    assert_int_equal(count(s, now + 1), SIGNIN_KEY_SESSIONS + 1); /* a key's own make room */
+    assert_null(signin_find(s, str_c(first), now + 1));
+    assert_non_null(signin_find(s, str_c(token), now + 1));
+    for (int i = 0; i < SIGNIN_MAX; i++) {
+        snprintf(key, sizeof key, "AKIA%d", i);
+        signin_open(s, str_c(key), STR("::1"), STR(""), now + 2 + i, token);
+    }
+    assert_int_equal(count(s, now + MINUTE), SIGNIN_MAX);
+    assert_null(signin_find(s, str_c(other), now + MINUTE));
     const struct signin *e = signin_find(s, str_c(token), now + MINUTE);
     assert_non_null(e);
     signin_end(s, STR("0123456789abcdef"));
