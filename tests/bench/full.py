@@ -24,13 +24,9 @@ import tempfile
 import threading
 import time
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
 import quick
 import s3
-from quick import BINARY, HERE, KEY, OUT, PEERS, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, spread, wrk
+from quick import BINARY, HERE, KEY, OUT, PEERS, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, signed_invoke, spread, wrk, wrk_invoke
 
 RATE = TOP / "build" / "bench" / "rate"
 LINES = []
@@ -122,30 +118,9 @@ def get(path, port):
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
 
 
-def signed_invoke(server, name, body=b"{}"):
-    """The bytes of one Invoke; its signature holds for a quarter of an hour."""
-    path = f"/2015-03-31/functions/{name}/invocations"
-    made = AWSRequest("POST", server.url + path, data=body, headers={"Host": f"127.0.0.1:{server.port}", "Content-Length": str(len(body))})
-    SigV4Auth(Credentials(KEY, SECRET), "lambda", "us-east-1").add_auth(made)
-    return path, dict(made.headers.items()), body
-
-
 def invoke_bytes(server, name, body=b"{}"):
     path, headers, body = signed_invoke(server, name, body)
     return (f"POST {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode() + body
-
-
-def wrk_invoke(server, name, label, round_, seconds, core):
-    path, headers, body = signed_invoke(server, name)
-    script = OUT / "invoke.lua"
-    script.write_text("wrk.method = 'POST'\nwrk.body = %s\n" % json.dumps(body.decode()) +
-                      "".join(f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}\n" for k, v in headers.items()))
-    raw = subprocess.run(["taskset", "-c", core, str(PEERS / "usr/bin/wrk"), "-t1", "-c64", f"-d{seconds}s", "-s", str(script),
-                          server.url + path], capture_output=True, text=True, check=True).stdout
-    (OUT / f"wrk-{label}-{round_}.txt").write_text(raw)
-    if "Non-2xx" in raw:
-        print(f"  {label}: answers other than 2xx, see build/bench/wrk-{label}-{round_}.txt")
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", raw)[1])
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ def test_bucket_life(s3):
     name = unique("life")
     before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=1)
     assert s3.create_bucket(Bucket=name)["Location"] == f"/{name}"
+    s3.get_waiter("bucket_exists").wait(Bucket=name)
     mine = {b["Name"]: b["CreationDate"] for b in s3.list_buckets()["Buckets"]}
     assert before <= mine[name] <= before + datetime.timedelta(seconds=30)
     assert s3.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == REGION
