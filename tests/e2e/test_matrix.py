@@ -115,7 +115,7 @@ def resource(row):
         segments = row.pattern.split("/")[3:]
         first = {"secrets": "secret"}.get(segments[0], segments[0])
         place = FN if segments[0] == "functions" else "x"
-        return f"arn:aws:perilune:{REGION}:{ACCOUNT}:{first}" + (f"/{place}" if len(segments) > 1 else "")
+        return f"arn:aws:perilune:{REGION}:{ACCOUNT}:{first}" + (f"/{place}" if "{}" in row.pattern else "")
     listed = row.name.startswith("List") and row.name in ("ListRoles", "ListUsers")
     return {"ANY": "*", "FUNCTION": LAMBDA + FN, "FUNCTION_JSON": LAMBDA + FN, "BUCKET": f"arn:aws:s3:::{BUCKET}", "OBJECT": f"arn:aws:s3:::{BUCKET}/{KEY}",
             "ROLE": f"{IAM}role/" + ("" if listed else ROLE), "USER": f"{IAM}user/" + ("" if listed else USER), "KEY_OWNER": f"{IAM}user/inactive",
