@@ -108,6 +108,9 @@ fault: $(FAULT)
 fault-multipart: all $(FAULT)
 	MULTIPART_KILLS=50 MULTIPART_UPLOADS=64 MULTIPART_CUTS=500 MULTIPART_LOAD_S=3 BUILD=$(BUILD) \
 	    $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_multipart_faults.py
+fault-runners: all
+	RUNNER_KILLS=5000 RUNNER_SWAPS=1000 RUNNER_FUNCTIONS=10000 RUNNER_PLACES=256 BUILD=$(BUILD) \
+	    $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_runners.py
 
 # Fuzz targets over their corpora, once (see tests/fuzz/README.md); `make fuzz` searches.
 FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
@@ -227,5 +230,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart check test asan lint demo demo-stop install clean FORCE
+.PHONY: mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install clean FORCE
 .DELETE_ON_ERROR:

@@ -215,6 +215,7 @@ void runners_next(struct runner *r, uint64_t now_ns); /* after pop: next head, i
 void runners_retire(struct runner *r);
 void runners_kill(struct runner *r);
 void runners_refill(struct pool *p);
+/* What r, which is at work, has held at most. Idle ones go when that is too much for all. */
 void runners_charge(struct runner *r, uint64_t peak);
 /* Off the books; the head ends as o says (NULL: it had not started), all others wait again. */
 void runners_give_up(struct runner *r, const struct outcome *o);

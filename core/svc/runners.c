@@ -220,8 +220,11 @@ void runners_charge(struct runner *r, uint64_t peak)
 {
     uint64_t limit = (uint64_t)r->version->fn->memory_mb << 20;
     uint64_t now = POOL_RUNNER_BYTES + (peak < limit ? peak : limit);
-    r->pool->memory += now - r->charge;
+    struct pool *p = r->pool;
+    p->memory += now - r->charge;
     r->charge = now;
+    while (p->memory > p->opts.memory && p->idle_first)
+        runners_retire(p->idle_first);
 }
 
 /* --- entries ------------------------------------------------------------------------------------
