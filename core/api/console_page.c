@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-enum { FILES = 64, PLAIN_MAX = 8 << 20 };
+enum { PLAIN_MAX = 8 << 20 };
 
 struct file {
     struct str packed, plain; /* plain: p NULL until asked for */
@@ -52,15 +52,26 @@ static struct str type_of(struct str name)
 
 /* --- embedded ---------------------------------------------------------------------------------- */
 
+/* One for each row of the table, filled when it is asked for. */
+static struct file *file_at(size_t i)
+{
+    static struct file *files;
+    size_t n = 0;
+    while (!files && embed_console[n].path)
+        n++;
+    if (!files && !(files = calloc(n + 1, sizeof *files)))
+        fatal("out of memory");
+    return &files[i];
+}
+
 static struct file *file_of(struct str name)
 {
-    static struct file files[FILES];
-    for (size_t i = 0; i < FILES && embed_console[i].path; i++) {
+    for (size_t i = 0; embed_console[i].path; i++) {
         const struct embed_entry *e = &embed_console[i];
         struct str path = str_c(e->path);
         if (path.n != name.n + 3 || !str_starts(path, name))
             continue;
-        struct file *f = &files[i];
+        struct file *f = file_at(i);
         if (!f->packed.p) {
             char hex[65];
             f->packed = str_of(e->begin, (size_t)(e->end - e->begin));
