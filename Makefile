@@ -215,14 +215,35 @@ bench-policy: $(LIB)
 	    valgrind --tool=callgrind --callgrind-out-file=$(BUILD)/bench/policy.cg $(BUILD)/bench/policy $$n 2>&1 | \
 	    sed -n "s/.*Collected *: */$$n decisions, instructions: /p"; done
 
+# PREFIX is where it will run, DESTDIR what stands before it meanwhile. The unit is not enabled: README.md.
+SHARE = $(DESTDIR)$(PREFIX)/share
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/perilune $(FETCH)
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/, man/man1 bash-completion/completions \
-	    zsh/site-functions fish/vendor_completions.d)
-	$(BUILD)/perilune man > $(DESTDIR)$(PREFIX)/share/man/man1/perilune.1
-	$(BUILD)/perilune completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/perilune
-	$(BUILD)/perilune completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_perilune
-	$(BUILD)/perilune completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/perilune.fish
+	install -d $(addprefix $(SHARE)/, man/man1 bash-completion/completions zsh/site-functions \
+	    fish/vendor_completions.d)
+	$(BUILD)/perilune man > $(SHARE)/man/man1/perilune.1
+	$(BUILD)/perilune completions bash > $(SHARE)/bash-completion/completions/perilune
+	$(BUILD)/perilune completions zsh > $(SHARE)/zsh/site-functions/_perilune
+	$(BUILD)/perilune completions fish > $(SHARE)/fish/vendor_completions.d/perilune.fish
+	chmod 644 $(SHARE)/man/man1/perilune.1 $(SHARE)/bash-completion/completions/perilune \
+	    $(SHARE)/zsh/site-functions/_perilune $(SHARE)/fish/vendor_completions.d/perilune.fish
+	install -D -m 644 -t $(SHARE)/perilune/lua $(wildcard lua/meta/*.lua)
+	install -D -m 644 -t $(SHARE)/doc/perilune README.md LICENSE packaging/nginx.conf packaging/Caddyfile
+	install -D -m 644 packaging/perilune.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/perilune.conf
+	install -D -m 644 packaging/perilune.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
+	sed -i 's|/usr/bin|$(PREFIX)/bin|' $(DESTDIR)$(PREFIX)/lib/systemd/system/perilune.service
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/, bin/perilune bin/perilune-fetch lib/sysusers.d/perilune.conf \
+	    lib/systemd/system/perilune.service) $(addprefix $(SHARE)/, man/man1/perilune.1 \
+	    bash-completion/completions/perilune zsh/site-functions/_perilune fish/vendor_completions.d/perilune.fish)
+	rm -rf $(SHARE)/perilune $(SHARE)/doc/perilune
+
+# $(BUILD)/perilune_VERSION_ARCH.deb, for the Debian it is built on.
+deb:
+	@packaging/setup.sh build deb >/dev/null
+	@$(MAKE) --no-print-directory all >/dev/null
+	@BUILD=$(BUILD) MAKE='$(MAKE)' sh packaging/deb.sh
 
 clean:
 	@[ ! -f $(BUILD)/demo/pid ] || BUILD=$(BUILD) packaging/demo.sh stop
@@ -230,5 +251,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install clean FORCE
+.PHONY: mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install uninstall deb clean FORCE
 .DELETE_ON_ERROR:

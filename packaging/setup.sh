@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that Perilune needs and that are missing; nothing else.
 #
-#   packaging/setup.sh [build] [test] [demo] [fuzz]   no group named: the first three
+#   packaging/setup.sh [build] [test] [demo] [fuzz] [deb]   no group named: the first three
 #
 # It never removes a package (--no-remove) and never takes a recommended one. Of Debian's two LuaJIT
 # development packages, which exclude each other, the one that is installed stays; the luajit command
@@ -15,7 +15,8 @@ build=(make gcc binutils libc6-dev pkg-config
 demo=(python3 python3-boto3 awscli)
 test=(libcmocka-dev python3 python3-pytest python3-boto3 awscli
     clang-format cppcheck lua-check
-    rclone s3cmd openssl patch chromium)
+    rclone s3cmd openssl patch chromium curl dpkg-dev)
+deb=(dpkg-dev)
 fuzz=(clang libclang-rt-14-dev python3)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -40,8 +41,9 @@ wanted() {
             { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm
             ;;
         fuzz) printf '%s\n' "${fuzz[@]}" ;;
+        deb) printf '%s\n' "${deb[@]}" ;;
         *)
-            say "unknown group '$group': build, test, demo or fuzz" >&2
+            say "unknown group '$group': build, test, demo, fuzz or deb" >&2
             exit 2
             ;;
         esac

@@ -25,6 +25,7 @@
 #include "api/console.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/readiness.h"
 #include "cli/root_key.h"
 #include "cli/serve_opts.h"
 #include "net/http.h"
@@ -223,6 +224,7 @@ static void on_stop(uv_signal_t *h, int signum)
         return;
     }
     s->stopping = true;
+    readiness_tell("STOPPING=1");
     log_info("%s: finishing what runs", signum == SIGINT ? "SIGINT" : "SIGTERM");
     s->draining = 2;
     s->listeners = s->console ? 2 : 1;
@@ -418,7 +420,8 @@ static int listen_api(struct server *s)
              http_port(s->http));
     log_info("data in %s; root key in its root.credentials", s->data);
     set_endpoint(s);
-    if (s->root.created)
+    if (s->root.created &&
+        !readiness_wanted()) /* a service's messages are kept, and read by others */
         log_info("first start: AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", s->root.access_key,
                  s->root.secret);
     log_info("jail: %s", pool_jail_layers(s->svc.pool));
@@ -463,7 +466,7 @@ static int listen_console(struct server *s)
     }
     log_info("console on %s; 'perilune console-link' prints a link that signs in",
              console_url(s->console));
-    if (s->root.created) {
+    if (s->root.created && !readiness_wanted()) {
         struct buf url = BUF_INIT;
         console_link(&s->svc, s->svc.root_access_key, &url);
         log_info("first start: sign in once, within 15 minutes, with %.*s", STR_FMT(buf_str(&url)));
@@ -573,6 +576,7 @@ int cmd_serve(int argc, char **argv)
         s.ledger_sweep = ledger_sweep_start(s.svc.store, (int64_t)s.opts.runs_age_s * 1000);
         s.lifecycle =
             lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
+        readiness_tell("READY=1");
         uv_run(&s.loop, UV_RUN_DEFAULT);
     }
     close_parts(&s);
