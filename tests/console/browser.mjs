@@ -122,6 +122,8 @@ const cases = {
 
   async tutorial_by_keyboard({ page }) {
     const key = page.keyboard;
+    const file = { name: "dog.png", mimeType: "image/png", buffer: Buffer.from(PICTURE, "base64") };
+    page.on("filechooser", (chooser) => void chooser.setFiles([file]));
     await page.goto(CONSOLE);
     await tabTo(page, "Access key ID");
     await key.type(AWS_ACCESS_KEY_ID);
@@ -150,9 +152,7 @@ const cases = {
     await key.press("Enter");
     await page.getByText("keyboard is live.").waitFor();
     await tabTo(page, "Choose files");
-    const chooser = page.waitForEvent("filechooser");
     await key.press("Enter");
-    await (await chooser).setFiles([{ name: "dog.png", mimeType: "image/png", buffer: Buffer.from(PICTURE, "base64") }]);
     await line(page, '"key":"dog.png"').waitFor();
   },
 
@@ -263,6 +263,27 @@ const cases = {
     await page.getByRole("link", { name: "a b+c%.txt" }).waitFor({ state: "detached" });
   },
 
+  async long_lists_stay_short({ page }) {
+    await signIn(page);
+    await blank(page, "many");
+    await write(page, 'return { main = function() for i = 1, 2000 do print("line " .. i) end return "done" end }\n');
+    await save(page);
+    await page.goto(`${CONSOLE}/functions/many/test`);
+    for (let i = 0; i < 5; i++) {
+      await page.getByRole("button", { name: "Run", exact: true }).click();
+      await answered(page, "done");
+    }
+    await page.goto(`${CONSOLE}/functions/many/logs`);
+    await line(page, "REPORT").waitFor();
+    const high = () => page.evaluate(() => document.querySelector(".rows").scrollHeight);
+    await page.waitForFunction(() => document.querySelector(".rows").scrollHeight >= 10000 * 24);
+    check((await page.locator(".line").count()) < 100, `${await page.locator(".line").count()} rows for ${await high()} pixels`);
+    await page.locator(".rows").press("Control+Home");
+    await page.getByLabel("Filter the lines").fill("line 1999");
+    await line(page, "line 1999").first().waitFor();
+    check((await page.locator(".line").count()) === 5, "the filter finds each of five");
+  },
+
   async sign_out_ends_it({ page }) {
     await signIn(page);
     await page.getByRole("button", { name: "Sign out" }).click();
@@ -325,8 +346,51 @@ const browser = await chromium.launch({
     "--disable-component-update", "--disable-sync",
   ],
 });
-const wanted = process.argv.slice(2);
-for (const [name, body] of Object.entries(cases)) {
-  if (!wanted.length || wanted.includes(name)) await attempt(browser, name, body);
+
+// Every view, in both themes and two widths.
+async function shoot(folder) {
+  for (const colorScheme of ["light", "dark"])
+    for (const width of [360, 1280]) {
+      const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme });
+      const page = await context.newPage();
+      const shot = async (name) => {
+        await page.waitForTimeout(700);
+        await page.screenshot({ path: `${folder}/${name}-${colorScheme}-${width}.png`, fullPage: true });
+      };
+      await page.goto(CONSOLE);
+      await shot("signin");
+      await signIn(page);
+      await shot("overview");
+      for (const path of VIEWS) {
+        await page.goto(CONSOLE + path);
+        await shot(path.slice(1).replace(/\W+/g, "-"));
+      }
+      await page.goto(`${CONSOLE}/create/s3-upload`);
+      await page.getByRole("button", { name: "Preview" }).click();
+      await shot("preview");
+      await page.goto(`${CONSOLE}/functions/mouse/test`);
+      await page.getByRole("button", { name: "Run", exact: true }).click();
+      await shot("result");
+      await page.keyboard.press("Control+k");
+      await page.keyboard.type("mo");
+      await shot("palette");
+      await context.close();
+    }
 }
+
+const VIEWS = [
+  "/create", "/create/s3-upload", "/create/blank", "/functions", "/buckets", "/buckets/mouse-in?object=cat.png",
+  "/buckets/by-mouse", "/functions/edited/code?version=1", "/functions/nothing/code", "/nowhere",
+  ...["code", "test", "logs", "triggers", "permissions", "settings"].map((tab) => `/functions/mouse/${tab}`),
+];
+
+// The first makes what others look at; those go side by side.
+const wanted = process.argv.slice(2);
+const chosen = Object.entries(cases).filter(([name]) => !wanted.length || wanted.includes(name));
+const one = async () => {
+  for (let next = chosen.shift(); next; next = chosen.shift()) await attempt(browser, ...next);
+};
+if (!wanted.length) await attempt(browser, ...chosen.shift());
+await Promise.all([one(), one(), one()]);
+if (process.env.SHOTS) await shoot(process.env.SHOTS);
 await browser.close();

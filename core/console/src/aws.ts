@@ -29,6 +29,18 @@ export const functionPage = (marker = "", most = 50) =>
     `${LAMBDA}/?MaxItems=${most}${marker && `&Marker=${part(marker)}`}`,
   );
 
+// All functions there are, a page at a time, for searches by name; `each` hears what came so far.
+export async function everyFunction(each: (found: Fn[]) => void, gone: () => boolean) {
+  const found: Fn[] = [];
+  for (let marker = ""; !gone(); ) {
+    const page = await functionPage(marker, 1000);
+    found.push(...page.Functions);
+    each(found);
+    if (!page.NextMarker) return;
+    marker = page.NextMarker;
+  }
+}
+
 export const functionConfig = (name: string) => call<Fn>("GET", fnPath(name, "/configuration"));
 
 export interface Outcome {

@@ -1,9 +1,9 @@
 // palette: Ctrl-K, some letters, Enter. Pages are known; functions and buckets are asked for when it
-// opens, a bounded number of them.
+// opens, and searched as they come.
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { signOut } from "./api.ts";
-import { buckets, functionPage } from "./aws.ts";
+import { buckets, everyFunction } from "./aws.ts";
 import { switchTheme } from "./frame.tsx";
 import { go, part } from "./router.ts";
 import { session } from "./session.ts";
@@ -15,7 +15,6 @@ interface Entry {
   run: () => void;
 }
 
-const MOST = 1000; // functions asked for
 const SHOWN = 12;
 
 const open = signal(false);
@@ -53,14 +52,24 @@ export function openPalette() {
   void ask();
 }
 
+// A place that cannot be listed is left out here; its own page says why.
 async function ask() {
-  const [fns, bs] = await Promise.allSettled([functionPage("", MOST), buckets()]);
-  found.value = [
-    ...(fns.status === "fulfilled" ? fns.value.Functions : []).map((f) =>
-      to("function", f.FunctionName, `/functions/${part(f.FunctionName)}`),
+  let functions: Entry[] = [];
+  let others: Entry[] = [];
+  const show = () => (found.value = [...functions, ...others]);
+  await Promise.allSettled([
+    everyFunction(
+      (all) => {
+        functions = all.map((f) => to("function", f.FunctionName, `/functions/${part(f.FunctionName)}`));
+        show();
+      },
+      () => !open.value,
     ),
-    ...(bs.status === "fulfilled" ? bs.value : []).map((b) => to("bucket", b.name, `/buckets/${part(b.name)}`)),
-  ];
+    buckets().then((all) => {
+      others = all.map((b) => to("bucket", b.name, `/buckets/${part(b.name)}`));
+      show();
+    }),
+  ]);
 }
 
 addEventListener("keydown", (e) => {

@@ -17,6 +17,7 @@ const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/a
 
 function Crumbs({ bucket, prefix }: { bucket: string; prefix: string }) {
   const parts = prefix.split("/").slice(0, -1);
+  if (!parts.length) return null;
   return (
     <nav class="crumbs" aria-label="Folder">
       <a href={withQuery("prefix", null)}>{bucket}</a>

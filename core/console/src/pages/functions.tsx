@@ -1,12 +1,63 @@
-// functions: a page of them at a time, by name.
-import { here, part, withQuery } from "../router.ts";
-import { functionPage } from "../aws.ts";
-import { Busy, Empty, Head, Problem, Time, bytes, useLoad } from "../ui.tsx";
+// functions: a page of them at a time, by name; or those of all whose name or description matches.
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { type Fn, everyFunction, functionPage } from "../aws.ts";
+import { go, here, part, withQuery } from "../router.ts";
+import { Busy, Empty, Head, Problem, Rows, Time, bytes, useLoad } from "../ui.tsx";
+
+function Matches({ words }: { words: string }) {
+  const all = useSignal<Fn[]>([]);
+  const busy = useSignal(true);
+  const error = useSignal<unknown>(null);
+  useEffect(() => {
+    let gone = false;
+    everyFunction(
+      (found) => gone || (all.value = [...found]),
+      () => gone,
+    )
+      .catch((e) => (error.value = e))
+      .finally(() => (busy.value = false));
+    return () => {
+      gone = true;
+    };
+  }, []);
+  const wanted = words.toLowerCase();
+  const rows = all.value.filter((f) => `${f.FunctionName} ${f.Description}`.toLowerCase().includes(wanted));
+  return (
+    <>
+      <Problem what="The functions could not be searched." error={error.value} />
+      <p class="faint" role="status">
+        {rows.length} of {all.value.length}
+        {busy.value && " so far"}
+      </p>
+      {rows.length > 0 && (
+        <Rows
+          rows={rows}
+          count={rows.length}
+          height={40}
+          label="Functions"
+          row={(f) => (
+            <div class="item">
+              <a href={`/functions/${part(f.FunctionName)}`}>{f.FunctionName}</a>
+              <span class="faint clip">{f.Description}</span>
+            </div>
+          )}
+        />
+      )}
+    </>
+  );
+}
 
 export default function Functions() {
   const marker = here.value.searchParams.get("after") ?? "";
   const got = useLoad(() => functionPage(marker), [marker]);
   const rows = got.data?.Functions;
+  const words = here.value.searchParams.get("find") ?? "";
+  const search = (rows?.length || marker || words) && (
+    <div class="row bar">
+      <input type="search" aria-label="Find functions" placeholder="Find" value={words} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
+    </div>
+  );
   return (
     <>
       <Head title="Functions">
@@ -14,6 +65,8 @@ export default function Functions() {
           Create
         </a>
       </Head>
+      {search}
+      {words && <Matches words={words} />}
       <Problem what="The functions could not be listed." error={got.error} retry={got.reload} />
       {got.busy && !rows && <Busy />}
       {rows && !rows.length && !marker && (
@@ -21,7 +74,7 @@ export default function Functions() {
           Choose a blueprint that does the work, or begin with an empty handler. <a href="/create">Create a function</a>
         </Empty>
       )}
-      {!!rows?.length && (
+      {!words && !!rows?.length && (
         <table>
           <thead>
             <tr>
@@ -50,8 +103,8 @@ export default function Functions() {
         </table>
       )}
       <nav class="row end" aria-label="Pages">
-        {marker && <a href={withQuery("after", null)}>First page</a>}
-        {got.data?.NextMarker && <a href={withQuery("after", got.data.NextMarker)}>Next page</a>}
+        {!words && marker && <a href={withQuery("after", null)}>First page</a>}
+        {!words && got.data?.NextMarker && <a href={withQuery("after", got.data.NextMarker)}>Next page</a>}
       </nav>
     </>
   );

@@ -28,6 +28,10 @@ const SPANS: [string, number][] = [
 const LEVELS = ["debug", "info", "warn", "error"];
 const PLATFORM = /^(START|END|REPORT) RequestId: /;
 
+// In the list; the whole line is one click away.
+const short = (message: string) =>
+  PLATFORM.test(message) ? message.replace(/ RequestId: \S+/, "").replaceAll("\t", "  ") : message.slice(0, 400);
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
 
 export function LogsTab({ fn }: TabProps) {
@@ -132,10 +136,10 @@ export function LogsTab({ fn }: TabProps) {
           tail
           label="Log lines, newest last"
           row={(l) => (
-            <button type="button" class={`line ${l.level}`} onClick={() => (picked.value = l)}>
+            <button type="button" class={`line ${l.level} ${PLATFORM.test(l.message) ? "platform" : ""}`} onClick={() => (picked.value = l)}>
               <Time at={l.timestamp} format={clock} />
               <span class="level">{l.level}</span>
-              <span class="message">{l.message}</span>
+              <span class="message">{short(l.message)}</span>
             </button>
           )}
         />
