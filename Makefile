@@ -242,7 +242,7 @@ uninstall:
 # $(BUILD)/perilune_VERSION_ARCH.deb, for the Debian it is built on.
 deb:
 	@packaging/setup.sh build deb >/dev/null
-	@$(MAKE) --no-print-directory all >/dev/null
+	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) MAKE='$(MAKE)' sh packaging/deb.sh
 
 clean:

@@ -38,7 +38,11 @@ cp "$root/etc/passwd" "$root/tmp/passwd.before"
 inside apt-get -qq -y --no-install-recommends install /tmp/perilune.deb >/dev/null
 inside id perilune
 inside perilune version
-say "installed"
+[ -L "$root/etc/systemd/system/multi-user.target.wants/perilune.service" ]
+echo '#kept' >>"$root/etc/default/perilune"
+inside dpkg -i /tmp/perilune.deb >/dev/null # an upgrade, as far as the scripts know
+grep -q '^#kept' "$root/etc/default/perilune"
+say "installed, enabled; an upgrade keeps what was changed in /etc"
 
 chroot --userspec=perilune:perilune "$root" env -i PATH=/usr/bin PERILUNE_DATA=/var/lib/perilune PERILUNE_LISTEN=127.0.0.1:21969 \
     /usr/bin/perilune serve 2>"$root/tmp/server.log" &

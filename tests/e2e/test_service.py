@@ -77,6 +77,29 @@ def test_unit_lets_runs_end_and_one_runner_die():
     assert given["OOMPolicy"] == "continue" and given["User"] == "perilune"
 
 
+# --- backup -------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_the_stopped_folder_serves():
+    """What README.md says of backups: functions, objects, secrets, keys and logs are all in it."""
+    with Server() as s:
+        role = s.make_role({"Effect": "Allow", "Action": ["perilune:SecretRead", "s3:GetObject"], "Resource": "*"})
+        name = s.make_function("return { main = function() log.info('was here') return (secrets.get 'sesame') .. s3.get('b-1', 'k').body end }", role=role)
+        s.cli("secret", "set", "sesame", stdin="open")
+        s.client("s3").create_bucket(Bucket="b-1")
+        s.client("s3").put_object(Bucket="b-1", Key="k", Body=b"x" * 300_000)
+        key = s.client("iam").create_access_key(UserName=s.client("iam").create_user(UserName="ada")["User"]["UserName"])["AccessKey"]
+        assert s.invoke(name)[0] == "open" + "x" * 300_000
+        assert s.stop() == 0
+        copy = s.dir / "copy"
+        subprocess.run(["cp", "-a", str(s.data), str(copy)], check=True)
+        with Server(data=copy) as again:
+            assert again.invoke(name)[0] == "open" + "x" * 300_000
+            assert len([l for l in again.log_lines(name) if "was here" in l]) == 2
+            assert again.client("sts", key["AccessKeyId"], key["SecretAccessKey"]).get_caller_identity()["Arn"].endswith(":user/ada")
+            assert again.stop() == 0
+
+
 # --- make install -------------------------------------------------------------------------------------
 
 
