@@ -24,6 +24,9 @@ say() { printf 'setup: %s\n' "$*"; }
 # Installed means unpacked and configured, by any architecture's name of it.
 installed() { dpkg-query -W -f='${db:Status-Abbrev}\n' "$1" 2>/dev/null | grep -q '^.i'; }
 
+# Whatever there is serves; Debian's otherwise.
+node_and_npm() { { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm; }
+
 wanted() {
     local group
     for group in "$@"; do
@@ -33,12 +36,15 @@ wanted() {
             installed libluajit-5.1-dev || echo libluajit2-5.1-dev
             # Either implementation of pkg-config serves.
             ;;
-        demo) printf '%s\n' "${demo[@]}" ;;
+        demo)
+            printf '%s\n' "${demo[@]}"
+            node_and_npm # for the web console
+            ;;
         test)
             printf '%s\n' "${test[@]}"
             # Whatever nginx and node there are serve; Debian's own otherwise.
             [ -x /usr/sbin/nginx ] || echo nginx-light
-            { command -v node && command -v npm; } >/dev/null || printf '%s\n' nodejs npm
+            node_and_npm
             ;;
         fuzz) printf '%s\n' "${fuzz[@]}" ;;
         deb) printf '%s\n' "${deb[@]}" ;;
