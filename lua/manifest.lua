@@ -56,7 +56,7 @@ end
 
 function checks.number(v)
   local n = tonumber(v)
-  return n, "must be a number"
+  return n and math.abs(n) < math.huge and n or nil, "must be a number"
 end
 
 function checks.boolean(v)
@@ -76,6 +76,11 @@ local function check(param, value)
   local v, why = checker(value)
   if v == nil then
     return nil, why
+  end
+  if param.min and v < param.min then
+    return nil, "must be at least " .. param.min
+  elseif param.max and v > param.max then
+    return nil, "must be at most " .. param.max
   end
   if param.pattern and not tostring(v):match(param.pattern) then
     return nil, "does not match the pattern " .. param.pattern

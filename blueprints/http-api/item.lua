@@ -22,7 +22,7 @@ function checks.string(rule, value)
 end
 
 function checks.number(rule, value)
-  if type(value) ~= "number" then
+  if type(value) ~= "number" or math.abs(value) == math.huge then -- 1e999 is read as that
     return "must be a number"
   elseif rule.min and value < rule.min then
     return "must be at least " .. rule.min
@@ -37,8 +37,13 @@ function checks.boolean(_, value)
   end
 end
 
+-- Members of an object have names, so none is at 1.
+local function is_list(value)
+  return type(value) == "table" and (#value > 0 or (next(value) == nil and json.encode(value) == "[]"))
+end
+
 function checks.list(rule, value)
-  if type(value) ~= "table" or json.encode(value):sub(1, 1) ~= "[" then
+  if not is_list(value) then
     return "must be a list"
   elseif rule.max and #value > rule.max then
     return "must have at most " .. rule.max .. " elements"

@@ -71,7 +71,11 @@ function M.new(routes)
 
   local function run(event)
     local method = event.requestContext.http.method
-    local handle, values = find(method == "HEAD" and "GET" or method, split(event.rawPath))
+    local path = event.rawPath
+    if path:find("//", 1, true) or path:find "./$" then -- another address than the same without
+      error(M.failure(404, "there is nothing at this path"))
+    end
+    local handle, values = find(method == "HEAD" and "GET" or method, split(path))
     return handle {
       method = method,
       path = values,

@@ -9,8 +9,10 @@ return {
       choices = { "github", "stripe" } },
     { name = "secret", type = "string", prompt = "Name of the secret that holds the signing secret",
       default = "webhook", pattern = "^[%w_.%-]+$" },
-    { name = "tolerance_s", type = "number", prompt = "Seconds that a signed time may be off (Stripe)", default = 300 },
-    { name = "remember_days", type = "number", prompt = "Days that a delivery is remembered", default = 7 },
+    { name = "tolerance_s", type = "number", prompt = "Seconds that a signed time may be off (Stripe)", default = 300,
+      min = 1, max = 86400 },
+    { name = "remember_days", type = "number", prompt = "Days that a delivery is remembered", default = 7,
+      min = 1, max = 3650 },
     { name = "name", type = "name", prompt = "Name of the function", default = "webhook" },
   },
 
@@ -41,6 +43,7 @@ return {
   end,
 
   try = function(p)
-    return "perilune secret set " .. p.secret .. "; then tell " .. p.provider .. " the URL and the same secret"
+    local how = "   # what " .. p.provider .. " signs with; then have it send to @URL@"
+    return "perilune secret set " .. p.secret .. " < FILE" .. how
   end,
 }

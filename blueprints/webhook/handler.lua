@@ -66,7 +66,7 @@ local identify = {}
 
 function identify.github(headers)
   local id = headers["x-github-delivery"]
-  if not id then
+  if not id or id == "" then
     return nil, "X-GitHub-Delivery is missing"
   end
   return id, headers["x-github-event"] or "unknown"
@@ -74,7 +74,7 @@ end
 
 function identify.stripe(_, body)
   local value = json.decode(body)
-  if type(value) ~= "table" or type(value.id) ~= "string" then
+  if type(value) ~= "table" or type(value.id) ~= "string" or value.id == "" then
     return nil, "the body is no event with an id"
   end
   return value.id, type(value.type) == "string" and value.type or "unknown"

@@ -101,6 +101,14 @@ def test_a_preview_shows_it_and_makes_nothing(server, blueprint):
     assert everything(server) == before
 
 
+@pytest.mark.parametrize("given, why", [
+    ("provider=bitbucket", "one of: github, stripe"), ("provider=", "one of"), ("tolerance_s=-1", "at least 1"), ("tolerance_s=1e9", "at most"),
+    ("tolerance_s=inf", "a number"), ("tolerance_s=nan", "a number"), ("remember_days=x", "a number"), ("secret=a/b", "pattern"), ("name=a b", "name")])
+def test_parameters_have_bounds(server, given, why):
+    r = server.cli("blueprint", "new", "webhook", "--set", given, "--yes", check=False)
+    assert r.returncode == 1 and f"'{given.split('=')[0]}'" in r.stderr and why in r.stderr, r.stderr
+
+
 # --- http-api -----------------------------------------------------------------------------------------
 
 
@@ -218,6 +226,7 @@ def test_webhook_of_github(server):
     huge = json.dumps({"padding": "x" * 2_000_000}).encode()
     assert send("d-4", "sha256=" + mac(huge), huge)[0] == 413
     assert curl(report["url"])[0] == 405
+    assert send("", good)[0] == 400, "an empty id would be everybody's"
     assert len(handled(server, name, "d-1")) == 1
     assert kv(server, name, "count:issues") == "2"
     assert SECRET not in "".join(server.log_lines(name))

@@ -92,6 +92,10 @@ describe("what is wrong", function()
     assert.are.equal(422, status)
     assert.are.same({ name = "must not be empty", price = "must be at least 0", tags = "element 2 must be text",
       colour = "is not known", done = "must be true or false" }, body.errors)
+    for _, bad in ipairs { '{"name":"x","price":1e999}', '{"name":"x","price":-1e999}', '{"name":"x","tags":[1e999]}',
+      '{"name":"x","tags":{}}', '{"name":"x","tags":{"a":1e999}}', '{"name":null}', '{"name":"x","other":1e999}' } do
+      assert.are.equal(422, (ask("POST", "/items", bad)))
+    end
     assert.are.equal("is required", select(2, ask("POST", "/items", "{}")).errors.name)
   end)
 
@@ -104,6 +108,8 @@ describe("what is wrong", function()
 
   it("is a path or a method", function()
     assert.are.equal(404, (ask("GET", "/")))
+    assert.are.equal(404, (ask("GET", "/items/")))
+    assert.are.equal(404, (ask("GET", "//items")))
     assert.are.equal(404, (ask("GET", "/items/none")))
     assert.are.equal(404, (ask("GET", "/items/%00%ff")))
     assert.are.equal(404, (ask("GET", "/items/a/b")))
