@@ -148,29 +148,41 @@ static bool seccomp(const struct jail *j)
     return j->filter && prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, &prog, 0, 0) == 0;
 }
 
-static void layer(const struct jail *j, enum jail_layer which, bool ok, volatile uint32_t *inside)
+static bool apply(const struct jail *j, unsigned layer, int bell, pid_t parent)
 {
-    if (ok)
-        *inside |= 1U << which;
-    else if (!j->weak)
-        _exit(JAIL_EXIT + (int)which);
+    switch (layer) {
+    case JAIL_NO_NEW_PRIVS:
+        return no_new_privs();
+    case JAIL_LANDLOCK:
+        return landlock(j);
+    case JAIL_DESCRIPTORS:
+        return descriptors(bell);
+    case JAIL_CAPABILITIES:
+        return capabilities();
+    case JAIL_RLIMITS:
+        return rlimits();
+    case JAIL_DUMPABLE:
+        return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+    case JAIL_PARENT:
+        return parent_is(parent);
+    case JAIL_SECCOMP:
+        return seccomp(j);
+    }
+    return false;
 }
 
 void jail_enter(const struct jail *j, int bell, pid_t parent, volatile uint32_t *inside)
 {
     *inside = 0;
-    layer(j, JAIL_NO_NEW_PRIVS, no_new_privs(), inside);
-    if (j->landlock >= 0)
-        layer(j, JAIL_LANDLOCK, landlock(j), inside);
-    layer(j, JAIL_DESCRIPTORS, descriptors(bell), inside);
-    layer(j, JAIL_CAPABILITIES, capabilities(), inside);
-    layer(j, JAIL_RLIMITS, rlimits(), inside);
-    layer(j, JAIL_DUMPABLE, prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, inside);
-    layer(j, JAIL_PARENT, parent_is(parent), inside);
-    *inside |= 1U << JAIL_SECCOMP; /* afterwards it could not be told */
-    if (!seccomp(j)) {
-        *inside &= ~(1U << JAIL_SECCOMP);
-        layer(j, JAIL_SECCOMP, false, inside);
+    for (unsigned i = 0; i < JAIL_LAYERS; i++) {
+        if (j->without & 1U << i || (i == JAIL_LANDLOCK && j->landlock < 0))
+            continue;
+        *inside |= 1U << i; /* before it is, because behind the last one it could not be told */
+        if (apply(j, i, bell, parent))
+            continue;
+        *inside &= ~(1U << i);
+        if (!j->weak)
+            _exit(JAIL_EXIT + (int)i);
     }
 }
 

@@ -31,23 +31,24 @@ enum {
     JAIL_EXIT = 100,                /* exit status of a failed layer: JAIL_EXIT + its index */
 };
 
-enum jail_layer {
-    JAIL_NO_NEW_PRIVS,
-    JAIL_LANDLOCK,
-    JAIL_DESCRIPTORS,
-    JAIL_CAPABILITIES,
-    JAIL_RLIMITS,
-    JAIL_DUMPABLE,
-    JAIL_PARENT,
-    JAIL_SECCOMP,
-    JAIL_LAYERS
+enum jail_layer { /* in the order in which they are applied */
+                  JAIL_NO_NEW_PRIVS,
+                  JAIL_LANDLOCK,
+                  JAIL_DESCRIPTORS,
+                  JAIL_CAPABILITIES,
+                  JAIL_RLIMITS,
+                  JAIL_DUMPABLE,
+                  JAIL_PARENT,
+                  JAIL_SECCOMP,
+                  JAIL_LAYERS
 };
 
 struct jail {
     struct sock_filter *filter; /* compiled once */
     unsigned short filter_len;
-    int landlock; /* rule set, -1: the kernel has none */
-    bool weak;    /* go on without a layer that fails */
+    int landlock;     /* rule set, -1: the kernel has none */
+    bool weak;        /* go on without a layer that fails */
+    uint32_t without; /* bits of layers that are left out: for tests of the others, else 0 */
 };
 
 /* Compiles the filter and makes the rule set. 0, or E_INTERNAL with the layer's name in err. */

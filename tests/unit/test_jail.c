@@ -8,9 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -275,6 +279,180 @@ static void layers_forbid_by_themselves(void **state)
     jail = whole;
 }
 
+/* --- one layer switched off after the other -----------------------------------------------------
+ */
+
+enum { INHERITED = 50, NOBODY = 65534 }; /* a descriptor left open; a user without rights */
+
+/* Attempts: true when the world outside, or what the limits hold back, was reached. */
+
+static bool reads_a_file(void)
+{
+    return open("/etc/passwd", O_RDONLY) >= 0;
+}
+
+static bool makes_a_folder(void)
+{
+    return mkdir("/tmp/perilune-test-jail", 0700) == 0 && rmdir("/tmp/perilune-test-jail") == 0;
+}
+
+static bool runs_a_program(void)
+{
+    page->reached = 1; /* nobody comes back to say so */
+    execl("/bin/true", "true", (char *)NULL);
+    page->reached = 0;
+    return false;
+}
+
+static bool connects(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return connect(fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == ECONNREFUSED;
+}
+
+static bool signals_its_parent(void)
+{
+    return kill(getppid(), 0) == 0;
+}
+
+static bool forks(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    return pid > 0;
+}
+
+static bool writes_a_file(void)
+{
+    int fd = memfd_create("x", 0);
+    signal(SIGXFSZ, SIG_IGN);
+    return write(fd, "x", 1) == 1;
+}
+
+static bool opens_many(void)
+{
+    int last = 0;
+    for (int i = 0; i < 10; i++)
+        last = dup(JAIL_BELL);
+    return last >= 0;
+}
+
+static bool locks_memory(void)
+{
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p != MAP_FAILED && mlock(p, 4096) == 0;
+}
+
+static bool uses_what_it_inherited(void)
+{
+    return fcntl(INHERITED, F_GETFD) >= 0;
+}
+
+static bool changes_its_root(void)
+{
+    return chroot("/") == 0;
+}
+
+static bool can_be_traced(void)
+{
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0;
+}
+
+static bool outlives_its_parent(void)
+{
+    int sig = 0;
+    return prctl(PR_GET_PDEATHSIG, &sig, 0, 0, 0) != 0 || sig != SIGKILL;
+}
+
+/* What the layers beside the filter claim, each with the ones that hold it back. All of it is made
+ * with system calls that the filter kills for. */
+static const struct attempt {
+    const char *name;
+    bool (*reaches)(void);
+    uint32_t held_by;
+    int abi;   /* Landlock's, from which it holds */
+    bool root; /* made by root, who has lost only the capabilities */
+} attempts[] = {
+    {"a file", reads_a_file, 1u << JAIL_LANDLOCK, 1, false},
+    {"a file, by root", reads_a_file, 1u << JAIL_LANDLOCK, 1, true},
+    {"a folder", makes_a_folder, 1u << JAIL_LANDLOCK, 1, false},
+    {"a program", runs_a_program, 1u << JAIL_LANDLOCK, 1, false},
+    {"a connection", connects, 1u << JAIL_LANDLOCK, 4, false},
+    {"a signal", signals_its_parent, 1u << JAIL_LANDLOCK, 6, true},
+    {"a process", forks, 1u << JAIL_RLIMITS, 0, false},
+    {"a file of its own", writes_a_file, 1u << JAIL_RLIMITS, 0, false},
+    {"descriptors", opens_many, 1u << JAIL_RLIMITS, 0, false},
+    {"locked memory", locks_memory, 1u << JAIL_RLIMITS, 0, false},
+    {"an inherited descriptor", uses_what_it_inherited, 1u << JAIL_DESCRIPTORS, 0, false},
+    {"a root", changes_its_root, 1u << JAIL_CAPABILITIES, 0, true},
+    {"tracing", can_be_traced, 1u << JAIL_DUMPABLE, 0, true},
+    {"a later life", outlives_its_parent, 1u << JAIL_PARENT, 0, false},
+};
+
+/* The wait status of a child that makes the attempt in a jail without these layers; *reached says
+ * whether it came through. */
+static int try_without(const struct attempt *a, uint32_t without, bool *reached)
+{
+    int status;
+    pid_t self = getpid();
+    memset(page, 0, sizeof *page);
+    jail.without = without;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int bell = eventfd(0, EFD_NONBLOCK);
+        dup2(1, INHERITED);
+        if (!a->root && getuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY))
+            _exit(1);
+        jail_enter(&jail, bell, self, &page->layers);
+        page->text[0] = 'i'; /* inside */
+        page->reached = a->reaches();
+        _exit(0);
+    }
+    jail.without = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    *reached = page->reached;
+    return status;
+}
+
+static void each_layer_is_missed_by_itself(void **state)
+{
+    (void)state;
+    const uint32_t filter = 1u << JAIL_SECCOMP;
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+    if (JAIL_FILTER_SANITIZER)
+        return;
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
+        const struct attempt *a = &attempts[i];
+        bool reached;
+        if (a->abi > abi || (a->root && getuid() != 0) ||
+            (a->held_by == 1u << JAIL_CAPABILITIES && chroot("/") != 0))
+            continue; /* it cannot be made here, jail or not */
+        for (unsigned off = 0; off < JAIL_LAYERS; off++) {
+            uint32_t without = 1u << off;
+            int status = try_without(a, without, &reached);
+            if (off == JAIL_NO_NEW_PRIVS) { /* the filter is not to be had without it */
+                if (page->text[0] || jail_failed_layer(status) < 0)
+                    fail_msg("a jail without no_new_privs: status %#x", (unsigned)status);
+                continue;
+            }
+            if (off != JAIL_SECCOMP &&
+                (!page->text[0] || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS))
+                fail_msg("%s, without %s: status %#x", a->name, jail_layer_name(off),
+                         (unsigned)status);
+            without |= filter; /* now without the filter, too */
+            try_without(a, without, &reached);
+            if (!page->text[0] || ((a->held_by & ~without) != 0 && reached))
+                fail_msg("%s is reached without %s and the filter", a->name, jail_layer_name(off));
+        }
+        try_without(a, filter | a->held_by, &reached);
+        if (!reached)
+            fail_msg("%s: something else holds it back", a->name);
+    }
+}
+
 static void wrong_parent_fails_closed(void **state)
 {
     (void)state;
@@ -350,6 +528,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(calls_by_number),
         cmocka_unit_test(calls_by_form),
         cmocka_unit_test(layers_forbid_by_themselves),
+        cmocka_unit_test(each_layer_is_missed_by_itself),
         cmocka_unit_test(wrong_parent_fails_closed),
         cmocka_unit_test(luajit_compiles_inside),
     };
