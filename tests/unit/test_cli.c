@@ -54,7 +54,7 @@ static void names(void **state)
                      l->cli.command ? l->cli.command->name : "none");
     }
     static const char *const bad[] = {
-        "",       "bucket",     "bucket nope",  "nope",    "walks list",    "blueprint",
+        "",       "bucket",     "bucket nope",  "nope",    "walks list",   "blueprint",
         "ls",     "bucketls x", "--json",       "_",       "bucket _",     "--endpoint",
         "list x", "get",        "get a b",      "deploy",  "bucket cp a",  "bucket cp a b c",
         "mb b",   "get --nope", "list --since", "logs -f", "invoke x - y",
