@@ -14,7 +14,7 @@ local CHUNK, CHUNK_MAX = 256 * 1024, 6 * 1024 * 1024
 local PIECE, BUFFERED = 1024 * 1024, 256 * 1024 -- of a write: bytes of one call, bytes kept back
 
 local error, next, setmetatable, collect = error, next, setmetatable, collectgarbage
-local find, sub, concat = string.find, string.sub, table.concat
+local find, sub, concat, huge = string.find, string.sub, table.concat, math.huge
 
 local holders = setmetatable({}, { __mode = "v" }) -- handle -> who reads or writes
 local open = {} -- handle -> true
@@ -96,14 +96,21 @@ function env.s3.chunks(bucket, key, size)
 end
 
 -- An iterator over the object's lines, without their newlines; the last one needs none.
-function env.s3.lines(bucket, key)
+-- opts.max: of a longer line its first `max` bytes come, and true behind them.
+function env.s3.lines(bucket, key, opts)
   bucket, key = place("s3.lines", bucket, key)
+  opts = check.options("s3.lines", 3, opts, { max = "number" })
+  local max = check.whole("s3.lines", 3, opts.max, huge)
+  if max < 1 then
+    check.fail("s3.lines", 3, "a max of 1 byte or more")
+  end
   local more, err = chunks(bucket, key, CHUNK)
   if not more then
     return nil, err
   end
   local text, at = "", 1 -- what has been read, and where the next line begins
   local parts, count = {}, 0 -- of a line that is longer than a chunk
+  local held, cut = 0, false -- its bytes so far; has it more than max?
   return function()
     while text do
       local stop = find(text, "\n", at, true)
@@ -113,11 +120,20 @@ function env.s3.lines(bucket, key)
       else
         text, at = more(), 1
       end
+      if held + #part > max then
+        part, cut = sub(part, 1, max - held), true
+      end
+      held = held + #part
       if stop or not text then
         if count > 0 then
           parts[count + 1] = part
           part = concat(parts, "", 1, count + 1)
           parts, count = {}, 0
+        end
+        held = 0
+        if cut then
+          cut = false
+          return part, true
         end
         return (stop or part ~= "") and part or nil
       elseif part ~= "" then

@@ -4,7 +4,8 @@
 -- row is held, and no row may pass ROW_MAX: a quote that is never closed costs that much, not the file.
 local M = {}
 
-local ROW_MAX = 256 * 1024
+M.ROW_MAX = 256 * 1024
+local ROW_MAX = M.ROW_MAX
 local find, sub, gsub = string.find, string.sub, string.gsub
 
 -- The fields of a line's text from `at`. Answers fields; or nil, "open" when the text ends inside
@@ -45,8 +46,9 @@ local function split(text, separator)
   end
 end
 
--- An iterator over the rows of `lines`, an iterator over lines. Each step gives the number of the line
--- on which the row begins, and its fields; or the number, nil and what is wrong with the row.
+-- An iterator over the rows of `lines`, an iterator over lines (s3.lines with ROW_MAX as its `max`). Each
+-- step gives the number of the line on which the row begins, and its fields; or the number, nil and what
+-- is wrong with the row.
 --
 -- A row with an open quote takes in lines until the quote is closed. When that is not so within
 -- ROW_MAX, the row is wrong and the next one begins on the line behind.
@@ -54,13 +56,13 @@ function M.rows(lines, separator)
   local number = 0
 
   local function next_line()
-    local line = lines()
+    local line, cut = lines()
     if line then
       number = number + 1
       if number == 1 and sub(line, 1, 3) == "\239\187\191" then
         line = sub(line, 4)
       end
-      return line
+      return line, cut
     end
   end
 
@@ -87,15 +89,15 @@ function M.rows(lines, separator)
   end
 
   return function()
-    local line
+    local line, cut
     repeat
-      line = next_line()
+      line, cut = next_line()
       if not line then
         return nil
       end
     until line ~= "" and line ~= "\r"
     local first = number
-    if #line > ROW_MAX then
+    if cut or #line > ROW_MAX then
       return first, nil, "a line of more than " .. ROW_MAX .. " bytes"
     end
     local fields, state, why = split(without_return(line), separator)

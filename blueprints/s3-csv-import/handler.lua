@@ -101,7 +101,7 @@ end
 local function import(bucket, key)
   local report = { key = key, rows = 0, bad = 0, errors = json.array {} }
   local bad = reporter(report)
-  local lines, err = s3.lines(bucket, key)
+  local lines, err = s3.lines(bucket, key, { max = csv.ROW_MAX })
   if not lines then
     if err.code ~= "NoSuchKey" then
       error(err, 0)

@@ -94,12 +94,14 @@ function s3.list(bucket, opts) end
 ---@return perilune.Error? err
 function s3.presign(bucket, key, opts) end
 
---- An iterator over the lines of an object of any size, without their newlines.
+--- An iterator over the lines of an object of any size, without their newlines. Of a line longer than
+--- `max` its first `max` bytes come, and true behind them.
 ---@param bucket string
 ---@param key string
----@return (fun(): string?)? iterator
+---@param opts? { max?: integer } max: bytes that a line may take in memory.
+---@return (fun(): string?, true?)? iterator
 ---@return perilune.Error? err
-function s3.lines(bucket, key) end
+function s3.lines(bucket, key, opts) end
 
 --- An iterator over the bytes of an object of any size.
 ---@param bucket string

@@ -302,6 +302,16 @@ def test_csv_large_file_in_bounded_memory(server, importer):
     assert int(line.split("Max Memory Used: ")[1].split()[0]) <= 32, line
 
 
+def test_csv_one_endless_line_is_a_bad_line(server, importer):
+    """Seventy MB without a newline, through a function of 64 MiB."""
+    name, bucket, table = importer
+    server.client("s3").put_object(Bucket=bucket, Key="endless.csv", Body=b"id,text,note\n" + b'"' * 70_000_001 + b"\nlast,1,2\n")
+    report = last_report(server, name, "endless.csv")
+    assert report["rows"] == 1 and report["bad"] == 1 and report["errors"][0]["line"] == 2
+    assert kv(server, table, "last") is not None
+    assert not [l for l in server.log_lines(name) if "OutOfMemory" in l]
+
+
 def test_csv_bad_lines_are_reported(server, importer):
     name, bucket, table = importer
     body = b'\xef\xbb\xbfid,text,note\r\na,"1","x"\r\nb,1\r\n,1,2\r\nc,"1"2,3\r\nd,\xff,1\r\ne,ok,\r\nf,"open\r\n'

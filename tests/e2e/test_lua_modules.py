@@ -461,6 +461,22 @@ def test_lines(server, lua, bucket, text):
     assert got == {"n": len(lines), "bytes": sum(map(len, lines)), **({"last": lines[-1]} if lines else {})}
 
 
+def test_lines_of_at_most_so_many_bytes(lua, bucket):
+    assert lua("""
+        local long = ('x'):rep(700000)
+        s3.put(e, 'wide', 'abc\\nabcd\\n' .. long .. '\\n\\nabc\\n' .. long)
+        local seen = {}
+        for line, cut in s3.lines(e, 'wide', { max = 3 }) do seen[#seen + 1] = line .. (cut and '!' or '') end
+        assert(table.concat(seen, ' ') == 'abc abc! xxx!  abc xxx!', table.concat(seen, ' '))
+        local next_line = s3.lines(e, 'wide', { max = 300000 })
+        assert(select('#', next_line()) == 1 and next_line() == 'abcd')
+        local line, cut = next_line()
+        assert(#line == 300000 and cut == true)
+        for _, bad in ipairs { 0, -1, 1.5, '3' } do assert(not pcall(s3.lines, e, 'wide', { max = bad }), bad) end
+        assert(not pcall(s3.lines, e, 'wide', { least = 1 }))
+        return true""", bucket) is True
+
+
 def test_64_mb_by_line_under_16_mb(server, lua, bucket):
     line = b"The quick brown fox jumps over the lazy dog, again and again and again.\n"
     n = 64 * 1024 * 1024 // len(line)
