@@ -37,7 +37,7 @@ static int tick(lua_State *L)
     struct runner *r = runner_of(L);
     r->live = r->memory.used;
     if (!r->invocation) /* what an invocation holds is not there to stay */
-        r->rest = r->live;
+        r->rest = r->live > r->newborn ? r->live - r->newborn : 0;
     r->collecting = false;
     r->memory.cap += GRACE; /* this one allocation must not fail */
     make_tick(L);
@@ -69,8 +69,12 @@ void collect_rebase(struct runner *r)
 void collect_after_reply(struct runner *r)
 {
     struct runner_channel *ch = r->ch;
-    if (r->memory.used > r->rest + budget(r, r->rest) / 2)
+    if (r->collecting && r->memory.used > r->left)
+        r->newborn += r->memory.used - r->left;
+    if (!r->collecting && r->memory.used > r->rest + budget(r, r->rest) / 2) {
         r->collecting = true;
+        r->newborn = 0;
+    }
     if (!r->collecting)
         return;
     do
@@ -78,4 +82,5 @@ void collect_after_reply(struct runner *r)
     while (r->collecting && ring_empty(&ch->work) && ring_empty(&ch->data));
     if (r->collecting)
         lua_gc(r->L, LUA_GCSTOP, 0); /* until the next reply, or until pressed */
+    r->left = r->memory.used;
 }

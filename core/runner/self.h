@@ -74,7 +74,9 @@ struct runner {
     struct buf first;   /* the first frame of a result */
     size_t held;        /* bytes of the above counted in memory */
     uint64_t live;      /* bytes in use when the last collection ended */
-    uint64_t rest;      /* the same of the last one between invocations */
+    uint64_t rest;      /* the same of the last one between invocations, without the newborn */
+    uint64_t newborn;   /* bytes made since it began: it does not tell which of them are garbage */
+    uint64_t left;      /* in use after its last slice */
     bool collecting;    /* slices of one are being done after replies */
     struct output output;
 
