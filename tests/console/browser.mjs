@@ -1,8 +1,11 @@
 // The console as a person uses it. Each case has a browser context of its own and fails on whatever
 // the browser complains about; expect() names the answers of 400 and above that belong to a case.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const { CONSOLE, LINK, PICTURE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SLOW = Number(process.env.SLOW ?? 1); // a sanitizer's build
 
 function check(ok, what) {
@@ -282,6 +285,83 @@ const cases = {
     await page.getByLabel("Filter the lines").fill("line 1999");
     await line(page, "line 1999").first().waitFor();
     check((await page.locator(".line").count()) === 5, "the filter finds each of five");
+  },
+
+  // Pages that functions and objects serve are other origins: whatever they try, nothing comes back.
+  async served_pages_reach_nothing({ page, context }) {
+    await signIn(page);
+    await blank(page, "served");
+    await write(page, 'return { main = function() return { statusCode = 200, headers = { ["content-type"] = "text/html" }, body = "<h1>served</h1>" } end }\n');
+    await save(page);
+    await page.goto(`${CONSOLE}/functions/served/triggers`);
+    await page.getByRole("button", { name: "Add a URL" }).click();
+    await page.getByRole("button", { name: "Add the URL" }).click();
+    const url = await page.locator("a", { hasText: "/url/served/" }).getAttribute("href");
+    await page.goto(`${CONSOLE}/buckets/mouse-in?prefix=served/`);
+    await drop(page, page.locator(".drop"), [{ name: "page.html", type: "text/html", base64: Buffer.from("<h1>object</h1>").toString("base64") }]);
+    await page.getByRole("link", { name: "page.html" }).click();
+    await page.getByRole("button", { name: "Share for an hour" }).click();
+    const object = await page.getByLabel("Link to share").inputValue();
+    for (const from of [url, object]) {
+      const other = await context.newPage();
+      await other.goto(from);
+      await other.locator("h1").waitFor();
+      const got = await other.evaluate(async (at) => {
+        const wrong = [];
+        for (const [path, init] of [["/v1/session", {}], ["/v1/status", { headers: { authorization: "Bearer x" } }], ["/", {}], ["/v1/session", { method: "POST", body: "{}" }]])
+          await fetch(at + path, init).then((r) => wrong.push(`fetch reads ${path}: ${r.status}`), () => {});
+        const opaque = await fetch(`${at}/v1/session`, { mode: "no-cors", credentials: "include" }).then((r) => r.type, () => "none");
+        if (!["opaque", "none"].includes(opaque)) wrong.push(`no-cors is ${opaque}`);
+        if (localStorage.getItem("perilune.session") !== null || document.cookie) wrong.push("storage or cookies are shared");
+        const frame = document.body.appendChild(document.createElement("iframe"));
+        await new Promise((go) => ((frame.onload = go), (frame.src = at), setTimeout(go, 2000)));
+        try {
+          if (frame.contentDocument?.body?.childElementCount) wrong.push("a frame can be read");
+          void frame.contentWindow.localStorage;
+          wrong.push("a frame's storage can be read");
+        } catch {
+          // another origin's, as it should be
+        }
+        return wrong;
+      }, CONSOLE);
+      check(!got.length, `${from}: ${got.join("; ")}`);
+      const framed = other.frames().find((f) => f !== other.mainFrame());
+      check(!(await framed.locator("#app").count()), "the console can be framed");
+      const posted = other.waitForResponse((r) => r.url().startsWith(CONSOLE) && r.request().method() === "POST");
+      await other.evaluate((at) => {
+        const form = document.body.appendChild(document.createElement("form"));
+        form.method = "POST";
+        form.action = `${at}/v1/session`;
+        form.submit();
+      }, CONSOLE);
+      check((await posted).status() === 403, "a form's post is taken");
+      await other.close();
+    }
+  },
+
+  async pages_are_accessible({ page }) {
+    await signIn(page);
+    const found = [];
+    const ask = async (where) => {
+      await page.waitForTimeout(300);
+      await page.evaluate(AXE);
+      const { violations } = await page.evaluate(() => axe.run(
+        // The editor's scroller has no focus of its own: the text in it, which scrolls it, has.
+        { include: document, exclude: [{ fromShadowDom: [".editor", ".cm-scroller"] }] },
+        { resultTypes: ["violations"] },
+      ));
+      for (const v of violations) found.push(`${where}: ${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(" ").slice(0, 300)}`);
+    };
+    await ask("overview");
+    for (const path of ["/create", "/create/s3-upload", "/functions", "/buckets", "/buckets/mouse-in?object=cat.png"])
+      await page.goto(CONSOLE + path).then(() => ask(path));
+    for (const tab of ["code", "test", "logs", "triggers", "permissions", "settings"])
+      await page.goto(`${CONSOLE}/functions/mouse/${tab}`).then(() => ask(tab));
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.goto(`${CONSOLE}/functions/mouse/logs`);
+    await page.keyboard.press("Control+k");
+    await ask("palette, dark");
+    check(!found.length, found.join("\n"));
   },
 
   async sign_out_ends_it({ page }) {

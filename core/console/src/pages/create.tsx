@@ -2,6 +2,7 @@
 import { useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { call } from "../api.ts";
+import { type Report, made } from "../made.ts";
 import { go, part } from "../router.ts";
 import { AsCommand, Busy, Empty, Field, Head, Problem, line, submits, useAction, useLoad } from "../ui.tsx";
 import type { ViewProps } from "../views.tsx";
@@ -23,13 +24,6 @@ interface Blueprint {
 }
 
 type Values = Record<string, string | number | boolean>;
-
-interface Report {
-  name: string;
-  created: { type: string; name: string }[];
-  updated: { type: string; name: string }[];
-  granted: string[];
-}
 
 export default function Create({ params: [chosen] }: ViewProps) {
   const got = useLoad(() => call<{ blueprints: Blueprint[] }>("GET", "/v1/blueprints"), []);
@@ -111,11 +105,12 @@ function values(b: Blueprint, f: FormData): Values {
   return out;
 }
 
-// The server names every parameter that is wrong: "bucket: …; name: …".
-function wrongOf(b: Blueprint, error: unknown, name: string) {
-  const message = error instanceof Error ? error.message : "";
-  const others = b.params.map((p) => p.name).join("|");
-  return new RegExp(`(?:^|[\\s;,'])${name}'?(?: is|:| must)([^;]*?)(?=[;,]? '?(?:${others})'?(?: is|:| must)|;|$)`).exec(message)?.[0];
+// What the server says of one parameter; it names every one that is wrong.
+function wrongOf(error: unknown, name: string) {
+  const said = error instanceof Error ? error.message : "";
+  const begin = `parameter '${name}' `;
+  const at = said.indexOf(begin);
+  return at < 0 ? undefined : said.slice(at + begin.length).split(/[;,]? parameter '/)[0]!.replace(/[;,]\s*$/, "");
 }
 
 function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
@@ -132,8 +127,8 @@ function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
   };
   const create = () =>
     action.run(async () => {
-      const made = await ask(false);
-      go(`/functions/${part(made.name)}/logs?new=1`);
+      made.value = await ask(false);
+      go(`/functions/${part(made.value.name)}/logs?new=1`);
     });
   const { name, ...rest } = chosen.value;
   const sets = Object.entries(rest).filter(([key, v]) => v !== (b.params.find((p) => p.name === key)?.default ?? ""));
@@ -151,7 +146,7 @@ function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
           preview.value = null;
         }}>
           {b.params.map((p) => (
-            <Parameter p={p} wrong={action.error && !preview.value ? wrongOf(b, action.error, p.name) : undefined} />
+            <Parameter p={p} wrong={preview.value ? undefined : wrongOf(action.error, p.name)} />
           ))}
           <Problem what={preview.value ? "It was not created." : "This cannot be created."} error={action.error} />
           <button class={preview.value ? "" : "primary"} disabled={action.busy}>

@@ -8,6 +8,7 @@ import { s3Triggers } from "../triggers.ts";
 import { AsCommand, DropZone, Empty, Live, Problem, Rows, Time, copy, line, useLoad } from "../ui.tsx";
 import { send, uploads } from "../upload.ts";
 import { server } from "../session.ts";
+import { made } from "../made.ts";
 import type { TabProps } from "./function.tsx";
 import { UploadRow } from "./uploads.tsx";
 
@@ -174,30 +175,45 @@ export function LogsTab({ fn }: TabProps) {
   );
 }
 
+// What to do with a function that nothing has called yet.
 function TryIt({ fn }: { fn: TabProps["fn"] }) {
-  const got = useLoad(() => s3Triggers(fn.FunctionName, fn.FunctionArn).catch(() => []), [fn.FunctionArn]);
+  const name = fn.FunctionName;
+  const got = useLoad(() => s3Triggers(name, fn.FunctionArn).catch(() => []), [fn.FunctionArn]);
   const t = got.data?.find((x) => x.events.some((e) => e.startsWith("s3:ObjectCreated")));
-  if (!t) return null;
+  const command = made.value?.name === name ? made.value.try : undefined;
   return (
     <>
       {here.value.searchParams.has("new") && (
         <p class="good" role="status">
-          {fn.FunctionName} is live.
+          {name} is live.
         </p>
       )}
-      <DropZone label={`Files for ${t.bucket}`} onFiles={(files) => send(t.bucket, t.prefix, files)}>
-        <strong>Drop a file here to try it</strong>
-        <span class="faint">
-          It goes into <a href={`/buckets/${encodeURIComponent(t.bucket)}`}>{t.bucket}</a>
-          {t.prefix && `, below ${t.prefix}`}
-          {t.suffix && `; only names that end in ${t.suffix} call the function`}
-        </span>
-      </DropZone>
-      <div class="uploads">
-        {uploads.value.filter((u) => u.bucket === t.bucket).map((u) => (
-          <UploadRow u={u} />
-        ))}
-      </div>
+      {t && (
+        <DropZone label={`Files for ${t.bucket}`} onFiles={(files) => send(t.bucket, t.prefix, files)}>
+          <strong>Drop a file here to try it</strong>
+          <span class="faint">
+            It goes into <a href={`/buckets/${encodeURIComponent(t.bucket)}`}>{t.bucket}</a>
+            {t.prefix && `, below ${t.prefix}`}
+            {t.suffix && `; only names that end in ${t.suffix} call the function`}
+          </span>
+        </DropZone>
+      )}
+      {!t && command && (
+        <section class="panel">
+          <strong>Try it</strong>
+          <pre class="wrap">{command}</pre>
+          <button type="button" onClick={() => void copy(command)}>
+            Copy
+          </button>
+        </section>
+      )}
+      {t && uploads.value.some((u) => u.bucket === t.bucket) && (
+        <div class="uploads">
+          {uploads.value.filter((u) => u.bucket === t.bucket).map((u) => (
+            <UploadRow u={u} />
+          ))}
+        </div>
+      )}
     </>
   );
 }
