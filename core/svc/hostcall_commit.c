@@ -157,7 +157,7 @@ static int queue_event(struct commit *c, struct store_txn *t, struct str op, siz
         .payload = payload.n ? payload : STR("null"),
         .source = "lambda",
         .source_arn = STR(""),
-        .hops = c->call->hops + 1,
+        .cause = hostcall_cause(c->call),
         .delay_ms = rec_u64(op, HC_DELAY_MS, 0),
     };
     memcpy(e.request_id, c->events[i].request_id, sizeof e.request_id);

@@ -24,6 +24,7 @@ struct calling {
     struct fn *fn;
     struct str qualifier, payload;
     char arn[256];
+    struct buf chain; /* of a synchronous one: what leads to it, as text */
     char request_id[37];
     uint64_t delay_ms;
     bool valid; /* payload is JSON */
@@ -34,6 +35,7 @@ static void end(struct calling *c, int rc, struct buf *result, const struct err 
     struct hostcall *call = c->call;
     if (c->fn)
         fn_unref(c->fn);
+    buf_deinit(&c->chain);
     free(c);
     hostcall_end(call, rc, result, err);
 }
@@ -53,6 +55,8 @@ static void invoked(void *ctx, const struct invoke_result *r)
 
 static void start_invoke(struct calling *c)
 {
+    const struct lineage cause = hostcall_cause(c->call);
+    lineage_write(&c->chain, &cause);
     struct invoke_req req = {
         .fn = c->fn,
         .event_kind = EVENT_JSON,
@@ -60,6 +64,7 @@ static void start_invoke(struct calling *c)
         .arn = str_c(c->arn),
         .attempt = 1,
         .hops = c->call->hops + 1,
+        .chain = buf_str(&c->chain),
         .nested = true,
         .source = "lambda",
         .done = invoked,
@@ -86,7 +91,7 @@ static int put_event(struct job *job, struct store_txn *t)
         .payload = c->payload,
         .source = "lambda",
         .source_arn = STR(""),
-        .hops = c->call->hops + 1,
+        .cause = hostcall_cause(c->call),
         .delay_ms = c->delay_ms,
     };
     memcpy(e.request_id, c->request_id, sizeof e.request_id);
@@ -134,6 +139,17 @@ static void scan_done(uv_work_t *work, int status)
         scanned(c);
 }
 
+static void tell_loop(struct hostcall *call, const struct fn *fn, const char *text)
+{
+    const struct lineage cause = hostcall_cause(call);
+    struct buf line = BUF_INIT;
+    buf_printf(&line, "%s The loop: ", text);
+    lineage_write(&line, &cause);
+    buf_printf(&line, " > %.*s, which was not invoked", STR_FMT(fn->name));
+    hostcall_log(call, buf_str(&line));
+    buf_deinit(&line);
+}
+
 static void start(struct hostcalls *h, struct hostcall *call, size_t payload_max)
 {
     struct err err = {0};
@@ -151,7 +167,7 @@ static void start(struct hostcalls *h, struct hostcall *call, size_t payload_max
     bool nested = call->number == HC_LAMBDA_INVOKE;
     if (rc == 0 && nested && call->hops + 1 >= INVOKE_HOPS_MAX && !fn->loops) {
         rc = err_set(&err, E_RECURSION, "%s", err_row(E_RECURSION)->text);
-        hostcall_log(call, str_c(err.text));
+        tell_loop(call, fn, err.text);
         fn_unref(fn);
     }
     if (rc) {

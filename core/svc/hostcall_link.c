@@ -51,7 +51,7 @@ void hostcall_s3_copy(struct hostcalls *h, struct hostcall *call)
         .request_id = call->request_id,
         .peer = "127.0.0.1",
         .principal = "AWS:lambda.amazonaws.com",
-        .hops = call->hops + 1,
+        .cause = hostcall_cause(call),
     };
     int rc = allow_object(h, call, "s3:PutObject", req.bucket, req.key, &err);
     if (rc == 0)

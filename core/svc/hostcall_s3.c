@@ -293,7 +293,7 @@ struct object_put_req hostcall_put_req(const struct hostcall *call, struct buf *
         .request_id = call->request_id,
         .peer = "127.0.0.1",
         .principal = "AWS:lambda.amazonaws.com",
-        .hops = call->hops + 1,
+        .cause = hostcall_cause(call),
     };
 }
 
@@ -332,8 +332,14 @@ static void delete_done(void *ctx, int rc, bool existed, const struct err *err)
 
 void hostcall_s3_delete(struct hostcalls *h, struct hostcall *call)
 {
-    object_delete(h->objects, rec_str(call->args, HC_BUCKET), rec_str(call->args, HC_KEY),
-                  call->request_id, "127.0.0.1", "AWS:lambda.amazonaws.com", delete_done, call);
+    struct object_delete_req req = {.bucket = rec_str(call->args, HC_BUCKET),
+                                    .key = rec_str(call->args, HC_KEY),
+                                    .event = "ObjectRemoved:Delete",
+                                    .request_id = call->request_id,
+                                    .peer = "127.0.0.1",
+                                    .principal = "AWS:lambda.amazonaws.com",
+                                    .cause = hostcall_cause(call)};
+    object_delete_if(h->objects, &req, delete_done, call);
 }
 
 static void list_entry(void *ctx, const struct object_meta *m)

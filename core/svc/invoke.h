@@ -66,7 +66,8 @@ struct invoke_req {
     struct str arn;            /* as invoked (with qualifier), valid until done */
     char request_id[37];
     uint32_t attempt;   /* from 1 */
-    uint32_t hops;      /* runs before this one in the chain that led to it */
+    uint32_t hops;      /* runs before this one in the chain that led to it, … */
+    struct str chain;   /* … as text (svc/lineage.h), valid until done */
     bool tail;          /* log_tail wanted */
     bool nested;        /* called by a function that waits: never queues behind a runner */
     bool asynchronous;  /* from the queue: E_THROTTLED at once instead of waiting in the FIFO */

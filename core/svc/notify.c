@@ -309,7 +309,7 @@ static int send_one(struct delivery *d, const struct trigger *tr, uint64_t *func
 {
     char source[64 + 16];
     struct str name, qualifier, policy;
-    struct queue_event ev = {.source = "s3", .hops = d->e->hops};
+    struct queue_event ev = {.source = "s3", .cause = d->e->cause};
     int rc = arn_function(tr->function_arn, str_c(d->region), &name, &qualifier);
     if (rc)
         return E_INTERNAL; /* it was checked when it was stored */

@@ -128,6 +128,8 @@ int object_get(struct store_txn *t, struct str bucket, struct str key, struct ob
 /* --- delete -------------------------------------------------------------------------------------
  */
 
+enum { DELETE_ARENA_MAX = 16 * 1024 };
+
 struct object_delete {
     struct job job;
     struct objects *o;
@@ -205,7 +207,7 @@ void object_delete_if(struct objects *o, const struct object_delete_req *r,
     struct object_delete *d = calloc(1, sizeof *d);
     if (!d)
         fatal("out of memory");
-    d->arena = arena_new(8192);
+    d->arena = arena_new(DELETE_ARENA_MAX);
     d->o = o;
     d->done = done;
     d->ctx = ctx;
@@ -213,6 +215,7 @@ void object_delete_if(struct objects *o, const struct object_delete_req *r,
     d->modified_ms = r->modified_ms;
     d->event = (struct bucket_event){
         .name = r->event,
+        .cause = lineage_dup(d->arena, &r->cause),
         .bucket = keep(d->arena, r->bucket, 63),
         .key = keep(d->arena, r->key, OBJKEY_MAX),
         .time_ms = clock_wall_ms(),

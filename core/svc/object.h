@@ -80,7 +80,7 @@ struct object_put_req {
     struct body_promise promise; /* copied */
     const char *event;           /* a literal; NULL: "ObjectCreated:Put" */
     const char *request_id, *peer, *principal; /* for the event; copied */
-    uint32_t hops;                             /* recursion lineage, 0 from outside */
+    struct lineage cause;                      /* of the event; copied */
 };
 /* 0; E_META_LIMIT when names and values of user_meta pass 2 KiB or those of headers and
  * content_type together 8 KiB; E_INVALID when one could not be an HTTP header. object_put_open asks
@@ -115,6 +115,7 @@ struct object_delete_req {
     int64_t modified_ms;                       /* 0: any */
     const char *event;                         /* a literal: "ObjectRemoved:Delete" */
     const char *request_id, *peer, *principal; /* for the event */
+    struct lineage cause;                      /* of the event; copied */
 };
 void object_delete_if(struct objects *o, const struct object_delete_req *r,
                       void (*done)(void *ctx, int rc, bool existed, const struct err *err),

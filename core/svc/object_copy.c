@@ -108,7 +108,7 @@ static int notify(struct copy *p, struct store_txn *t)
         .size = p->meta.size,
         .sequencer = object_sequencer(p->o),
         .time_ms = p->meta.modified_ms,
-        .hops = r->hops,
+        .cause = r->cause,
         .request_id = r->request_id,
         .peer = r->peer,
         .principal = r->principal,
@@ -182,6 +182,7 @@ static int keep_request(struct copy *p, const struct object_copy_req *r)
     p->req.key = keep(p, r->key, key_max);
     p->req.expect_etag = keep(p, r->expect_etag, 64);
     p->req.if_match = keep(p, r->if_match, 64);
+    p->req.cause = lineage_dup(p->arena, &r->cause);
     p->req.content_type = rc ? STR("") : keep(p, r->content_type, SIZE_MAX);
     p->req.headers = rc ? STR("") : keep(p, r->headers, SIZE_MAX);
     p->req.user_meta = rc ? STR("") : keep(p, r->user_meta, SIZE_MAX);

@@ -19,7 +19,7 @@ struct object_copy_req {
     bool if_none_match;  /* of the target: E_PRECONDITION when there is one */
     struct str if_match; /* of the target: ETag without quotes; E_PRECONDITION, E_NO_KEY */
     const char *request_id, *peer, *principal; /* for the event */
-    uint32_t hops;                             /* recursion lineage, 0 from outside */
+    struct lineage cause;                      /* of the event */
 };
 /* The target gets the source's bytes by reference (small ones lie in its own record), the event
  * ObjectCreated:Copy goes with it. done(ctx, rc, target, err): target valid during the call.

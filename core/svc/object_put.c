@@ -58,6 +58,7 @@ struct object_put *object_put_open(struct objects *o, const struct object_put_re
     p->req.request_id = arena_dup(p->arena, str_c(r->request_id)).p;
     p->req.peer = arena_dup(p->arena, str_c(r->peer)).p;
     p->req.principal = arena_dup(p->arena, str_c(r->principal)).p;
+    p->req.cause = lineage_dup(p->arena, &r->cause);
     p->ingest = ingest_open(o, &r->promise, OBJECT_INLINE_MAX);
     return p;
 }
@@ -131,7 +132,7 @@ static int put_apply(struct job *job, struct store_txn *t)
         .size = p->meta.size,
         .sequencer = object_sequencer(p->o),
         .time_ms = p->meta.modified_ms,
-        .hops = p->req.hops,
+        .cause = p->req.cause,
         .request_id = p->req.request_id,
         .peer = p->req.peer,
         .principal = p->req.principal,

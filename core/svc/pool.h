@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "svc/invoke.h"
+#include "svc/lineage.h"
 
 struct hostcall;
 struct logs;
@@ -61,12 +62,18 @@ struct hostcall {
     struct str args;     /* a valid rec, valid until finished */
     char request_id[37]; /* of the invocation; of the init phase: zeros */
     uint32_t hops;       /* of the invocation */
+    struct str chain;    /* … and what led to it, as text; valid until finished */
     bool abandoned;      /* the runner is gone; finish all the same */
     void *user;          /* the handler's */
     /* called once when the runner dies or the invocation ends first; the handler stops early if it
      * can */
     void (*cancel)(struct hostcall *call);
 };
+/* The lineage of what the call makes; valid until it is finished. */
+static inline struct lineage hostcall_cause(const struct hostcall *call)
+{
+    return (struct lineage){call->hops + 1, call->chain, call->fn->name};
+}
 /* Ends the call: rc 0 and a rec of HC_* fields, or E_* and err's text (NULL: the table's). */
 void hostcall_finish(struct hostcall *call, int rc, struct str result, const struct err *err);
 /* The same for a success, without a copy: the result's memory goes over, *result is empty after. */

@@ -52,7 +52,8 @@ static void call_release(struct call *c)
     struct pool *p = c->pub.pool;
     fn_unref(c->pub.fn);
     free(c->owned);
-    c->owned = NULL;
+    free(c->chain);
+    c->owned = c->chain = NULL;
     if (!p || c->args.cap > FRAME_MAX) {
         buf_deinit(&c->args);
         free(c);
@@ -199,6 +200,12 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
                                .args = owned ? args : buf_str(&c->args)};
     snprintf(c->pub.request_id, sizeof c->pub.request_id, "%s",
              inv ? inv->req.request_id : "00000000-0000-0000-0000-000000000000");
+    if (inv && inv->req.chain.n) { /* it may outlive the invocation */
+        size_t n = inv->req.chain.n;
+        if ((c->chain = malloc(n)))
+            memcpy(c->chain, inv->req.chain.p, n);
+        c->pub.chain = str_of(c->chain, c->chain ? n : 0);
+    }
     if (inv)
         inv->touched = true;
     fn_ref(c->pub.fn);

@@ -70,6 +70,7 @@ struct call { /* a host call under way */
     size_t reserved;         /* result bytes set aside for it */
     struct buf args;         /* the copy that pub.args shows … */
     char *owned;             /* … or the payload's own memory */
+    char *chain;             /* pub.chain */
 };
 
 enum runner_state {

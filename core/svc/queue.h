@@ -6,6 +6,7 @@
 #ifndef SVC_QUEUE_H
 #define SVC_QUEUE_H
 
+#include "svc/lineage.h"
 #include "svc/pool.h"
 
 struct queue;
@@ -38,8 +39,7 @@ struct queue_event {
     char request_id[37];
     const char *source;    /* "invoke" "s3" "lambda" "url" … */
     struct str source_arn; /* for delivery-time policy checks: bucket ARN for s3, else "" */
-    uint32_t hops;         /* runs that led to this one; 0 from outside */
-    struct str chain, via; /* … as text (that of the run that caused it), and that run's function */
+    struct lineage cause;  /* of it */
     uint64_t replay_of;    /* event id */
     uint64_t delay_ms;
 };

@@ -17,6 +17,7 @@
 #include "svc/retry.h"
 
 enum { GAVE_UP_LINES = 10 }; /* a second, in our own log */
+#define RECURSION "RecursiveInvocationException"
 
 static void end(struct flight *f, enum event_outcome outcome);
 static void end_with(struct flight *f, enum retry_reason reason, struct str type, struct str text);
@@ -56,6 +57,8 @@ static struct flight *flight_new(struct queue *q, struct lane *lane, const struc
     f->crashes = row->crashes;
     f->defers = row->defers;
     f->hops = row->hops;
+    buf_add(&f->chain, row->chain);
+    snprintf(f->function, sizeof f->function, "%.*s", STR_FMT(row->function));
     snprintf(f->request_id, sizeof f->request_id, "%.*s", STR_FMT(row->request_id));
     if (row->state == EVENT_RUNNING_ROW && row->boot != store_boot(q->o.store)) {
         f->tries++;
@@ -97,6 +100,7 @@ static void land(struct flight *f)
     }
     send_done(f, E_SHUTDOWN);
     buf_deinit(&f->error);
+    buf_deinit(&f->chain);
     free(f);
     queue_landed(q);
 }
@@ -183,7 +187,7 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
     if (f->hops >= INVOKE_HOPS_MAX && !f->fn->loops) {
         err_set(err, E_RECURSION, "%s It was run %u times in one chain of events.",
                 err_row(E_RECURSION)->text, f->hops);
-        return "RecursiveInvocation";
+        return RECURSION;
     }
     int64_t max_age_ms = rules_of(f).max_age_ms;
     if (clock_store_ms() - f->accepted_ms > max_age_ms) {
@@ -246,6 +250,7 @@ bool flight_start(struct queue *q, struct lane *lane, struct store_txn *t, int64
         .event_kind = EVENT_JSON,
         .attempt = f->tries + 1,
         .hops = f->hops,
+        .chain = buf_str(&f->chain),
         .asynchronous = true,
         .done = on_invoked,
         .ctx = f,
@@ -342,6 +347,19 @@ static void end_with(struct flight *f, enum retry_reason reason, struct str type
         end(f, EVENT_PUT_OFF);
 }
 
+/* Draws the loop, and says how to let it go on. */
+static void tell_loop(struct flight *f, struct log_stream *s, struct buf *line)
+{
+    buf_clear(line);
+    buf_lit(line, "The loop: ");
+    buf_add(line, buf_str(&f->chain));
+    buf_printf(line,
+               " > %s, which was stopped. If it is meant: aws lambda put-function-recursion-config "
+               "--function-name %s --recursive-loop Allow",
+               f->function, f->function);
+    log_line(s, clock_wall_ms(), LOG_ERROR, f->request_id, buf_str(line));
+}
+
 /* A line in our log (not too many) and one in the function's, if there still is one. */
 static void tell(struct flight *f, const char *why, struct str text)
 {
@@ -369,6 +387,8 @@ static void tell(struct flight *f, const char *why, struct str text)
         buf_add(&line, text);
     }
     log_line(s, clock_wall_ms(), LOG_ERROR, f->request_id, buf_str(&line));
+    if (strcmp(why, RECURSION) == 0)
+        tell_loop(f, s, &line);
     log_stream_close(s);
     buf_deinit(&line);
 }

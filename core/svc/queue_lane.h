@@ -43,7 +43,8 @@ struct flight { /* one event that left its row */
     uint32_t tries, crashes, defers; /* before this run */
     size_t payload_bytes;
     uint32_t hops;
-    char request_id[37];
+    char request_id[37], function[FUNCTION_NAME_MAX + 1];
+    struct buf chain; /* what led to it, as text */
     struct fn *fn;
     struct str payload;                    /* in bytes */
     struct str response, response_version; /* of this run, while it ends; version "": none */

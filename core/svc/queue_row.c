@@ -201,26 +201,13 @@ static int put_row(struct store_txn *t, const struct event_row *r)
     return rc;
 }
 
-/* The chain of its cause, and the links that this event adds. Of one that has grown too long (its
- * functions may go round) the oldest links are left out. */
-static void add_links(struct buf *b, const struct queue_event *e)
+/* What led to it, its bucket included. */
+static void write_chain(struct buf *b, const struct queue_event *e)
 {
-    struct str bucket = e->source_arn;
-    size_t skip = e->chain.n > EVENT_CHAIN_MAX - 256 ? e->chain.n - (EVENT_CHAIN_MAX - 256) : 0;
-    if (skip) {
-        buf_lit(b, "\u2026");
-        ptrdiff_t link = str_index(e->chain, '>', skip);
-        skip = link < 0 ? e->chain.n : (size_t)link - 1;
-    }
-    buf_add(b, str_from(e->chain, skip));
-    if (e->via.n) {
-        if (b->n)
-            buf_lit(b, " > ");
-        buf_add(b, e->via);
-    }
-    if (e->via.n && str_starts(bucket, STR("arn:aws:s3:::"))) {
+    lineage_write(b, &e->cause);
+    if (b->n && str_starts(e->source_arn, STR("arn:aws:s3:::"))) {
         buf_lit(b, " > s3://");
-        buf_add(b, str_from(bucket, 13));
+        buf_add(b, str_from(e->source_arn, 13));
     }
 }
 
@@ -246,14 +233,14 @@ int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
         .source_arn = e->source_arn,
         .request_id = str_c(e->request_id),
         .client_context = e->client_context,
-        .hops = e->hops,
+        .hops = e->cause.hops,
         .replay_of = e->replay_of,
         .state = EVENT_QUEUED_ROW,
         .accepted_ms = now,
         .due_ms = now + (int64_t)e->delay_ms,
     };
     struct buf chain = BUF_INIT;
-    add_links(&chain, e);
+    write_chain(&chain, e);
     r.chain = buf_str(&chain);
     q.rows++;
     q.bytes += bytes;

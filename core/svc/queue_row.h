@@ -54,7 +54,6 @@ enum {
     EVENT_PAYLOAD_MAX = 1024 * 1024,
     EVENT_ERROR_MAX = 2048,
     EVENT_RESULT_MAX = 4096,
-    EVENT_CHAIN_MAX = 4096,
     EVENT_HISTORY_MAX = 1024, /* bytes */
 };
 

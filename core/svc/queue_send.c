@@ -17,7 +17,6 @@ struct sending {
     struct sending *next;
     char name[FUNCTION_NAME_MAX + 1], qualifier[129], request_id[37];
     struct buf payload;
-    uint32_t hops;
     uint64_t function_id; /* once it was put; 0: it could not be */
 };
 
@@ -80,7 +79,6 @@ static void send_to(struct flight *f, struct str target, const char *why)
     snprintf(o->name, sizeof o->name, "%.*s", STR_FMT(name));
     snprintf(o->qualifier, sizeof o->qualifier, "%.*s", STR_FMT(qualifier));
     id_uuid(o->request_id);
-    o->hops = f->hops + 1;
     if (why)
         write_record(&o->payload, f, why);
     else
@@ -92,7 +90,8 @@ static void send_to(struct flight *f, struct str target, const char *why)
 void send_outcome(struct flight *f, const char *why)
 {
     const struct fn *fn = f->fn;
-    if (!fn || fn->id != f->function_id || f->hops >= INVOKE_HOPS_MAX) /* the loop ends here */
+    if (!fn || fn->id != f->function_id ||
+        (f->hops >= INVOKE_HOPS_MAX && !fn->loops)) /* the loop ends here */
         return;
     bool success = strcmp(why, "Success") == 0;
     send_to(f, success ? fn->on_success : fn->on_failure, why);
@@ -109,7 +108,7 @@ int send_put(struct flight *f, struct store_txn *t)
                                 .payload = buf_str(&o->payload),
                                 .source = "lambda",
                                 .source_arn = STR(""),
-                                .hops = o->hops};
+                                .cause = {f->hops + 1, buf_str(&f->chain), str_c(f->function)}};
         struct str policy;
         memcpy(e.request_id, o->request_id, sizeof e.request_id);
         int rc = function_find(t, e.function_name, e.qualifier, &e.function_id, &policy);

@@ -5,6 +5,7 @@
 #define SVC_TRIGGER_H
 
 #include "base/buf.h"
+#include "svc/lineage.h"
 
 enum {
     TRIGGER_EVENTS_MAX = 16, /* event names of one notification */
@@ -28,9 +29,9 @@ struct bucket_event {
     const char *name; /* "ObjectCreated:Put" */
     struct str bucket, key, etag;
     uint64_t size;
-    uint64_t sequencer; /* grows with each change of a bucket */
-    int64_t time_ms;    /* since 1970 */
-    uint32_t hops;      /* recursion lineage of the cause; 0 from outside */
+    uint64_t sequencer;   /* grows with each change of a bucket */
+    int64_t time_ms;      /* since 1970 */
+    struct lineage cause; /* of it */
     const char *request_id, *peer, *principal;
 };
 

@@ -109,7 +109,7 @@ struct upload_complete_req {
     struct str checksum_type;    /* "COMPOSITE", "FULL_OBJECT"; "" not told. Copied */
     uint64_t size;               /* what the object must measure; UINT64_MAX: not told */
     const char *request_id, *peer, *principal; /* for the event; copied */
-    uint32_t hops;
+    struct lineage cause;                      /* of the event: from outside */
 };
 /* E_NO_UPLOAD, E_NO_PART, E_PART_SIZE, E_PRECONDITION, E_NO_KEY, E_BAD_DIGEST, … m (its key, size,
  * etag, checksum) is valid during the call. */

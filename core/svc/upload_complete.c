@@ -425,7 +425,7 @@ static int notify(struct completing *c, struct store_txn *t)
         .size = c->meta.size,
         .sequencer = object_sequencer(c->o),
         .time_ms = c->meta.modified_ms,
-        .hops = c->req.hops,
+        .cause = c->req.cause,
         .request_id = c->req.request_id,
         .peer = c->req.peer,
         .principal = c->req.principal,

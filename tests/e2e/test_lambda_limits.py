@@ -235,4 +235,25 @@ def test_a_function_that_feeds_its_own_trigger(server, lam):
         "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn(name), "Events": ["s3:ObjectCreated:*"]}]})
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     eventually(lambda: [x for x in server.log_lines(name) if "recursive loop" in x])
+    drawn = eventually(lambda: [x for x in server.log_lines(name) if "The loop: " in x])[0]
+    link = f"{name} > s3://{bucket}"
+    assert " > ".join([link] * 16) + f" > {name}, which was stopped" in drawn
+    row = json.loads(server.cli("dead", "list", name, "--json").stdout)["dead"][0]
+    assert row["error_type"] == "RecursiveInvocationException" and row["hops"] == 16 and row["attempts"] == 0
     assert server.log_lines(name).count("ran") == 16 and s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 17
+
+
+@boto
+def test_a_function_that_deletes_into_its_own_trigger(server, lam):
+    """Deletes bear the lineage as writes do."""
+    s3, bucket = server.client("s3"), unique("loop")
+    s3.create_bucket(Bucket=bucket)
+    code = f"return {{ main = function(e) print('ran') local k = e.Records[1].s3.object.key s3.put('{bucket}', k .. 'x', '') s3.delete('{bucket}', k .. 'x') end }}"
+    name = server.make_function(code, role=server.make_role({"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}))
+    lam.add_permission(FunctionName=name, StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com", SourceArn=f"arn:aws:s3:::{bucket}")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={
+        "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn(name), "Events": ["s3:ObjectRemoved:*"]}]})
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="k")
+    eventually(lambda: [x for x in server.log_lines(name) if "recursive loop" in x])
+    assert server.log_lines(name).count("ran") == 16

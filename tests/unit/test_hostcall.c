@@ -979,7 +979,7 @@ static void invokes(void **state)
     assert_string_equal(queued.payload, "{\"a\":1}");
     assert_string_equal(queued.source, "lambda");
     assert_int_equal(queued.event.delay_ms, 5000);
-    assert_int_equal(queued.event.hops, 1);
+    assert_int_equal(queued.event.cause.hops, 1);
     assert_int_equal(queued.kicks, 1);
     queued.rc = E_THROTTLED; /* the queue is full */
     args_for(HC_LAMBDA_INVOKE_ASYNC);
