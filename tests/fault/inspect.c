@@ -230,7 +230,7 @@ static void print_uploads(struct look *l, uint64_t *owned, size_t *marks)
             *owned += owners;
         *marks += kind != 'R' && kind != 'U';
         if (kind == 'U' && key_take_u64(&k, &id) && upload_decode(v, &u) && u.etag.n == 0)
-            printf("upload %016llx %.*s\n", (unsigned long long)id, STR_FMT(u.key));
+            printf("upload u%016llx %.*s\n", (unsigned long long)id, STR_FMT(u.key));
     }
     store_cursor_close(c);
 }
@@ -265,7 +265,7 @@ static size_t print_parts(struct look *l)
         else if (number) {
             const char *verdict = check_part(l, &x, md5);
             hex_encode(md5, 16, hex);
-            printf("part %016llx %u %s %s\n", (unsigned long long)id, number, verdict, hex);
+            printf("part u%016llx %u %s %s\n", (unsigned long long)id, number, verdict, hex);
             refer(l, x.blob);
         }
     }

@@ -30,6 +30,7 @@ ON_PURPOSE = {
     ("GetFunctionCodeSigningConfig", "FunctionName"): "the same",
     ("GetUser", "User.UserId"): "the root user's id is the account's, as at AWS",
     ("*", "message"): "a function may print an empty line",
+    ("FilterLogEvents", "logGroupName"): "newer clients may name the group by logGroupIdentifier alone",
     ("ListTargetsByRule", "Targets"): "a rule without targets has none, whatever the model says",
 }
 
