@@ -120,6 +120,9 @@ void health_metrics(struct services *svc, struct http_req *req)
     number(&b, "events_running", "gauge", "Asynchronous events under way.", (double)q.running);
     number(&b, "events_waiting", "gauge", "Asynchronous events that wait for a retry.",
            (double)q.waiting);
+    number(&b, "events_bytes", "gauge", "Payloads of events that are to run.", (double)q.bytes);
+    number(&b, "events_late_seconds", "gauge", "How long the event that is due longest has waited.",
+           (double)q.late_ms / 1000);
     number(&b, "events_dead", "gauge", "Events on the dead list.", (double)q.dead);
     number(&b, "loop_turns_total", "counter", "Turns of the event loop.", (double)w.turns);
     number(&b, "loop_turns_over_2ms_total", "counter", "Turns longer than 2 ms.",

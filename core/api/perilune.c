@@ -283,9 +283,10 @@ void perilune_status(struct call *c)
         json_pack("{s:I, s:I, s:I, s:I, s:I}", "invocations", (json_int_t)p.invocations, "errors",
                   (json_int_t)p.errors, "throttles", (json_int_t)p.throttles, "kills",
                   (json_int_t)p.kills, "cold_starts", (json_int_t)p.cold_starts);
-    json_t *queue = json_pack("{s:I, s:I, s:I, s:I}", "queued", (json_int_t)q.queued, "running",
-                              (json_int_t)q.running, "waiting", (json_int_t)q.waiting, "dead",
-                              (json_int_t)q.dead);
+    json_t *queue = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "queued", (json_int_t)q.queued,
+                              "running", (json_int_t)q.running, "waiting", (json_int_t)q.waiting,
+                              "dead", (json_int_t)q.dead, "bytes", (json_int_t)q.bytes, "late_ms",
+                              (json_int_t)q.late_ms);
     json_t *loop = json_pack("{s:I, s:I, s:I}", "turns", (json_int_t)w.turns, "over_2ms",
                              (json_int_t)w.over_2ms, "longest_us", (json_int_t)w.longest_us);
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "status",

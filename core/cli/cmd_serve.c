@@ -39,6 +39,7 @@
 #include "svc/lifecycle.h"
 #include "svc/meter.h"
 #include "svc/pulse.h"
+#include "svc/sampler.h"
 #include "svc/schedule.h"
 #include "svc/signin.h"
 #include "svc/watchdog.h"
@@ -59,6 +60,7 @@ struct server {
     struct meter *meter;
     struct kv_sweep *kv_sweep;
     struct ledger_sweep *ledger_sweep;
+    struct sampler *sampler;
     struct lifecycle *lifecycle;
     struct zygote *zygote; /* the pool's once that is open */
     struct http_server *http;
@@ -295,6 +297,7 @@ static int open_pool(struct server *s, struct err *err)
     };
     s->hostcalls = hostcalls_open(&h);
     s->meter = meter_open(&s->loop, v->store);
+    s->sampler = sampler_start(v->store, s->opts.runs_sample);
     struct pool_opts p = {
         .loop = &s->loop,
         .functions = v->functions,
@@ -310,6 +313,8 @@ static int open_pool(struct server *s, struct err *err)
         .hostcall_ctx = s->hostcalls,
         .metered = run_ended,
         .metered_ctx = s,
+        .ended = s->sampler ? sampler_take : NULL,
+        .ended_ctx = s->sampler,
         .failed = run_failed,
         .failed_ctx = s,
     };
@@ -507,6 +512,7 @@ static void close_parts(struct server *s)
     if (s->kv_sweep)
         kv_sweep_stop(s->kv_sweep);
     ledger_sweep_stop(s->ledger_sweep);
+    sampler_stop(s->sampler);
     if (v->logs)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);

@@ -48,6 +48,8 @@ static const struct row {
     {"queue-max-rows", COUNT, FIELD(queue_max_rows), "10000000", "N", "waiting events at most"},
     {"queue-max-bytes", BYTES, FIELD(queue_max_bytes), "16G", "BYTES", "their payloads at most"},
     {"runs-keep", COUNT, FIELD(runs_keep), "1000", "N", "runs of each function that stay listed"},
+    {"runs-sample", COUNT, FIELD(runs_sample), "100", "N",
+     "runs that somebody waited for: errors and successes of each function that stay listed"},
     {"runs-age", SECONDS, FIELD(runs_age_s), "604800", "SECONDS", "how long they do"},
     {"store-max", BYTES, FIELD(store_max), "256G", "BYTES", "size limit of meta.mdb"},
     {"log-max", BYTES, FIELD(log_max), "1G", "BYTES", "all log groups together"},

@@ -29,6 +29,7 @@ struct serve_opts {
     uint64_t queue_max_rows;  /* --queue-max-rows */
     uint64_t queue_max_bytes; /* --queue-max-bytes */
     uint64_t runs_keep;       /* --runs-keep: rows of the ledger for each function */
+    uint64_t runs_sample;     /* --runs-sample */
     uint64_t runs_age_s;      /* --runs-age */
     uint64_t store_max;       /* --store-max */
     uint64_t log_max;         /* --log-max */

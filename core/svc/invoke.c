@@ -50,6 +50,8 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
     p->stats.throttles += res->rc == E_THROTTLED;
     if (res->rc == 0 && res->error && p->opts.failed)
         p->opts.failed(p->opts.failed_ctx, fn, res);
+    if (res->rc == 0 && p->opts.ended)
+        p->opts.ended(p->opts.ended_ctx, &inv->req, res);
     inv->req.done(inv->req.ctx, res);
     if (res->rc == 0 && p->opts.metered)
         p->opts.metered(p->opts.metered_ctx, fn, res);

@@ -31,6 +31,9 @@ struct pool_opts {
     /* After each run, for usage and metrics. */
     void (*metered)(void *ctx, struct fn *fn, const struct invoke_result *r);
     void *metered_ctx;
+    /* After each run and before its `done`, which may end what the request borrows. */
+    void (*ended)(void *ctx, const struct invoke_req *req, const struct invoke_result *r);
+    void *ended_ctx;
     /* Before the answer of a run that ended in an error is handed on. NULL: nobody is told. */
     void (*failed)(void *ctx, struct fn *fn, const struct invoke_result *r);
     void *failed_ctx;

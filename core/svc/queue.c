@@ -116,16 +116,40 @@ void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes
     *max_bytes = q->o.max_bytes;
 }
 
+/* Of the first rows of functions, one seek each: exact while they are not too many. */
+static int64_t longest_due(struct store_txn *t)
+{
+    enum { LOOKS = 500 };
+    struct store_cursor *c = store_cursor(t, T_DUE);
+    struct key from = {0};
+    struct str k, v;
+    uint64_t id, due_ms, first = UINT64_MAX;
+    key_u64(&from, 0);
+    for (int n = 0; n < LOOKS && store_seek(c, key_str(&from), &k, &v) && key_take_u64(&k, &id) &&
+                    key_take_u64(&k, &due_ms) && id != EVENT_DEAD;
+         n++) {
+        first = due_ms < first ? due_ms : first;
+        from.n = 0;
+        key_u64(&from, id + 1);
+    }
+    store_cursor_close(c);
+    int64_t now_ms = clock_store_ms();
+    return first < (uint64_t)now_ms ? now_ms - (int64_t)first : 0;
+}
+
 void queue_stats(const struct queue *q, struct queue_stats *out)
 {
     struct queue_totals totals;
     struct store_txn *t = store_read(q->o.store);
     queue_totals_get(t, &totals);
+    int64_t late_ms = totals.rows ? longest_due(t) : 0;
     store_read_end(t);
     uint64_t busy = totals.waiting + q->running;
     *out = (struct queue_stats){.queued = totals.rows > busy ? totals.rows - busy : 0,
                                 .running = q->running,
                                 .waiting = totals.waiting,
+                                .bytes = totals.bytes,
+                                .late_ms = late_ms,
                                 .dead = totals.dead_rows};
 }
 

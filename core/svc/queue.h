@@ -55,7 +55,8 @@ void queue_resume(struct queue *q, uint64_t function_id);
 void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes);
 
 struct queue_stats {
-    uint64_t queued, running, waiting, dead;
+    uint64_t queued, running, waiting, dead, bytes;
+    int64_t late_ms; /* how long the one that is due longest has waited */
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);
 /* For how long the event that is due longest has been so, in ms; 0 when none is. Of the first few

@@ -127,3 +127,50 @@ def test_who_may(server, lam):
     as_user = lambda method, path: server.signed(method, path, service="perilune", access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])[0]
     assert as_user("GET", "/perilune/v1/runs") == 200 and as_user("GET", "/perilune/v1/dead") == 403
     assert as_user("POST", f"/perilune/v1/runs/{row['id']}/replay") == 403, "it may not invoke the function"
+
+
+@boto
+def test_runs_that_somebody_waited_for(server, lam):
+    name = server.make_function("return { main = function(e) if e.bad then error('bad') end return e.n end }")
+    for n in range(3):
+        server.invoke(name, {"n": n})
+    lam.invoke(FunctionName=name, Payload=b'{"bad":true}')
+    rows = eventually(lambda: len(runs(server, name)) == 4 and runs(server, name))
+    assert all(r["synchronous"] and r["state"] == "done" and r["attempts"] == 1 for r in rows)
+    assert [r.get("error_type") for r in rows] == ["Runtime.LuaError", None, None, None]
+    assert ask(server, "runs", "show", rows[1]["id"])["event"] == {"n": 2}
+    assert ask(server, "runs", "show", rows[1]["id"])["result"] == 2
+    assert dead(server, name) == [], "its caller knows; it is on no list"
+    again = ask(server, "runs", "replay", rows[1]["id"], "--event", '{"n":9}')
+    assert eventually(lambda: ask(server, "runs", "show", again["id"]).get("result")) == 9
+
+
+@boto
+def test_no_row_is_lost(own_server):
+    """kill -9 amid runs: each acknowledged event is a row, and in the end each is done."""
+    server = own_server()
+    lam = server.client("lambda", read_timeout=60)
+    name = server.make_function("return { main = function(e) time.sleep(0.02) return e end }")
+    sent = set()
+    for _ in range(3):
+        sent |= {send(lam, name, {"n": n}) for n in range(40)}
+        server.kill()
+        server.start()
+    listed = lambda *state: {r["request_id"] for r in runs(server, name, "--limit", "1000", *state)}
+    assert listed() == sent
+    eventually(lambda: listed("--state", "done") == sent, 30)
+    status = ask(server, "status")
+    assert (status["queue"]["queued"], status["queue"]["late_ms"], status["queue"]["bytes"]) == (0, 0, 0)
+
+
+@boto
+def test_kept_by_number_and_age(own_server):
+    server = own_server("--runs-keep", "3", "--runs-age", "4", "--runs-sample", "0")
+    lam = server.client("lambda")
+    name = server.make_function(ECHO)
+    server.invoke(name, {})
+    for n in range(6):
+        send(lam, name, {"n": n})
+    eventually(lambda: len(runs(server, name, "--state", "done")) == 3 and len(runs(server, name)) == 3)
+    assert not any(r["synchronous"] for r in runs(server, name))
+    eventually(lambda: runs(server, name) == [], 15)
