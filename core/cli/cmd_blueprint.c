@@ -1,6 +1,6 @@
 /* cmd_blueprint: the gallery, and a function made from one of its templates.
  *
- * `new` first asks the server for a preview, shows what would be made and granted, and goes on when
+ * `new` first asks on a terminal for the parameters that were not given, and the server for a preview; shows what would be made and granted, and goes on when
  * told so: by --yes, or by an answer on a terminal. Elsewhere it refuses rather than guess. */
 #include <unistd.h>
 
@@ -152,22 +152,66 @@ static void print_made(const json_t *r)
         printf("try it:\n  %s\n", out_str(r, "try"));
 }
 
+/* One answer from the terminal, without its newline: NULL at its end. */
+static char *ask(char *line, int size)
+{
+    fflush(stdout);
+    if (!fgets(line, size, stdin))
+        return NULL;
+    line[strcspn(line, "\r\n")] = 0;
+    return line;
+}
+
+/* Asks for each parameter that was not given; nothing typed takes the default. */
+static int ask_parameters(struct cli *cli, struct client *c, json_t *body)
+{
+    json_t *parameters = json_object_get(body, "parameters"), *doc = NULL, *p;
+    struct buf path = BUF_INIT;
+    char line[1024], *answer = line;
+    size_t i;
+    name_path(&path, "/perilune/v1/blueprints/", cli_arg(cli, 0));
+    int rc = client_json(c, "perilune", "GET", path.p, NULL, cli_arg(cli, 0), &doc);
+    buf_deinit(&path);
+    json_array_foreach(json_object_get(doc, "params"), i, p)
+    {
+        const char *name = out_str(p, "name");
+        json_t *dflt = json_object_get(p, "default");
+        bool given = json_object_get(parameters, name) ||
+                     (strcmp(name, "name") == 0 && json_object_get(body, "name"));
+        if (given || !answer)
+            continue;
+        char *text = dflt ? json_dumps(dflt, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        const char *shown = json_is_string(dflt) ? json_string_value(dflt) : text;
+        out_text(str_c(out_str(p, "prompt")));
+        fputs(" [", stdout);
+        out_text(str_c(shown ? shown : ""));
+        fputs("]: ", stdout);
+        free(text);
+        answer = ask(line, sizeof line);
+        if (answer && *answer)
+            json_object_set_new(parameters, name, json_string(answer));
+    }
+    json_decref(doc);
+    return rc ? rc : answer ? CLI_OK : cli_fail(CLI_FAILED, "nothing was changed");
+}
+
 /* Asks on the terminal; 0 to go on. */
-static int confirm(struct cli *cli, struct client *c, const json_t *body)
+static int confirm(struct cli *cli, struct client *c, json_t *body)
 {
     json_t *report = NULL;
     char answer[16] = "";
     if (!isatty(0) || !isatty(1))
         return cli_fail(CLI_USAGE,
                         "this is no terminal to ask on: add --yes, or --dry-run to look");
-    int rc = instantiate(cli, c, body, true, &report);
+    int rc = ask_parameters(cli, c, body);
+    if (rc == CLI_OK)
+        rc = instantiate(cli, c, body, true, &report);
     if (rc)
         return rc;
     print_preview(report);
     json_decref(report);
     printf("Go on? [y/N] ");
-    fflush(stdout);
-    if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+    if (!ask(answer, sizeof answer) || (answer[0] != 'y' && answer[0] != 'Y'))
         return cli_fail(CLI_FAILED, "nothing was changed");
     return CLI_OK;
 }

@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import io
 import json
+import os
 import subprocess
 import time
 
 import pytest
 
-from perilune import TOP, eventually, unique
+from perilune import BINARY, TOP, eventually, unique
 
 pytestmark = pytest.mark.cli
 FOLDERS = sorted(p.parent for p in (TOP / "blueprints").glob("*/blueprint.lua"))
@@ -107,6 +108,41 @@ def test_a_preview_shows_it_and_makes_nothing(server, blueprint):
 def test_parameters_have_bounds(server, given, why):
     r = server.cli("blueprint", "new", "webhook", "--set", given, "--yes", check=False)
     assert r.returncode == 1 and f"'{given.split('=')[0]}'" in r.stderr and why in r.stderr, r.stderr
+
+
+def on_terminal(server, typed, *args):
+    """Exit code and all that stood on the terminal, after typing each text when its question is there."""
+    import pty
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(str(BINARY), [str(BINARY), *args], server.aws_env())
+    seen = ""
+    for question, text in [*typed, (None, "")]:
+        while question is None or question not in seen:
+            try:
+                more = os.read(fd, 4096)
+            except OSError:  # the other end is closed
+                more = b""
+            seen += more.decode()
+            if not more:
+                break
+        os.write(fd, text.encode()) if text else None
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
+
+
+def test_a_terminal_is_asked_for_what_was_not_given(server):
+    name = unique("asked")
+    code, seen = on_terminal(server, [("[items]: ", "lamps\n"), ("[]: ", "\n"), ("Go on? [y/N] ", "y\n")],
+                             "blueprint", "new", "http-api", "--name", name)
+    assert code == 0 and "Name of the function" not in seen and f"made {name}" in seen.replace("\r", ""), seen
+    assert f"/url/{name}/lamps" in seen
+    for typed in ([("[items]: ", "\x04")], [("[items]: ", "\n"), ("[]: ", "\n"), ("[http-api]: ", unique("no") + "\n"), ("Go on? [y/N] ", "n\n")]):
+        before = everything(server)
+        code, seen = on_terminal(server, typed, "blueprint", "new", "http-api")
+        assert code == 1 and "nothing was changed" in seen and everything(server) == before, seen
+    code, seen = on_terminal(server, [("[items]: ", "NOT OK\n"), ("[]: ", "\n")], "blueprint", "new", "http-api", "--name", name)
+    assert code == 1 and "'collection' does not match" in seen, seen
 
 
 # --- http-api -----------------------------------------------------------------------------------------
