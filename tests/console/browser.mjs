@@ -460,7 +460,7 @@ async function shoot(folder) {
 
 const VIEWS = [
   "/create", "/create/s3-upload", "/create/blank", "/functions", "/buckets", "/buckets/mouse-in?object=cat.png",
-  "/buckets/by-mouse", "/functions/edited/code?version=1", "/functions/nothing/code", "/nowhere",
+  "/buckets/by-mouse", "/functions/edited/code?version=2", "/functions/nothing/code", "/nowhere",
   ...["code", "test", "logs", "triggers", "permissions", "settings"].map((tab) => `/functions/mouse/${tab}`),
 ];
 

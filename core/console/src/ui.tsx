@@ -339,8 +339,10 @@ export function Rows<T>(p: {
 // --- views of a thing ------------------------------------------------------------------------
 
 export function Tabs(p: { base: string; now: string; tabs: [string, string][] }) {
+  const bar = useRef<HTMLElement>(null);
+  useEffect(() => bar.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [p.now]);
   return (
-    <nav class="tabs" aria-label="Views">
+    <nav class="tabs" aria-label="Views" ref={bar}>
       {p.tabs.map(([path, label]) => (
         <a href={`${p.base}/${path}`} aria-current={p.now === path ? "page" : undefined}>
           {label}

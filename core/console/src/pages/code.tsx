@@ -60,7 +60,7 @@ function Pane(p: Options & { faults?: Fault[] }) {
   }, []);
   useEffect(() => editor.current?.show(p.faults ?? []), [p.faults]);
   if (error) return <Problem what="The editor could not be loaded." error={error} retry={() => location.reload()} />;
-  return <div class="editor" ref={box} />;
+  return <div class={p.before === undefined ? "editor" : "editor compared"} ref={box} />;
 }
 
 export default function CodeTab({ fn, reload }: TabProps) {
@@ -240,10 +240,10 @@ function Compare({ name, version, now, done }: { name: string; version: string; 
       <div class="row bar">
         <strong>From version {version} to what is live</strong>
         <span class="grow" />
-        <Confirm label={`Roll back to ${version}`} class="" title={`Roll back to version ${version}?`} act={`Make ${version} live`} run={back}>
+        {differ.length > 0 && <Confirm label={`Roll back to ${version}`} class="" title={`Roll back to version ${version}?`} act={`Make ${version} live`} run={back}>
           <p>What is live now stays among the versions if it was published.</p>
           <AsCommand perilune={line("perilune", "rollback", name, "--to", version)} />
-        </Confirm>
+        </Confirm>}
         <a class="button" href={withQuery("version", null)}>
           Back to the code
         </a>

@@ -116,6 +116,7 @@ function wrongOf(error: unknown, name: string) {
 function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
   const path = `/v1/blueprints/${part(b.name)}`;
   const form = useRef<HTMLFormElement>(null);
+  const panel = useRef<HTMLElement>(null);
   const preview = useSignal<Report | null>(null);
   const chosen = useSignal<Values>(Object.fromEntries(b.params.map((p) => [p.name, p.default ?? ""])));
   const action = useAction();
@@ -123,7 +124,10 @@ function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
   const show = (f: FormData) => {
     chosen.value = values(b, f);
     preview.value = null;
-    void action.run(async () => (preview.value = await ask(true)));
+    void action.run(async () => {
+      preview.value = await ask(true);
+      requestAnimationFrame(() => panel.current?.scrollIntoView({ block: "nearest" })); // on a narrow screen it is below
+    });
   };
   const create = () =>
     action.run(async () => {
@@ -154,7 +158,7 @@ function Instantiate({ blueprint: b }: { blueprint: Blueprint }) {
           </button>
           <AsCommand perilune={command} />
         </form>
-        <section aria-live="polite" class="panel">
+        <section aria-live="polite" class="panel" ref={panel}>
           {!preview.value && (
             <p class="faint">The preview shows everything that will be created and what it may do. Nothing is made before you say so.</p>
           )}
