@@ -353,6 +353,7 @@ static int open_parts(struct server *s, struct err *err)
         .roles = v->roles,
         .max_rows = s->opts.queue_max_rows,
         .max_bytes = s->opts.queue_max_bytes,
+        .event_rate = s->opts.event_rate,
         .keep_rows = s->opts.runs_keep,
         .keep_age_ms = (int64_t)s->opts.runs_age_s * 1000,
     };

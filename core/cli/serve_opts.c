@@ -47,6 +47,8 @@ static const struct row {
      "a day of lifecycle rules (shorter: to try them out)"},
     {"queue-max-rows", COUNT, FIELD(queue_max_rows), "10000000", "N", "waiting events at most"},
     {"queue-max-bytes", BYTES, FIELD(queue_max_bytes), "16G", "BYTES", "their payloads at most"},
+    {"event-rate", COUNT, FIELD(event_rate), "0", "N",
+     "events of one function begun in a second at most (0: any number)"},
     {"runs-keep", COUNT, FIELD(runs_keep), "1000", "N", "runs of each function that stay listed"},
     {"runs-sample", COUNT, FIELD(runs_sample), "100", "N",
      "runs that somebody waited for: errors and successes of each function that stay listed"},

@@ -28,6 +28,7 @@ struct serve_opts {
     uint64_t lifecycle_day_s; /* --lifecycle-day: length of a day of buckets' rules */
     uint64_t queue_max_rows;  /* --queue-max-rows */
     uint64_t queue_max_bytes; /* --queue-max-bytes */
+    uint64_t event_rate;      /* --event-rate: of one function, a second; 0: no brake */
     uint64_t runs_keep;       /* --runs-keep: rows of the ledger for each function */
     uint64_t runs_sample;     /* --runs-sample */
     uint64_t runs_age_s;      /* --runs-age */

@@ -224,6 +224,17 @@ static bool full(const struct queue *q)
     return q->in_flight >= FLIGHTS_MAX || q->payload_bytes >= FLIGHT_BYTES_MAX;
 }
 
+/* The storm brake: takes one of the function's events for this second. False when there is none. */
+static bool brake_grants(struct queue *q, uint64_t function_id, int64_t now_ms)
+{
+    struct brake *b = &q->brakes[function_id % (sizeof q->brakes / sizeof *q->brakes)];
+    if (!q->o.event_rate)
+        return true;
+    if (b->function_id != function_id || b->second != now_ms / 1000)
+        *b = (struct brake){.function_id = function_id, .second = now_ms / 1000};
+    return b->begun++ < q->o.event_rate;
+}
+
 /* Starts some of a lane's due rows and says when to look at it again. */
 static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struct store_cursor *c,
                   uint64_t start_ns)
@@ -249,6 +260,10 @@ static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struc
             return; /* the next flight that lands wakes it */
         if (full(q) || clock_mono_ns() - start_ns >= TURN_NS)
             break;
+        if (!brake_grants(q, lane->function_id, now_ms)) {
+            lane_wake(q, lane, (now_ms / 1000 + 1) * 1000);
+            return;
+        }
         lane_scanned(lane, (int64_t)due_ms, id);
         if (!flight_start(q, lane, t, (int64_t)due_ms, id))
             return; /* throttled: it pauses, or waits for one that runs */

@@ -19,6 +19,7 @@ struct queue_opts {
     struct logs *logs;
     struct roles *roles; /* asked before an outcome is sent on; NULL: none is */
     uint64_t max_rows, max_bytes;
+    uint64_t event_rate; /* events of one function begun in a second at most; 0: any number */
     uint64_t keep_rows;  /* runs of each function that stay in the ledger, … */
     int64_t keep_age_ms; /* … for that long */
 };

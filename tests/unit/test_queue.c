@@ -991,6 +991,26 @@ static void test_scan_place(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_storm_brake(void **state)
+{
+    (void)state;
+    q->o.event_rate = 4;
+    send_many(30, 1);
+    int64_t began = clock_store_ms() / 1000;
+    wait_calls(4);
+    turn(50);
+    size_t seconds = (size_t)(clock_store_ms() / 1000 - began) + 2; /* it may have begun before */
+    assert_true(call_count <= 4 * seconds);
+    assert_int_equal(send_event(event(2, "1")), 0); /* another's is not held back */
+    uint64_t calls_of_1 = call_count;
+    wait_calls(calls_of_1 + 1);
+    turn(1100); /* the next second lets some more go */
+    assert_true(call_count >= calls_of_1 + 4);
+    q->o.event_rate = 0;
+    pass(1000);
+    wait_stats(0, 0, 0, 0);
+}
+
 /* --- the ledger --------------------------------------------------------------------------------
  */
 
@@ -1130,6 +1150,7 @@ static void test_ledger_redrive_replay_drop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_storm_brake),
         T(test_ledger_keeps_and_lists),
         T(test_ledger_redrive_replay_drop),
         T(test_delivery),
