@@ -148,17 +148,16 @@ static int read_cursor(struct call *c, struct ledger_cursor *at, struct err *err
     return 0;
 }
 
-/* The id of the function asked for; a name that no function bears is one that none has rows of. */
-static int read_function(struct call *c, struct store_txn *t, struct ledger_query *q,
-                         struct err *err)
+/* The function asked for: by its id, or by name when it is gone but its rows may be there. */
+static int read_function(struct call *c, struct store_txn *t, struct ledger_query *q)
 {
     struct str policy, name = call_query(c, "function");
     if (!name.n)
         return 0;
     int rc = function_find(t, name, STR(""), &q->function_id, &policy);
-    return rc == E_NOT_FOUND ? err_set(err, rc, "Function not found: %.*s",
-                                       name.n < 200 ? (int)name.n : 200, name.p)
-                             : rc;
+    if (rc == E_NOT_FOUND)
+        q->function = name;
+    return rc == E_NOT_FOUND ? 0 : rc;
 }
 
 static void add_row(void *ctx, const struct event_row *r)
@@ -180,10 +179,13 @@ static void list(struct call *c, int state)
     if (rc == 0)
         rc = read_cursor(c, &at, &err);
     if (rc == 0)
-        rc = read_function(c, t, &q, &err);
+        rc = read_function(c, t, &q);
     if (rc == 0)
         ledger_list(t, &q, &at, add_row, rows);
     store_read_end(t);
+    if (rc == 0 && q.function.n && !json_array_size(rows) && !at.more && !call_query(c, "cursor").n)
+        rc = err_set(&err, E_NOT_FOUND, "Function not found: %.*s",
+                     q.function.n < 200 ? (int)q.function.n : 200, q.function.p);
     if (rc) {
         json_decref(rows);
         call_error(c, rc, &err);

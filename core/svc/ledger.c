@@ -24,6 +24,7 @@ static bool look(struct page *p, uint64_t id)
     p->looks++;
     if (event_row_get(p->t, id, &r) == 0 && (!q->state || r.state == q->state) &&
         (!q->function_id || r.function_id == q->function_id) &&
+        (!q->function.n || str_eq(r.function, q->function)) &&
         (!q->source.n || str_eq(r.source, q->source))) {
         p->each(p->ctx, &r);
         p->count++;

@@ -12,7 +12,8 @@
 enum { LEDGER_PAGE_MAX = 1000 };
 
 struct ledger_query {
-    uint64_t function_id; /* 0: of all functions */
+    uint64_t function_id; /* 0: of all functions, or … */
+    struct str function;  /* … of those that bore this name; "": any */
     struct str source;    /* "": any */
     int state;            /* EVENT_*_ROW; 0: any */
     size_t limit;         /* 1 .. LEDGER_PAGE_MAX */

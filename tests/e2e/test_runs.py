@@ -111,6 +111,12 @@ def test_dead_and_dropped(server, lam):
     assert code(server, "dead", "drop", rows[0]["id"]) == 3
     assert ask(server, "dead", "drop", "--function", name) == {"dropped": 2} and dead(server, name) == []
     assert code(server, "dead", "drop") == 2
+    send(lam, name, 4)
+    left = eventually(lambda: dead(server, name))
+    lam.delete_function(FunctionName=name)
+    assert [r["id"] for r in dead(server, name)] == [left[0]["id"]], "its function is gone, the event is not"
+    assert ask(server, "dead", "redrive", "--function", name) == {"redriven": 0, "skipped": 1}
+    assert code(server, "dead", "redrive", left[0]["id"]) == code(server, "runs", "list", unique("never")) == 3
 
 
 @boto
