@@ -8,6 +8,7 @@
 #include "svc/logs_group.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "base/crc.h"
@@ -172,15 +173,24 @@ void log_group_settle(struct log_group *g)
         log_group_free(g);
 }
 
+/* Some at a time, so that the turn is short; and what a crowd of them held goes back to the system,
+ * since it lies in pieces between what stays. */
 static void on_keeper(uv_timer_t *t)
 {
     struct logs *l = t->data;
-    for (size_t i = 0; i < TABLE; i++)
-        for (struct log_group *g = l->table[i], *next; g; g = next) {
+    size_t forgotten = 0;
+    for (size_t i = 0; i < TABLE && forgotten < FORGET_MAX; i++)
+        for (struct log_group *g = l->table[i], *next; g && forgotten < FORGET_MAX; g = next) {
             next = g->hash_next;
-            if (is_idle(g) && uv_now(l->loop) - g->used_ms >= KEEP_MS)
-                log_group_free(g);
+            if (!is_idle(g) || uv_now(l->loop) - g->used_ms < KEEP_MS)
+                continue;
+            log_group_free(g);
+            forgotten++;
         }
+    if (forgotten == FORGET_MAX)
+        malloc_trim(0);
+    if (forgotten == FORGET_MAX && l->groups)
+        uv_timer_start(&l->keeper, on_keeper, FORGET_PAUSE_MS, KEEP_MS / 6);
 }
 
 static void on_expiry(uv_timer_t *t)
