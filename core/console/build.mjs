@@ -22,8 +22,10 @@ if (!out) {
   process.exit(2);
 }
 const outdir = join(process.cwd(), out);
-rmSync(outdir, { recursive: true, force: true });
-mkdirSync(join(outdir, "assets"), { recursive: true });
+// The folder itself stays: a server with --console-dir holds it open.
+mkdirSync(outdir, { recursive: true });
+for (const old of readdirSync(outdir)) rmSync(join(outdir, old), { recursive: true });
+mkdirSync(join(outdir, "assets"));
 
 const result = await esbuild.build({
   absWorkingDir: here,
