@@ -28,8 +28,9 @@ needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-shlibdeps") or SANITIZED,
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
-def test_readiness_is_told(abstract):
+def test_readiness_is_told(abstract, request):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="perilune-notify-"))
+    request.addfinalizer(lambda: shutil.rmtree(folder))
     folder.chmod(0o755)  # the server may have become another user
     name = f"@{unique('notify')}" if abstract else str(folder / "socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
@@ -45,7 +46,6 @@ def test_readiness_is_told(abstract):
             assert secret not in s.stderr(), "a service's messages are kept and read by others"
             assert s.stop() == 0
             assert listener.recv(4096) == b"STOPPING=1"
-    shutil.rmtree(folder)
 
 
 def test_readiness_nobody_listens():

@@ -742,6 +742,8 @@ static void memory_makes_place(void **state)
     struct pool_stats s;
     pool->opts.memory = 20 << 20; /* three runners that have held 3 MiB, and two spares */
     for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 500 && pool->spare_count < pool->spares_wanted; k++)
+            run_ms(10); /* they take their part of it */
         fn[i] = fn_of("memory", 3000);
         assert_string_equal(one(fn[i], "echo here").payload, "here");
     }
