@@ -21,10 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(ok == jscan_valid(in) || !ok); /* depth and numbers: it may refuse more */
     if (ok) {
         struct buf once = BUF_INIT, twice = BUF_INIT;
-        if (ljson_write(r.L, -1, &once, 0, &problem)) {
+        if (ljson_write(r.L, -1, &once, &ljson_strict, &problem)) {
             CHECK(jscan_valid(buf_str(&once)));
             CHECK(ljson_read(r.L, buf_str(&once), 0, &problem));
-            CHECK(ljson_write(r.L, -1, &twice, 0, &problem));
+            CHECK(ljson_write(r.L, -1, &twice, &ljson_strict, &problem));
             CHECK(once.n == twice.n);
         }
         buf_deinit(&once);
