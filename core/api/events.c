@@ -128,16 +128,7 @@ void events_put_rule(struct call *c)
 
 static int change_state(struct schedules_job *j, struct str row)
 {
-    static const uint16_t set[] = {SCHEDULE_DISABLED, SCHEDULE_LAST_S, SCHEDULE_MODIFIED_MS, 0};
-    uint64_t now_ms = (uint64_t)clock_wall_ms();
-    if (!row.p)
-        return absent(j);
-    schedules_keep(&j->rec, row, set);
-    if (j->user)
-        rec_put_u64(&j->rec, SCHEDULE_DISABLED, 1);
-    rec_put_u64(&j->rec, SCHEDULE_LAST_S, now_ms / 1000);
-    rec_put_u64(&j->rec, SCHEDULE_MODIFIED_MS, now_ms);
-    return j->rec.rc;
+    return row.p ? schedules_set_state(j, row, j->user != NULL) : absent(j);
 }
 
 static void set_state(struct call *c, void *disabled)

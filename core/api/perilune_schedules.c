@@ -149,16 +149,7 @@ void perilune_schedule_run(struct call *c)
 
 static int change_state(struct schedules_job *j, struct str row)
 {
-    static const uint16_t set[] = {SCHEDULE_DISABLED, SCHEDULE_LAST_S, SCHEDULE_MODIFIED_MS, 0};
-    uint64_t now_ms = (uint64_t)clock_wall_ms();
-    if (!row.p)
-        return not_there(&j->name, &j->err);
-    schedules_keep(&j->rec, row, set);
-    if (j->user)
-        rec_put_u64(&j->rec, SCHEDULE_DISABLED, 1);
-    rec_put_u64(&j->rec, SCHEDULE_LAST_S, now_ms / 1000);
-    rec_put_u64(&j->rec, SCHEDULE_MODIFIED_MS, now_ms);
-    return j->rec.rc;
+    return row.p ? schedules_set_state(j, row, j->user != NULL) : not_there(&j->name, &j->err);
 }
 
 static void reply_changed(struct schedules_job *j)

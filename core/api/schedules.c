@@ -2,6 +2,7 @@
 #include "api/schedules.h"
 
 #include "auth/arn.h"
+#include "base/clock.h"
 #include "base/rec.h"
 
 static int apply(struct job *job, struct store_txn *t)
@@ -65,6 +66,18 @@ void schedules_keep(struct buf *out, struct str row, const uint16_t *but)
         if (!drop)
             rec_put_str(out, tag, v);
     }
+}
+
+int schedules_set_state(struct schedules_job *j, struct str row, bool disabled)
+{
+    static const uint16_t set[] = {SCHEDULE_DISABLED, SCHEDULE_LAST_S, SCHEDULE_MODIFIED_MS, 0};
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
+    schedules_keep(&j->rec, row, set);
+    if (disabled)
+        rec_put_u64(&j->rec, SCHEDULE_DISABLED, 1);
+    rec_put_u64(&j->rec, SCHEDULE_LAST_S, now_ms / 1000);
+    rec_put_u64(&j->rec, SCHEDULE_MODIFIED_MS, now_ms);
+    return j->rec.rc;
 }
 
 int schedules_check_zone(struct str zone, struct err *err)

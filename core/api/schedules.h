@@ -25,6 +25,8 @@ void schedules_submit(struct schedules_job *j);
 
 /* All fields of row but those tagged so (0 ends the list). */
 void schedules_keep(struct buf *out, struct str row, const uint16_t *but);
+/* For `change`: the row, enabled or not; what was due while it was not is not made up for. */
+int schedules_set_state(struct schedules_job *j, struct str row, bool disabled);
 /* Is that text a schedule expression, its zone one that there is, its function here? E_VALIDATION
  * with the texts of both services. */
 int schedules_check_zone(struct str zone, struct err *err);

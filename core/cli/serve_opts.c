@@ -51,7 +51,7 @@ static const struct row {
      "events of one function begun in a second at most (0: any number)"},
     {"runs-keep", COUNT, FIELD(runs_keep), "1000", "N", "runs of each function that stay listed"},
     {"runs-sample", COUNT, FIELD(runs_sample), "100", "N",
-     "runs that somebody waited for: errors and successes of each function that stay listed"},
+     "awaited runs of each function that stay listed, errors and successes alike"},
     {"runs-age", SECONDS, FIELD(runs_age_s), "604800", "SECONDS", "how long they do"},
     {"store-max", BYTES, FIELD(store_max), "256G", "BYTES", "size limit of meta.mdb"},
     {"log-max", BYTES, FIELD(log_max), "1G", "BYTES", "all log groups together"},
