@@ -41,9 +41,11 @@ static struct invocation *invocation_new(struct pool *p, const struct invoke_req
 static void finish(struct pool *p, struct invocation *inv, struct invoke_result *res)
 {
     struct fn *fn = inv->req.fn;
+    char source[24]; /* the request's own is gone once done has been called */
+    snprintf(source, sizeof source, "%s", inv->req.source ? inv->req.source : "");
     res->version = fn->version;
     res->request_id = inv->req.request_id;
-    res->source = inv->req.source;
+    res->source = source;
     inv->version->tally->live--;
     p->live--;
     p->stats.errors += res->error;
