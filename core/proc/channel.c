@@ -217,7 +217,7 @@ bool channel_invoke(struct channel *ch, const struct channel_work *w)
         stream_add(ch, &s);
     }
     channel_make_hot(ch);
-    ring_wake_runner(ch->shm, RING_WAIT_WORK);
+    ch->unrung++;
     return true;
 }
 

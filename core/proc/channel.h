@@ -8,7 +8,8 @@
  *
  * On the loop: bells are read when they ring; besides, the rings of runners that have lately said
  * something are looked at in every turn without a bell, at most CHANNEL_FRAMES_PER_TURN frames
- * each, in turn. Before the loop sleeps those runners are told to ring. Loop thread only. */
+ * each, in turn. Before the loop sleeps those runners are told to ring, and those that have been
+ * given work in this turn are woken. Loop thread only. */
 #ifndef PROC_CHANNEL_H
 #define PROC_CHANNEL_H
 
@@ -48,6 +49,10 @@ struct channels *channels_new(uv_loop_t *loop, const struct channel_ops *ops);
 /* All channels must have been closed. Memory goes with the loop's next turn. */
 void channels_free(struct channels *set);
 
+/* Whether the loop turns at least every few milliseconds, whatever happens: then runners that have
+ * more work may put off their bells until then. */
+void channels_nap(struct channels *set, bool naps);
+
 /* --- one channel --------------------------------------------------------------------------------
  */
 
@@ -81,7 +86,8 @@ struct channel_work {
     struct str arn, context;
     struct str event; /* borrowed until channel_forget of its id or channel_close */
 };
-/* Queues an entry; false when the ring has no room for it now. */
+/* Queues an entry, for which the runner is woken at the end of the turn; false when the ring has no
+ * room for it now. */
 bool channel_invoke(struct channel *ch, const struct channel_work *w);
 /* Takes a waiting entry back: true: the runner will never start it. */
 bool channel_revoke(struct channel *ch, uint32_t slot, uint32_t id);

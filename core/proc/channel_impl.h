@@ -43,6 +43,7 @@ struct channel {
     uint32_t inbound_bytes;        /* announced sizes of all inbound */
     struct channel *prev, *next;   /* in the set's hot ring; NULL: not hot */
     uint32_t quiet;                /* turns without a frame while hot */
+    uint32_t unrung;               /* entries in work that the runner has not been woken for */
     uint32_t bells, frames;        /* heard; frames either way: in the second that began at … */
     uint64_t second;               /* … this time, ms of the loop */
     bool closed, broken, draining; /* draining: inside channel_drain */
@@ -56,6 +57,7 @@ struct channels {
     uv_idle_t idle;
     struct channel hot; /* head of the ring of hot channels; only prev and next are used */
     uint32_t hot_count;
+    bool naps; /* the loop turns every few milliseconds whatever happens */
     int open_handles;
 };
 

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { EXIT_PROTOCOL = 70 };
+enum { EXIT_PROTOCOL = 70, OWED_MAX_NS = 100 * 1000 };
 
 static struct {
     void (*volatile passed)(void *ctx);
@@ -49,6 +49,22 @@ static void ring_bell(struct runner_channel *ch)
         return; /* full: it has been rung */
 }
 
+/* Rings for all that has been sent, when the core sleeps. */
+static void tell(struct runner_channel *ch)
+{
+    ch->owed = false;
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed) &&
+        atomic_exchange(&ch->shm->core_sleeps, RING_CORE_AWAKE))
+        ring_bell(ch);
+}
+
+static void pay_bell(struct runner_channel *ch)
+{
+    if (ch->owed)
+        tell(ch);
+}
+
 /* --- receiving ----------------------------------------------------------------------------------
  */
 
@@ -79,8 +95,10 @@ void channel_runner_next(struct runner_channel *ch, bool work, struct runner_fra
     while (!channel_runner_poll(ch, work, out)) {
         atomic_store(&ch->shm->runner_waits, waits);
         atomic_thread_fence(memory_order_seq_cst);
-        if (ring_empty(&ch->data) && (!work || ring_empty(&ch->work)))
+        if (ring_empty(&ch->data) && (!work || ring_empty(&ch->work))) {
+            pay_bell(ch);
             ring_sleep_runner(ch->shm, waits);
+        }
         atomic_store_explicit(&ch->shm->runner_waits, 0, memory_order_relaxed);
     }
 }
@@ -115,15 +133,17 @@ static unsigned char *reserve(struct runner_channel *ch, uint32_t n)
     while (!(p = ring_reserve(&ch->out, n))) {
         atomic_store(&ch->shm->runner_waits, RING_WAIT_ROOM);
         atomic_thread_fence(memory_order_seq_cst);
-        if (ring_room(&ch->out) < (int)n)
+        if (ring_room(&ch->out) < (int)n) {
+            pay_bell(ch);
             ring_sleep_runner(ch->shm, RING_WAIT_ROOM);
+        }
         atomic_store_explicit(&ch->shm->runner_waits, 0, memory_order_relaxed);
     }
     return p;
 }
 
-void channel_runner_send(struct runner_channel *ch, uint16_t type, uint16_t flags, uint32_t id,
-                         struct str a, struct str b)
+static void put(struct runner_channel *ch, uint16_t type, uint16_t flags, uint32_t id, struct str a,
+                struct str b)
 {
     if (a.n > FRAME_BODY_MAX || b.n > FRAME_BODY_MAX - a.n)
         channel_runner_exit(EXIT_PROTOCOL);
@@ -133,10 +153,29 @@ void channel_runner_send(struct runner_channel *ch, uint16_t type, uint16_t flag
     if (b.n)
         memcpy(p + a.n, b.p, b.n);
     ring_commit(&ch->out, type, flags, id, (uint32_t)(a.n + b.n));
+}
+
+void channel_runner_send(struct runner_channel *ch, uint16_t type, uint16_t flags, uint32_t id,
+                         struct str a, struct str b)
+{
+    put(ch, type, flags, id, a, b);
+    tell(ch);
+}
+
+void channel_runner_reply(struct runner_channel *ch, uint32_t id, struct str head,
+                          struct str payload, uint64_t began_ns, uint64_t now_ns)
+{
+    put(ch, FRAME_REPLY, 0, id, head, payload);
+    if (!ch->owed)
+        ch->owed_ns = began_ns;
+    ch->owed = true;
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed) &&
-        atomic_exchange(&ch->shm->core_sleeps, 0))
-        ring_bell(ch);
+    uint32_t core = atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed);
+    bool late = now_ns - ch->owed_ns > OWED_MAX_NS || ring_empty(&ch->work);
+    if (core == RING_CORE_SLEEPS || (core == RING_CORE_NAPS && late))
+        tell(ch);
+    else if (core == RING_CORE_AWAKE)
+        ch->owed = false;
 }
 
 void channel_runner_send_payload(struct runner_channel *ch, uint16_t type, uint32_t id,

@@ -4,6 +4,10 @@
  * alone; it never touches a ring. The core is trusted here, so frames are read in place. Sending
  * blocks while the core has not yet read what is in `out`; it never fails.
  *
+ * A bell costs two system calls and, where core and runner share a processor, two switches. So while
+ * more work waits and the core only naps, quick replies ring once together: the last of them does,
+ * or whatever else is sent, or our going to sleep.
+ *
  * The order that the core relies on: `data` before `work`, always, and `work` only between
  * invocations of a loaded function (pass work = false until READY with id 1 has been sent, and
  * while an invocation runs). */
@@ -18,6 +22,8 @@ struct runner_channel {
     struct ring_shm *shm;
     struct ring work, data, out;
     int bell;            /* non-blocking eventfd, the process's only descriptor */
+    bool owed;           /* a reply has been sent for which it has not been rung … */
+    uint64_t owed_ns;    /* … since then */
     struct ring *showed; /* ring whose frame the last next/poll showed, NULL after pop */
     struct frame frame;  /* its header */
 };
@@ -45,6 +51,10 @@ bool channel_runner_start(struct runner_channel *ch, uint32_t slot, uint32_t id)
 /* One frame whose body is a then b (together <= FRAME_BODY_MAX). */
 void channel_runner_send(struct runner_channel *ch, uint16_t type, uint16_t flags, uint32_t id,
                          struct str a, struct str b);
+/* A REPLY that is one frame (head and payload together <= FRAME_BODY_MAX), to a run of began_ns to
+ * now_ns (clock_mono_ns): its bell may be put off. */
+void channel_runner_reply(struct runner_channel *ch, uint32_t id, struct str head,
+                          struct str payload, uint64_t began_ns, uint64_t now_ns);
 /* A frame with the fixed struct `head` and as much of payload as fits, then the rest as CHUNKs that
  * carry `chunk_flags` (FRAME_F_INVOCATION for REPLY, FRAME_F_CALL for CALL). The size field inside
  * head is the caller's to fill. */

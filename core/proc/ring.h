@@ -18,7 +18,8 @@
  *
  * Sleeping: a side that finds nothing says so in a word, looks again, and sleeps. The writer looks
  * at the word after each frame and wakes only a sleeper: the core wakes a runner with FUTEX_WAKE on
- * `runner_waits`, a runner wakes the core through its bell, a non-blocking eventfd. */
+ * `runner_waits`, a runner wakes the core through its bell, a non-blocking eventfd. Both are done
+ * once for several frames: the core's at the end of its turn, the runner's see channel_runner.h. */
 #ifndef PROC_RING_H
 #define PROC_RING_H
 
@@ -41,6 +42,13 @@ enum {
     RING_WAIT_ROOM = 4, /* room in out */
 };
 
+/* core_sleeps: what a frame in out means for the bell. */
+enum {
+    RING_CORE_AWAKE,  /* nothing: the core will look */
+    RING_CORE_SLEEPS, /* ring it */
+    RING_CORE_NAPS,   /* ring it soon: the core looks by itself some milliseconds from now */
+};
+
 /* An entry's state word is id << 2 | state, so that a reused slot never matches an older id.
  * QUEUED -> STARTED by the runner, QUEUED -> REVOKED by the core: whoever swaps first has it. */
 enum { ENTRY_FREE, ENTRY_QUEUED, ENTRY_STARTED, ENTRY_REVOKED };
@@ -52,7 +60,7 @@ struct ring_shm { /* the control page */
         _Alignas(64) _Atomic uint32_t tail; /* bytes read, published by the reader */
     } pos[RING_COUNT];
     _Alignas(64) _Atomic uint32_t runner_waits; /* futex word: RING_WAIT_* of a sleeping runner */
-    _Alignas(64) _Atomic uint32_t core_sleeps;  /* 1: ring the bell after a frame */
+    _Alignas(64) _Atomic uint32_t core_sleeps;  /* RING_CORE_* */
     _Atomic uint32_t core_wants_room;           /* 1: ring the bell once data has room again */
     _Alignas(64) _Atomic uint32_t entry[FRAME_SLOTS];
     _Alignas(64) _Atomic uint64_t memory_peak; /* the allocator's peak of this invocation, bytes */

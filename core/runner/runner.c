@@ -347,12 +347,16 @@ static void reply(struct runner *r, uint32_t kind, uint64_t start_ns)
     } else if (kind == EVENT_URL) {
         head.kind = REPLY_HTTP;
     }
+    uint64_t now_ns = clock_mono_ns();
+    struct str fixed = str_of((const char *)&head, sizeof head);
     head.size = (uint32_t)r->out.n;
     head.memory_peak = r->memory.peak;
-    head.duration_us = (uint32_t)((clock_mono_ns() - start_ns) / 1000);
-    channel_runner_send_payload(r->ch, FRAME_REPLY, r->invocation,
-                                str_of((const char *)&head, sizeof head), buf_str(&r->out),
-                                FRAME_F_INVOCATION);
+    head.duration_us = (uint32_t)((now_ns - start_ns) / 1000);
+    if (sizeof head + r->out.n <= FRAME_BODY_MAX)
+        channel_runner_reply(r->ch, r->invocation, fixed, buf_str(&r->out), start_ns, now_ns);
+    else
+        channel_runner_send_payload(r->ch, FRAME_REPLY, r->invocation, fixed, buf_str(&r->out),
+                                    FRAME_F_INVOCATION);
 }
 
 /* The init phase failed: every invocation fails with its error. */

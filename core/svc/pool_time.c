@@ -114,6 +114,7 @@ static void on_tick(uv_timer_t *t)
     if (!p->waiting && !p->behind) {
         uv_timer_stop(t);
         p->ticking = false;
+        channels_nap(p->channels, false);
         return;
     }
     if (p->behind)
@@ -131,6 +132,7 @@ void pool_time_tick(struct pool *p)
     if (p->ticking || p->closed)
         return;
     p->ticking = true;
+    channels_nap(p->channels, true);
     uv_timer_start(&p->tick, on_tick, POOL_TICK_MS, POOL_TICK_MS);
 }
 
