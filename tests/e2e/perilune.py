@@ -323,15 +323,17 @@ class Server:
         signer.add_auth(made)
         return dict(made.headers.items())
 
-    def sign_by_hand(self, method, path, service="s3", payload_hash="UNSIGNED-PAYLOAD", later_s=0, access_key=ACCESS_KEY, secret_key=SECRET_KEY):
-        """The headers of a signed request without a query, made without botocore; later_s moves the clock."""
+    def sign_by_hand(self, method, path, service="s3", payload_hash="UNSIGNED-PAYLOAD", later_s=0, access_key=ACCESS_KEY, secret_key=SECRET_KEY,
+                     query="", more=None):
+        """The headers of a signed request, made without botocore, with `more` of them; later_s moves the clock, the query is
+        canonical already."""
         now = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=later_s)).strftime("%Y%m%dT%H%M%SZ")
-        headers = {"Host": f"127.0.0.1:{self.port}", "X-Amz-Date": now}
+        headers = {"Host": f"127.0.0.1:{self.port}", "X-Amz-Date": now, **(more or {})}
         if service == "s3":
             headers["X-Amz-Content-SHA256"] = payload_hash
         names = sorted(name.lower() for name in headers)
         values = {name.lower(): value for name, value in headers.items()}
-        canonical = "\n".join([method, path, "", *(f"{n}:{values[n]}" for n in names), "", ";".join(names), payload_hash])
+        canonical = "\n".join([method, path, query, *(f"{n}:{values[n]}" for n in names), "", ";".join(names), payload_hash])
         scope = f"{now[:8]}/{REGION}/{service}/aws4_request"
         key = b"AWS4" + secret_key.encode()
         for part in scope.split("/"):

@@ -5,7 +5,6 @@ half visible, parts that were answered are there, and after a start no blob is l
 import base64
 import hashlib
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -17,10 +16,10 @@ import powercut
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perilune import BUILD, TOP, Server, eventually, unique
+from perilune import Server, eventually
+from traffic import FAULT, figure
 
 pytestmark = pytest.mark.boto3
-FAULT = pathlib.Path(os.environ.get("PERILUNE_BUILD", TOP / BUILD)) / "fault"
 KILLS = int(os.environ.get("MULTIPART_KILLS", "3"))
 UPLOADS = int(os.environ.get("MULTIPART_UPLOADS", "16"))
 CUTS = int(os.environ.get("MULTIPART_CUTS", "36"))
@@ -226,7 +225,7 @@ def test_kills(own_server):
     objects = {line[2]: line[3] for line in seen if line[0] == "object"}
     assert set(objects.values()) <= {"ok"} and len(objects) >= told["done"]
     assert [line for line in seen if line[0] in ("blobs", "upload")] == [["blobs", "ok"]]
-    print(f"{KILLS} kills of {UPLOADS} uploads at a time: {told['done']} completed, {told['parts']} parts, "
+    figure("D6", f"{KILLS} kills of {UPLOADS} uploads at a time: {told['done']} completed, {told['parts']} parts, "
           f"{told['open']} open and {told['cut off']} cut off: 0 lost, 0 half visible, 0 orphans")
     assert told["done"] > KILLS and told["cut off"] > 0
 
@@ -349,5 +348,5 @@ def test_cuts(own_server, fast_dir):
             raise AssertionError(f"{describe}: {e}") from None
     powercut.cut_many(replay, CUTS, SEED, str(fast_dir), check, [at for at, *_ in promises.made])
     done = sum(what == "done" for _, _, what, *_ in promises.made)
-    print(f"{len(seen)} cuts of a log of {len(replay)} records, {replay.end >> 20} MiB: {done} uploads completed, 0 lost")
+    figure("D6", f"{len(seen)} power cuts of a log of {len(replay)} records, {replay.end >> 20} MiB: {done} uploads completed, 0 lost")
     assert len(seen) > CUTS * 0.9 and done > 10 and max(seen) > done / 2

@@ -1,10 +1,11 @@
 """Power cuts of the whole server: its writes are logged under load, the log is replayed to random points with
-unsynced pages dropped or torn, and every folder so made opens and holds what was acknowledged before."""
-import json
+unsynced pages dropped or torn, and every folder so made opens and holds what was acknowledged before: events, uploads,
+completed multipart uploads, new code of functions.
+
+POWERCUT_CUTS, POWERCUT_SEED and POWERCUT_LOAD_S change the size of a run (`make fault`: 2,000 cuts for each of three seeds)."""
+import base64
 import os
-import pathlib
 import random
-import subprocess
 import threading
 import time
 import urllib.request
@@ -13,22 +14,14 @@ import uuid
 import powercut
 import pytest
 
-from perilune import BUILD, TOP, Server, eventually
+from perilune import Server, eventually, make_zip
+from traffic import FAULT, Found, Traffic, Wire, figure, prepare
 
-pytestmark = pytest.mark.boto3
-FAULT = pathlib.Path(os.environ.get("PERILUNE_BUILD", TOP / BUILD)) / "fault"
+pytestmark = pytest.mark.http
 STARTS = 4  # of the cuts are also served again, until every event has run
 CUTS = int(os.environ.get("POWERCUT_CUTS", "200"))
 SEED = os.environ.get("POWERCUT_SEED", "1")
-LOAD_S = 1.5
-
-MARK = """
-local done = kv.open("done")
-return { main = function(e)
-  done:incr(e.id or events.decode_key(e.Records[1].s3.object.key))
-  return true
-end }
-"""
+LOAD_S = float(os.environ.get("POWERCUT_LOAD_S", "1.5"))
 
 
 class Promises:
@@ -43,46 +36,38 @@ class Promises:
             self.made.append((position, kind, name))
 
 
-class Load(threading.Thread):
-    def __init__(self, server, promises, stop, number):
+class Deleter(threading.Thread):
+    """Uploads and deletes again."""
+
+    def __init__(self, server, promises, stop):
         super().__init__(daemon=True)
-        self.server, self.promises, self.stop, self.rng = server, promises, stop, random.Random(number)
+        self.wire, self.promises, self.stop = Wire(server), promises, stop
+        self.start()
 
     def run(self):
-        lam, s3 = self.server.client("lambda"), self.server.client("s3")
         while not self.stop.is_set():
-            name = uuid.uuid4().hex
-            if self.rng.random() < 0.5:
-                lam.invoke(FunctionName="mark", InvocationType="Event", Payload=json.dumps({"id": name}).encode())
-                self.promises.note("event", name)
-            else:
-                size = self.rng.choice((10, 1000, 40000, 300000))
-                s3.put_object(Bucket="cuts", Key=name, Body=self.rng.randbytes(size))
-                self.promises.note("object", name)
-                if self.rng.random() < 0.2:
-                    self.promises.note("deleting", name)
-                    s3.delete_object(Bucket="cuts", Key=name)
-                    self.promises.note("deleted", name)
+            name = "gone" + uuid.uuid4().hex
+            assert self.wire.put(name, os.urandom(random.choice((10, 40000, 300000)))).status == 200
+            self.promises.note("object", name)
+            self.promises.note("deleting", name)
+            assert self.wire.delete(name).status == 204
+            self.promises.note("deleted", name)
+        self.wire.close()
 
 
-class Found:
-    """What inspect saw in a folder."""
-
-    def __init__(self, folder):
-        env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
-        r = subprocess.run([FAULT / "inspect", folder], env=env, capture_output=True, text=True, timeout=60)
-        assert r.returncode == 0, r.stderr
-        self.done, self.queued, self.objects, self.functions = set(), "", {}, {}
-        for line in r.stdout.splitlines():
-            what, *rest = line.split(" ")
-            if what == "kv" and rest[0] == "done":
-                self.done.add(rest[1])
-            elif what == "event":
-                self.queued += line
-            elif what == "object":
-                self.objects[rest[1]] = rest[2]
-            elif what == "function":
-                self.functions[rest[0]] = rest[1]
+def update_functions(server, promises, role, until):
+    """New functions, and new code for an old one, again and again; small packages lie in rows, large ones in blobs."""
+    lam, i = server.client("lambda"), 0
+    while time.monotonic() < until:
+        code = make_zip(f"return {{ main = function() return {i} end }} -- " + random.Random(i).randbytes(12 + i % 3 * 30000).hex())
+        if i % 4 == 0:
+            server.make_function("return { main = function() end }", name=f"made{i}", role=role)
+            promises.note("function", f"made{i}")
+        promises.note("updating", None)
+        r = lam.update_function_code(FunctionName="changing", ZipFile=code)
+        promises.note("updated", base64.b64decode(r["CodeSha256"]).hex())
+        i += 1
+        time.sleep(0.02)
 
 
 def check_cut(promises, folder, position):
@@ -91,6 +76,7 @@ def check_cut(promises, folder, position):
     for at, kind, name in promises.made:
         if at <= position:
             told.setdefault(kind, set()).add(name)
+    check_code(promises, found, position)
     objects, deleting = told.get("object", set()), told.get("deleting", set())
     assert set(found.functions.values()) | set(found.objects.values()) <= {"ok"}, (found.functions, found.objects)
     assert told.get("function", set()) <= set(found.functions)
@@ -99,6 +85,16 @@ def check_cut(promises, folder, position):
     for name in objects | told.get("event", set()):
         assert name in found.done or name in found.queued, f"{name} was acknowledged and is neither queued nor done"
     return len(objects) + len(told.get("event", ()))
+
+
+def check_code(promises, found, position):
+    """The code is that of the last acknowledged update, or of a later one."""
+    updates = [(at, name) for at, kind, name in promises.made if kind == "updated"]
+    old = [name for at, name in updates if at <= position]
+    begun = sum(at <= position for at, kind, _ in promises.made if kind == "updating")
+    if old:
+        possible = [name for _, name in updates[len(old) - 1:begun]]
+        assert found.code["changing"] in possible, "older code than was acknowledged"
 
 
 def run_on(promises, folder, position):
@@ -121,29 +117,18 @@ def test_cuts(own_server, fast_dir):
     server = own_server(data=str(data), env={
         "LD_PRELOAD": str(FAULT / "shim.so"), "POWERCUT_DIR": str(data), "POWERCUT_LOG": str(log),
         "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
-    role = server.make_role({"Effect": "Allow", "Action": ["s3:*", "perilune:*"], "Resource": "*"})
-    server.make_function(MARK, name="mark", role=role)
+    role = prepare(server)
     promises.note("function", "mark")
-    s3, lam = server.client("s3"), server.client("lambda")
-    s3.create_bucket(Bucket="cuts")
-    lam.add_permission(FunctionName="mark", StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com",
-                       SourceArn="arn:aws:s3:::cuts")
-    s3.put_bucket_notification_configuration(Bucket="cuts", NotificationConfiguration={
-        "LambdaFunctionConfigurations": [{
-            "LambdaFunctionArn": lam.get_function_configuration(FunctionName="mark")["FunctionArn"],
-            "Events": ["s3:ObjectCreated:*"]}]})
-    loads = [Load(server, promises, stop, i) for i in range(4)]
-    for load in loads:
-        load.start()
-    time.sleep(LOAD_S / 2)
-    for i in range(4):
-        server.make_function(MARK + f"-- {i}\n" + "-- " + uuid.uuid4().hex * 1500, name=f"large{i}", role=role)
-        promises.note("function", f"large{i}")
-    time.sleep(LOAD_S / 2)
+    server.make_function("return { main = function() end }", name="changing", role=role)
+    promises.note("function", "changing")
+    kinds = {"event": "event", "object": "object", "parts": "object"}
+    traffic = Traffic(server, 3, {"event": 4, "object": 4, "parts": 2}, note=lambda kind, name: promises.note(kinds[kind], name), pause=0.004)
+    deleter = Deleter(server, promises, stop)
+    update_functions(server, promises, role, time.monotonic() + LOAD_S)
+    told = traffic.end()
     stop.set()
-    for load in loads:
-        load.join(30)
-        assert not load.is_alive()
+    deleter.join(30)
+    assert not deleter.is_alive() and not traffic.refused() and not traffic.lost()
     server.kill()
     replay, seen = powercut.Log(log), []
 
@@ -155,6 +140,9 @@ def test_cuts(own_server, fast_dir):
         except AssertionError as e:
             raise AssertionError(f"{describe}: {e}") from None
     powercut.cut_many(replay, CUTS, SEED, str(fast_dir), check, [at for at, *_ in promises.made])
+    count = {kind: list(told.values()).count(kind) for kind in kinds}
+    updates = sum(kind == "updated" for _, kind, _ in promises.made)
     acknowledged = sum(kind in ("event", "object") for _, kind, _ in promises.made)
-    print(f"{CUTS} cuts of a log of {len(replay)} records: {acknowledged} acknowledgements, 0 lost")
-    assert len(seen) == CUTS and max(seen) > acknowledged / 2 and acknowledged > 50
+    figure("D3", f"seed {SEED}: {CUTS} power cuts in {len(replay)} writes: {count['event']} events, {count['object']} uploads, {count['parts']} multipart "
+           f"uploads and {updates} code updates acknowledged, 0 lost")
+    assert len(seen) == CUTS and max(seen) > acknowledged / 2 and acknowledged > 50 and updates > 5

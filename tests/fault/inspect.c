@@ -1,7 +1,7 @@
 /* inspect: opens a server's data folder without the server and tells what is in it, a line each:
  *
  *     kv NAMESPACE KEY VALUE          event STATE FUNCTION PAYLOAD
- *     object BUCKET KEY ok|REASON     function NAME ok|REASON
+ *     object BUCKET KEY ok|REASON     function NAME ok|REASON SHA-256
  *     upload ID KEY                   part ID NUMBER ok|REASON MD5
  *     blobs ok|REASON
  *
@@ -175,7 +175,11 @@ static bool print_function(void *ctx, struct str name, struct str rec)
         if (strcmp(verdict, "ok") == 0)
             verdict = part(l, package, PACKAGE_FLAT_SIZE, PACKAGE_FLAT, PACKAGE_FLAT_BLOB);
     }
-    printf("function %.*s %s\n", STR_FMT(name), verdict);
+    char hex[65] = "-";
+    struct str sha256 = rec_str(rec, FN_PACKAGE);
+    if (sha256.n == 32)
+        hex_encode(sha256.p, 32, hex);
+    printf("function %.*s %s %s\n", STR_FMT(name), verdict, hex);
     return true;
 }
 

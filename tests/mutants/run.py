@@ -40,7 +40,7 @@ def copy_tree():
 
 def build(tests):
     """The program and the unit tests among these; the compiler's complaint, or None."""
-    targets = ["all", "fault", *(f"build/unit/{t[5:]}" for t in tests if t.startswith("unit:"))]
+    targets = ["all", "fault-tools", *(f"build/unit/{t[5:]}" for t in tests if t.startswith("unit:"))]
     r = subprocess.run(["make", "-s", f"-j{JOBS}", *targets], cwd=TREE, capture_output=True, text=True)
     return None if r.returncode == 0 else r.stderr[-2000:]
 
