@@ -130,6 +130,10 @@ void health_metrics(struct services *svc, struct http_req *req)
     number(&b, "loop_turns_over_20ms_total", "counter", "Turns longer than 20 ms.",
            (double)w.over_20ms);
     number(&b, "loop_longest_seconds", "gauge", "The longest turn.", (double)w.longest_us / 1e6);
+    number(&b, "loop_turns_cpu_over_2ms_total", "counter",
+           "Turns that used the processor for more than 2 ms.", (double)w.cpu_over_2ms);
+    number(&b, "loop_longest_cpu_seconds", "gauge", "The longest turn in time of the processor.",
+           (double)w.cpu_longest_us / 1e6);
     requests(&b);
     answer(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
     buf_deinit(&b);

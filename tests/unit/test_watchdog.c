@@ -2,6 +2,8 @@
  * not. */
 #include "svc/watchdog.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "unit.h"
 
@@ -26,6 +28,12 @@ static void in_timer(uv_timer_t *t)
 static void in_async(uv_async_t *a)
 {
     spin(30);
+    uv_close((uv_handle_t *)a, NULL);
+}
+
+static void in_async_waiting(uv_async_t *a)
+{
+    usleep(50 * 1000);
     uv_close((uv_handle_t *)a, NULL);
 }
 
@@ -60,6 +68,17 @@ static void turns(void **state)
     watchdog_stats(&s);
     assert_true(s.over_20ms > over);
     assert_true(s.longest_us >= 30000);
+    assert_true(s.cpu_longest_us > 0 && s.cpu_longest_us <= s.longest_us + 1000);
+
+    /* a turn that waits for something is long by the wall's clock only */
+    struct watchdog_stats before = s;
+    uv_async_init(&loop, &async, in_async_waiting);
+    uv_async_send(&async);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    watchdog_stats(&s);
+    assert_true(s.over_20ms > before.over_20ms);
+    assert_true(s.longest_us >= 50000);
+    assert_int_equal(s.cpu_over_2ms, before.cpu_over_2ms);
 
     watchdog_stop();
     uv_close((uv_handle_t *)&timer, NULL);
