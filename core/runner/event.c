@@ -1,6 +1,5 @@
-/* event: see the header. The names of all fields are upvalues of the closure that runs an
- * invocation: pushing one is a copy, making one anew would hash and search it each time (35 names:
- * 0.7 us of a hello's 3). */
+/* event: see the header. The values are pushed in the order in which the constructors of
+ * lua/payload.lua take them. */
 #include "runner/event.h"
 
 #include "base/clock.h"
@@ -9,33 +8,7 @@
 #include "runner/ljson.h"
 #include "runner/text.h"
 
-enum key {
-    KEY_NONE,
-#define X(name) KEY_##name,
-#include "runner/event_keys.def"
-#undef X
-    /* values that are always the same */
-    TEXT_2_0,
-    TEXT_default,
-    TEXT_anonymous,
-    KEY_END
-};
-
-LJMP int event_push_keys(lua_State *L)
-{
-#define X(name) lua_pushliteral(L, #name);
-#include "runner/event_keys.def"
-#undef X
-    lua_pushliteral(L, "2.0");
-    lua_pushliteral(L, "$default");
-    lua_pushliteral(L, "anonymous");
-    return KEY_END - 1;
-}
-
-static void push_key(lua_State *L, enum key k)
-{
-    lua_pushvalue(L, lua_upvalueindex((int)k));
-}
+enum { STACK = 40 }; /* the constructor's arguments and what making them takes */
 
 /* Mended when it is not UTF-8. */
 static LJMP void push_text(lua_State *L, struct str s)
@@ -48,21 +21,6 @@ static LJMP void push_text(lua_State *L, struct str s)
         s = buf_str(scratch);
     }
     lua_pushlstring(L, s.n ? s.p : "", s.n);
-}
-
-/* Sets field k of the table at the top. */
-static LJMP void set_text(lua_State *L, enum key k, struct str s)
-{
-    push_key(L, k);
-    push_text(L, s);
-    lua_rawset(L, -3);
-}
-
-static LJMP void set_same(lua_State *L, enum key k, enum key value)
-{
-    push_key(L, k);
-    push_key(L, value);
-    lua_rawset(L, -3);
 }
 
 /* --- payload format 2.0 --- */
@@ -92,6 +50,8 @@ static void scan_request(struct str rec, struct request *q)
             break;
         case URL_HEADER:
             q->headers++;
+            if (str_eq(rec_str(v, 1), STR("user-agent")))
+                q->user_agent = rec_str(v, 2);
             break;
         case URL_COOKIE:
             q->cookies++;
@@ -122,33 +82,29 @@ static void scan_request(struct str rec, struct request *q)
         }
 }
 
-static LJMP void set_headers(lua_State *L, struct request *q)
+static LJMP void push_headers(lua_State *L, const struct request *q)
 {
     struct str rest = q->fields, v;
     uint16_t tag;
-    push_key(L, KEY_headers);
     lua_createtable(L, 0, q->headers);
     while (rec_next(&rest, &tag, &v)) {
         if (tag != URL_HEADER)
             continue;
-        struct str name = rec_str(v, 1), value = rec_str(v, 2);
-        push_text(L, name);
-        push_text(L, value);
+        push_text(L, rec_str(v, 1));
+        push_text(L, rec_str(v, 2));
         lua_rawset(L, -3);
-        if (str_eq(name, STR("user-agent")))
-            q->user_agent = value;
     }
-    lua_rawset(L, -3);
 }
 
-static LJMP void set_cookies(lua_State *L, const struct request *q)
+static LJMP void push_cookies(lua_State *L, const struct request *q)
 {
     struct str rest = q->fields, v;
     uint16_t tag;
     int i = 0;
-    if (q->cookies == 0)
+    if (q->cookies == 0) {
+        lua_pushnil(L);
         return;
-    push_key(L, KEY_cookies);
+    }
     lua_createtable(L, q->cookies, 0);
     while (rec_next(&rest, &tag, &v))
         if (tag == URL_COOKIE) {
@@ -157,7 +113,6 @@ static LJMP void set_cookies(lua_State *L, const struct request *q)
         }
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_ARRAY);
     lua_setmetatable(L, -2);
-    lua_rawset(L, -3);
 }
 
 /* One name or value of the query, decoded; as it stands when an escape is broken. */
@@ -175,12 +130,13 @@ static LJMP void push_decoded(lua_State *L, struct str s)
     }
 }
 
-static LJMP void set_query(lua_State *L, const struct request *q)
+static LJMP void push_parameters(lua_State *L, const struct request *q)
 {
     struct str rest = q->query;
-    if (rest.n == 0)
+    if (rest.n == 0) {
+        lua_pushnil(L);
         return;
-    push_key(L, KEY_queryStringParameters);
+    }
     lua_newtable(L);
     while (rest.n) {
         struct str value = str_cut(&rest, '&'), name = str_cut(&value, '=');
@@ -199,28 +155,24 @@ static LJMP void set_query(lua_State *L, const struct request *q)
         }
         lua_rawset(L, -3);
     }
-    lua_rawset(L, -3);
 }
 
-static LJMP void set_body(lua_State *L, const struct request *q)
+/* The body, and whether it is base64. */
+static LJMP void push_body(lua_State *L, const struct request *q)
 {
     bool plain = text_valid(q->body);
-    if (q->body.n) {
-        push_key(L, KEY_body);
-        if (plain) {
-            lua_pushlstring(L, q->body.p, q->body.n);
-        } else {
-            struct buf *scratch = runner_scratch(L);
-            base64_encode(scratch, q->body);
-            if (scratch->rc)
-                runner_no_memory(L);
-            lua_pushlstring(L, scratch->p, scratch->n);
-        }
-        lua_rawset(L, -3);
+    if (q->body.n == 0) {
+        lua_pushnil(L);
+    } else if (plain) {
+        lua_pushlstring(L, q->body.p, q->body.n);
+    } else {
+        struct buf *scratch = runner_scratch(L);
+        base64_encode(scratch, q->body);
+        if (scratch->rc)
+            runner_no_memory(L);
+        lua_pushlstring(L, scratch->p, scratch->n);
     }
-    push_key(L, KEY_isBase64Encoded);
     lua_pushboolean(L, !plain);
-    lua_rawset(L, -3);
 }
 
 /* "23/Nov/2026:11:32:04 +0000", kept for the second it is valid. */
@@ -238,82 +190,67 @@ static struct str stamp(struct runner *r, int64_t ms)
     return str_c(r->stamp);
 }
 
-static LJMP void set_http(lua_State *L, const struct request *q)
+static LJMP void set_text(lua_State *L, const char *name, struct str s)
 {
-    push_key(L, KEY_http);
-    lua_createtable(L, 0, 5);
-    set_text(L, KEY_method, q->method);
-    set_text(L, KEY_path, q->path);
-    set_text(L, KEY_protocol, q->protocol);
-    set_text(L, KEY_sourceIp, q->source_ip);
-    set_text(L, KEY_userAgent, q->user_agent);
-    lua_rawset(L, -3);
+    push_text(L, s);
+    lua_setfield(L, -2, name);
 }
 
-/* Who signed; sets the account too. */
-static LJMP void set_caller(lua_State *L, const struct request *q)
+/* The account, and the authorizer: who signed. */
+static LJMP void push_caller(lua_State *L, const struct request *q)
 {
     struct str arn = rec_str(q->iam, 2), account = arn;
+    if (!q->iam.p) {
+        lua_pushliteral(L, "anonymous");
+        lua_pushnil(L);
+        return;
+    }
     for (int i = 0; i < 4; i++)
         str_cut(&account, ':');
     account = str_cut(&account, ':');
-    set_text(L, KEY_accountId, account);
-    push_key(L, KEY_authorizer);
+    push_text(L, account);
     lua_createtable(L, 0, 1);
-    push_key(L, KEY_iam);
     lua_createtable(L, 0, 5);
-    set_text(L, KEY_accessKey, rec_str(q->iam, 1));
-    set_text(L, KEY_accountId, account);
-    set_text(L, KEY_callerId, rec_str(q->iam, 3));
-    set_text(L, KEY_userArn, arn);
-    set_text(L, KEY_userId, rec_str(q->iam, 3));
-    lua_rawset(L, -3);
-    lua_rawset(L, -3);
-}
-
-static LJMP void set_request_context(lua_State *L, const struct request *q)
-{
-    struct runner *r = runner_of(L);
-    struct str rest = q->domain;
-    push_key(L, KEY_requestContext);
-    lua_createtable(L, 0, 10);
-    if (q->iam.p)
-        set_caller(L, q);
-    else
-        set_same(L, KEY_accountId, TEXT_anonymous);
-    set_text(L, KEY_apiId, q->api_id);
-    set_text(L, KEY_domainName, q->domain);
-    set_text(L, KEY_domainPrefix, str_cut(&rest, '.'));
-    set_http(L, q);
-    set_text(L, KEY_requestId, str_of(r->request_id, 36));
-    set_same(L, KEY_routeKey, TEXT_default);
-    set_same(L, KEY_stage, TEXT_default);
-    set_text(L, KEY_time, stamp(r, q->time_ms));
-    push_key(L, KEY_timeEpoch);
-    lua_pushnumber(L, (lua_Number)q->time_ms);
-    lua_rawset(L, -3);
-    lua_rawset(L, -3);
+    set_text(L, "accessKey", rec_str(q->iam, 1));
+    set_text(L, "accountId", account);
+    set_text(L, "callerId", rec_str(q->iam, 3));
+    set_text(L, "userArn", arn);
+    set_text(L, "userId", rec_str(q->iam, 3));
+    lua_setfield(L, -2, "iam");
 }
 
 static LJMP void push_request(lua_State *L, struct str rec)
 {
+    struct runner *r = runner_of(L);
     struct request q;
     scan_request(rec, &q);
-    lua_createtable(L, 0, 7 + (q.cookies > 0) + (q.query.n > 0) + (q.body.n > 0));
-    set_same(L, KEY_version, TEXT_2_0);
-    set_same(L, KEY_routeKey, TEXT_default);
-    set_text(L, KEY_rawPath, q.path);
-    set_text(L, KEY_rawQueryString, q.query);
-    set_headers(L, &q);
-    set_cookies(L, &q);
-    set_query(L, &q);
-    set_request_context(L, &q);
-    set_body(L, &q);
+    struct str rest = q.domain;
+    int base = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_MAKE_REQUEST);
+    lua_pushlstring(L, r->request_id, 36);
+    push_text(L, stamp(r, q.time_ms));
+    lua_pushnumber(L, (lua_Number)q.time_ms);
+    push_text(L, q.api_id);
+    push_caller(L, &q);
+    push_text(L, q.domain);
+    push_text(L, str_cut(&rest, '.'));
+    push_text(L, q.method);
+    push_text(L, q.path);
+    push_text(L, q.protocol);
+    push_text(L, q.source_ip);
+    push_text(L, q.user_agent);
+    push_text(L, q.query);
+    push_parameters(L, &q);
+    push_headers(L, &q);
+    push_cookies(L, &q);
+    push_body(L, &q);
+    lua_call(L, lua_gettop(L) - base - 1, 1);
 }
 
 LJMP bool event_push(lua_State *L, const struct event *e)
 {
     struct ljson_problem problem;
+    luaL_checkstack(L, STACK, "an event");
     if (e->head.event_kind == EVENT_URL) {
         push_request(L, e->bytes);
         return true;
@@ -344,34 +281,15 @@ static int remaining_s(lua_State *L)
 LJMP void event_push_context(lua_State *L, const struct event *e)
 {
     struct ljson_problem problem;
-    lua_createtable(L, 0, 5);
-    push_key(L, KEY_aws_request_id);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_MAKE_CONTEXT);
     lua_pushlstring(L, e->head.request_id, sizeof e->head.request_id);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
-    lua_rawset(L, -4); /* aws_request_id; the id stays below */
-    push_key(L, KEY_request_id);
-    lua_insert(L, -2);
-    lua_rawset(L, -3);
-    set_text(L, KEY_invoked_function_arn, e->arn);
-    push_key(L, KEY_attempt);
+    push_text(L, e->arn);
     lua_pushnumber(L, e->head.attempt);
-    lua_rawset(L, -3);
-    if (e->client_context.n) {
-        push_key(L, KEY_client_context);
-        if (ljson_read(L, e->client_context, 0, &problem))
-            lua_rawset(L, -3);
-        else
-            lua_pop(L, 1);
-    }
+    if (!e->client_context.n || !ljson_read(L, e->client_context, 0, &problem))
+        lua_pushnil(L);
+    lua_call(L, 4, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, SLOT_CONTEXT);
     lua_setmetatable(L, -2);
-}
-
-static LJMP void set_field(lua_State *L, const char *name, struct str s)
-{
-    push_text(L, s);
-    lua_setfield(L, -2, name);
 }
 
 LJMP void event_setup_context(lua_State *L)
@@ -379,10 +297,10 @@ LJMP void event_setup_context(lua_State *L)
     struct runner *r = runner_of(L);
     lua_createtable(L, 0, 2);
     lua_createtable(L, 0, 8);
-    set_field(L, "function_name", r->name);
-    set_field(L, "function_version", r->version);
-    set_field(L, "log_group_name", r->log_group);
-    set_field(L, "log_stream_name", r->log_stream);
+    set_text(L, "function_name", r->name);
+    set_text(L, "function_version", r->version);
+    set_text(L, "log_group_name", r->log_group);
+    set_text(L, "log_stream_name", r->log_stream);
     lua_pushinteger(L, (lua_Integer)r->memory_mb);
     lua_setfield(L, -2, "memory_limit_in_mb");
     lua_pushcfunction(L, get_remaining_time_in_millis);

@@ -14,12 +14,8 @@ struct event { /* one INVOKE, valid while it is turned into values */
     struct str arn, client_context, bytes;
 };
 
-/* Pushes the event's keys that event_push takes as upvalues 1…n; returns n. */
-LJMP int event_push_keys(lua_State *L);
-/* Inside a C closure over those keys: pushes the event. False: the JSON is none (nothing pushed).
- */
+/* Pushes the event. False: the JSON is none (nothing pushed). */
 LJMP bool event_push(lua_State *L, const struct event *e);
-/* Inside the same closure: pushes the context. */
 LJMP void event_push_context(lua_State *L, const struct event *e);
 /* Once the function is known: makes the fields of the context that never change. */
 LJMP void event_setup_context(lua_State *L);

@@ -111,10 +111,9 @@ static void protected_call(struct runner *r, enum slot slot, lua_CFunction body)
 
 static int run(lua_State *L);
 
-static int make_closures(lua_State *L)
+static int keep_run(lua_State *L)
 {
-    int keys = event_push_keys(L);
-    lua_pushcclosure(L, run, keys);
+    lua_pushcfunction(L, run);
     lua_rawseti(L, LUA_REGISTRYINDEX, SLOT_RUN);
     return 0;
 }
@@ -122,7 +121,7 @@ static int make_closures(lua_State *L)
 static void open_state(struct runner *r)
 {
     state_open(r);
-    if (lua_cpcall(r->L, make_closures, NULL))
+    if (lua_cpcall(r->L, keep_run, NULL))
         fatal("no memory for a Lua state");
 }
 
@@ -277,7 +276,6 @@ static void load_function(struct runner *r)
 
 static struct event current;
 
-/* In a C closure over the names of event.c. */
 static int run(lua_State *L)
 {
     struct runner *r = runner_of(L);

@@ -22,16 +22,18 @@
 
 /* Keys of the registry, where the runtime keeps what it needs out of the function's reach. */
 enum slot {
-    SLOT_THREAD = 1, /* the coroutine that runs the handler */
-    SLOT_RUN,        /* invocation body, a C closure over the strings of event.c */
-    SLOT_HANDLER,    /* the function to call */
-    SLOT_LOAD,       /* lua/require.lua's function that loads the handler's file */
-    SLOT_CONTEXT,    /* metatable of context tables */
-    SLOT_ARRAY,      /* metatable that marks arrays */
-    SLOT_ERROR,      /* metatable of error objects */
-    SLOT_ENV,        /* environment variables */
-    SLOT_TOSTRING,   /* the tostring that functions see */
-    SLOT_TICK,       /* metatable of the collector's tick */
+    SLOT_THREAD = 1,   /* the coroutine that runs the handler */
+    SLOT_RUN,          /* invocation body */
+    SLOT_HANDLER,      /* the function to call */
+    SLOT_LOAD,         /* lua/require.lua's function that loads the handler's file */
+    SLOT_CONTEXT,      /* metatable of context tables */
+    SLOT_ARRAY,        /* metatable that marks arrays */
+    SLOT_ERROR,        /* metatable of error objects */
+    SLOT_ENV,          /* environment variables */
+    SLOT_TOSTRING,     /* the tostring that functions see */
+    SLOT_TICK,         /* metatable of the collector's tick */
+    SLOT_MAKE_REQUEST, /* lua/payload.lua's constructors */
+    SLOT_MAKE_CONTEXT,
 };
 
 enum { LOG_LINES_MAX = 1024 * 1024 }; /* bytes of log of one invocation */

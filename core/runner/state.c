@@ -38,7 +38,7 @@ static const char *const sources[] = {
     "lua/base.lua",  "lua/check.lua",  "lua/buffer.lua",      "lua/log.lua",     "lua/task.lua",
     "lua/time.lua",  "lua/s3.lua",     "lua/s3_stream.lua",   "lua/kv.lua",      "lua/lambda.lua",
     "lua/http.lua",  "lua/events.lua", "lua/transaction.lua", "lua/cache.lua",   "lua/secrets.lua",
-    "lua/asset.lua", "lua/cjson.lua",  "lua/stream.lua",      "lua/require.lua",
+    "lua/asset.lua", "lua/cjson.lua",  "lua/stream.lua",      "lua/payload.lua", "lua/require.lua",
 };
 enum { SOURCES = sizeof sources / sizeof *sources };
 
@@ -335,6 +335,8 @@ static int build(lua_State *L)
     run_sources(L, CORE, ENV);
     keep(L, CORE, "load_handler", SLOT_LOAD);
     keep(L, CORE, "tostring", SLOT_TOSTRING);
+    keep(L, CORE, "make_request", SLOT_MAKE_REQUEST);
+    keep(L, CORE, "make_context", SLOT_MAKE_CONTEXT);
     lua_pushvalue(L, ENV);
     lua_replace(L, LUA_GLOBALSINDEX); /* of this C function's thread: all that comes is in env */
     static const char *const gone[] = {"_LOADED", "_PRELOAD"};

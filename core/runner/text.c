@@ -3,6 +3,18 @@
 
 #include "base/jscan.h"
 
+/* Whether fewer than eight bytes are all ASCII. */
+static bool few_ascii(const char *p, size_t n)
+{
+    uint32_t a, b;
+    if (n >= 4) {
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+        return ((a | b) & 0x80808080u) == 0;
+    }
+    return n == 0 || (p[0] | p[n / 2] | p[n - 1]) >= 0;
+}
+
 static const char *skip_valid(const char *p, const char *end)
 {
     while (p < end) {
@@ -11,6 +23,8 @@ static const char *skip_valid(const char *p, const char *end)
             p += 8;
             continue;
         }
+        if (end - p < 8 && few_ascii(p, (size_t)(end - p)))
+            return end;
         size_t n = *p < 0 ? jscan_utf8(p, end) : 1;
         if (n == 0)
             return p;
