@@ -193,13 +193,18 @@ $(BUILD)/bench/codec: tests/bench/codec.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS) -ldl
 
+# A runner's program without its jail, for callgrind.
+$(BUILD)/bench/runner: tests/bench/runner.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Itests/unit -MMD -MP -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+
 # Figures with their spread, beside a peer on the same cores; nothing passes or fails.
 bench-quick: all
 	sh tests/bench/setup.sh
 	$(PYTHON) tests/bench/quick.py
 
 # The whole table, with more peers: half an hour. ARGS="--only P1,P4 --rounds 3 --keep".
-bench: all
+bench: all $(BUILD)/bench/runner
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/full.py $(ARGS)
 
