@@ -2,6 +2,7 @@
  *
  *   GET    /perilune/v1/runs                {"runs":[{"id","function","qualifier","source","state",
  *          ?function=&state=&source=         "attempts","request_id","accepted",…}], "cursor"}
+ *          &source_arn=&since=MS&until=MS
  *          &limit=&cursor=
  *   GET    /perilune/v1/runs/ID             the same with "tries", "chain", "result" and "event"
  *   POST   /perilune/v1/runs/ID/replay      body: another event, or none for its own
@@ -59,6 +60,18 @@ static json_t *id_text(uint64_t id)
     return json_string(text);
 }
 
+/* How long the last try took. */
+static void set_duration(json_t *o, struct str history)
+{
+    struct str each, last = {NULL, 0};
+    uint16_t tag;
+    while (rec_next(&history, &tag, &each))
+        last = each;
+    if (last.p)
+        json_object_set_new(o, "duration_ms",
+                            json_real((double)rec_u64(last, TRY_DURATION_US, 0) / 1000));
+}
+
 static json_t *row_json(const struct event_row *r)
 {
     bool ended = r->state == EVENT_DONE_ROW || r->state == EVENT_DEAD_ROW;
@@ -75,6 +88,7 @@ static json_t *row_json(const struct event_row *r)
     json_object_set_new(o, "synchronous", json_boolean(r->sync));
     set_time(o, "accepted", r->accepted_ms);
     set_time(o, ended ? "ended" : "due", ended ? r->ended_ms : r->due_ms);
+    set_duration(o, r->history);
     json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
     json_object_set_new(o, "hops", json_integer(r->hops));
     if (r->replay_of)
@@ -118,6 +132,17 @@ static int read_id(struct call *c, uint64_t *id, struct err *err)
     return *id ? 0 : err_set(err, E_NOT_FOUND, "There is no such run");
 }
 
+/* A time of the query, in ms since 1970; 0 when it is not given. */
+static int read_ms(struct call *c, const char *name, int64_t *out, struct err *err)
+{
+    struct str s = call_query(c, name);
+    uint64_t ms = 0;
+    if (s.n && (!str_u64(s, &ms) || ms > INT64_MAX))
+        return err_set(err, E_INVALID, "'%s' must be a time in milliseconds since 1970", name);
+    *out = (int64_t)ms;
+    return 0;
+}
+
 static int read_query(struct call *c, struct ledger_query *q, struct err *err)
 {
     struct str limit = call_query(c, "limit"), state = call_query(c, "state");
@@ -126,6 +151,12 @@ static int read_query(struct call *c, struct ledger_query *q, struct err *err)
         return err_set(err, E_INVALID, "'limit' must be a number from 1 to %d", LEDGER_PAGE_MAX);
     q->limit = (size_t)n;
     q->source = call_query(c, "source");
+    q->source_arn = call_query(c, "source_arn");
+    int rc = read_ms(c, "since", &q->since_ms, err);
+    if (rc == 0)
+        rc = read_ms(c, "until", &q->until_ms, err);
+    if (rc)
+        return rc;
     for (int i = 1; i < STATES && state.n; i++)
         if (str_is(state, state_names[i]))
             q->state = i;
@@ -137,13 +168,14 @@ static int read_query(struct call *c, struct ledger_query *q, struct err *err)
 static int read_cursor(struct call *c, struct ledger_cursor *at, struct err *err)
 {
     struct str s = call_query(c, "cursor");
-    uint64_t v[3];
-    for (int i = 0; i < 3 && s.n; i++) {
+    uint64_t v[4];
+    for (int i = 0; i < 4 && s.n; i++) {
         struct str part = str_cut(&s, '.');
-        if (!str_u64(part, &v[i]) || (i < 2) != (s.n > 0))
+        if (!str_u64(part, &v[i]) || (i < 3) != (s.n > 0))
             return err_set(err, E_INVALID, "'cursor' is none that was given here");
-        if (i == 2)
-            *at = (struct ledger_cursor){.phase = v[0] > 0, .ms = (int64_t)v[1], .id = v[2]};
+        if (i == 3)
+            *at = (struct ledger_cursor){
+                .phase = v[0] > 0, .lane = v[1], .ms = (int64_t)v[2], .id = v[3]};
     }
     return 0;
 }
@@ -170,7 +202,7 @@ static void list(struct call *c, int state)
     struct err err = {0};
     struct ledger_query q = {0};
     struct ledger_cursor at = {0};
-    char cursor[64];
+    char cursor[96];
     json_t *rows = json_array();
     struct store_txn *t = store_read(c->svc->store);
     int rc = read_query(c, &q, &err);
@@ -191,8 +223,8 @@ static void list(struct call *c, int state)
         call_error(c, rc, &err);
         return;
     }
-    snprintf(cursor, sizeof cursor, "%u.%lld.%llu", at.phase, (long long)at.ms,
-             (unsigned long long)at.id);
+    snprintf(cursor, sizeof cursor, "%u.%llu.%lld.%llu", at.phase, (unsigned long long)at.lane,
+             (long long)at.ms, (unsigned long long)at.id);
     json_t *page = json_object();
     json_object_set_new(page, state == EVENT_DEAD_ROW ? "dead" : "runs", rows);
     json_object_set_new(page, "cursor", at.more ? json_string(cursor) : json_null());

@@ -147,6 +147,15 @@ static void put_target(struct buf *b, const struct given *g)
     rec_end(b, mark);
 }
 
+/* What AWS has no member for stays when a schedule is written again. */
+static void keep_policies(struct buf *b, struct str row)
+{
+    static const uint16_t tags[] = {SCHEDULE_MISSED_POLICY, SCHEDULE_OVERLAP_POLICY,
+                                    SCHEDULE_LAST_EVENT};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags && row.p; i++)
+        put_text(b, tags[i], rec_str(row, tags[i]));
+}
+
 static int change(struct schedules_job *j, struct str row)
 {
     const struct given *g = j->user;
@@ -175,6 +184,7 @@ static int change(struct schedules_job *j, struct str row)
         rec_put_u64(b, SCHEDULE_WINDOW_MIN, (uint64_t)g->window_min);
     if (str_is(g->after, "DELETE"))
         rec_put_u64(b, SCHEDULE_DELETE_AFTER, 1);
+    keep_policies(b, row);
     put_target(b, g);
     return b->rc;
 }

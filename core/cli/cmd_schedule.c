@@ -1,5 +1,5 @@
-/* cmd_schedule: what is due when. `next` answers for an expression without a server, for a name with
- * one. */
+/* cmd_schedule: what is due when, and what a person does about it. `next` answers for an expression
+ * without a server, for a name with one. */
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/json.h"
@@ -97,26 +97,34 @@ static int print_next(const struct cli *cli, const struct schedule_expr *e, cons
     return CLI_OK;
 }
 
-/* The expression and zone of the rule or schedule of that name. */
-static int find(struct cli *cli, const char *name, char expr[static SCHEDULE_TEXT_MAX + 1],
-                char zone[static ZONE_NAME_MAX + 1])
+/* The rule or schedule of that name, the caller's. */
+static int find(struct cli *cli, const char *name, json_t **out)
 {
+    const char *kind = cli_value(cli, "--kind");
     json_t *rows, *row;
     size_t i;
     int rc = fetch(cli, &rows);
+    *out = NULL;
     if (rc)
         return rc;
-    rc = CLI_NOT_FOUND;
     json_array_foreach(rows, i, row)
     {
-        if (strcmp(out_str(row, "name"), name) != 0)
+        if (strcmp(out_str(row, "name"), name) != 0 ||
+            (kind && strcmp(out_str(row, "kind"), kind) != 0))
             continue;
-        snprintf(expr, SCHEDULE_TEXT_MAX + 1, "%s", out_str(row, "expression"));
-        snprintf(zone, ZONE_NAME_MAX + 1, "%s", out_str(row, "timezone"));
-        rc = CLI_OK;
+        if (*out)
+            rc = cli_fail(CLI_USAGE, "there are a rule and a schedule '%s': say --kind", name);
+        json_decref(*out);
+        *out = json_incref(row);
     }
     json_decref(rows);
-    return rc == CLI_OK ? rc : cli_fail(rc, "there is no rule or schedule '%s'", name);
+    if (rc == CLI_OK && !*out)
+        rc = cli_fail(CLI_NOT_FOUND, "there is no rule or schedule '%s'", name);
+    if (rc) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return rc;
 }
 
 static int run_next(struct cli *cli)
@@ -133,14 +141,127 @@ static int run_next(struct cli *cli)
     if (strchr(what, '(') || strchr(what, ' ')) {
         snprintf(expr, sizeof expr, "%s", what);
     } else {
-        int rc = find(cli, what, expr, zone);
+        json_t *row;
+        int rc = find(cli, what, &row);
         if (rc)
             return rc;
+        snprintf(expr, sizeof expr, "%s", out_str(row, "expression"));
+        snprintf(zone, sizeof zone, "%s", out_str(row, "timezone"));
+        json_decref(row);
     }
     if (schedule_parse(str_c(expr), &e, &err))
         return cli_fail(CLI_USAGE, "'%s': %s", expr, err.text);
     return print_next(cli, &e, zone, after_ms / 1000);
 }
+
+/* --- changes ------------------------------------------------------------------------------------ */
+
+/* POSTs body to an action of the one that is named, and says what became of it. */
+static int act(struct cli *cli, const char *action, json_t *body, const char *done)
+{
+    struct client c;
+    struct buf path = BUF_INIT;
+    json_t *row, *answer = NULL;
+    const char *name = cli_arg(cli, 0);
+    int rc = find(cli, name, &row);
+    if (rc == CLI_OK)
+        rc = client_init(&c, cli);
+    if (rc) {
+        json_decref(body);
+        json_decref(row);
+        return rc;
+    }
+    buf_printf(&path, "/perilune/v1/schedules/%s/", out_str(row, "kind"));
+    uri_encode(&path, str_c(name), false);
+    buf_printf(&path, "/%s%c", action, 0);
+    json_decref(row);
+    rc = client_json(&c, "perilune", "POST", path.p, body, name, &answer);
+    buf_deinit(&path);
+    if (rc == CLI_OK && cli_has(cli, "--json"))
+        return out_json(answer);
+    if (rc == CLI_OK)
+        printf("%s %s\n", name, done);
+    json_decref(answer);
+    return rc;
+}
+
+static int run_now(struct cli *cli)
+{
+    return act(cli, "run", json_object(), "runs now, beside its times");
+}
+
+static int run_pause(struct cli *cli)
+{
+    return act(cli, "pause", json_object(), "is paused");
+}
+
+static int run_resume(struct cli *cli)
+{
+    return act(cli, "resume", json_object(), "is on again");
+}
+
+static int run_policy(struct cli *cli)
+{
+    const char *missed = cli_value(cli, "--missed"), *overlap = cli_value(cli, "--overlap");
+    json_t *body = json_object();
+    if (!missed && !overlap) {
+        json_decref(body);
+        return cli_fail(CLI_USAGE, "give --missed, --overlap, or both");
+    }
+    if (missed)
+        json_object_set_new(body, "missed", json_string(missed));
+    if (overlap)
+        json_object_set_new(body, "overlap", json_string(overlap));
+    return act(cli, "policy", body, "has that policy");
+}
+
+static const struct cli_flag kind_flags[] = {
+    {"--kind", 0, "KIND", "rule or schedule, where both have that name", false},
+    {0},
+};
+
+static const struct cli_flag policy_flags[] = {
+    {"--missed", 0, "POLICY", "runs missed while the server was off: once, skip or all", false},
+    {"--overlap", 0, "POLICY", "when the last run is still on its way: run or skip", false},
+    {"--kind", 0, "KIND", "rule or schedule, where both have that name", false},
+    {0},
+};
+
+const struct cli_command cmd_schedule_run = {
+    .name = "schedule run",
+    .args = "NAME",
+    .help = "run a rule or schedule now, beside its times",
+    .flags = kind_flags,
+    .kind = CLI_CLIENT,
+    .run = run_now,
+};
+
+const struct cli_command cmd_schedule_pause = {
+    .name = "schedule pause",
+    .args = "NAME",
+    .help = "stop it until it is resumed",
+    .flags = kind_flags,
+    .kind = CLI_CLIENT,
+    .run = run_pause,
+};
+
+const struct cli_command cmd_schedule_resume = {
+    .name = "schedule resume",
+    .args = "NAME",
+    .help = "go on; what was due meanwhile is not made up for",
+    .flags = kind_flags,
+    .kind = CLI_CLIENT,
+    .run = run_resume,
+};
+
+const struct cli_command cmd_schedule_policy = {
+    .name = "schedule policy",
+    .args = "NAME",
+    .help = "what becomes of runs that were missed or would overlap",
+    .flags = policy_flags,
+    .kind = CLI_CLIENT,
+    .run = run_policy,
+};
 
 const struct cli_command cmd_schedule_list = {
     .name = "schedule list",
@@ -153,6 +274,7 @@ const struct cli_command cmd_schedule_list = {
 static const struct cli_flag next_flags[] = {
     {"--timezone", 0, "ZONE", "the expression's time zone (default UTC)", false},
     {"--from", 0, "TIME", "the times after that one instead of now (2026-03-28T12:00:00Z)", false},
+    {"--kind", 0, "KIND", "rule or schedule, where both have that name", false},
     {0},
 };
 

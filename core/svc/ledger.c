@@ -1,7 +1,7 @@
-/* ledger: three ways through the rows.
+/* ledger: four ways through the rows.
  *
  * All functions: T_EVENTS backwards, since ids grow with time. The dead: their part of T_DUE
- * backwards. One function: what is to run from T_DUE, then what has ended from T_RUNS, newest first
+ * backwards. What is to run: the rest of T_DUE, function after function. One function: what is to run from T_DUE, then what has ended from T_RUNS, newest first
  * over its classes. None sorts, none holds more than one row. */
 #include "svc/ledger.h"
 
@@ -25,7 +25,9 @@ static bool look(struct page *p, uint64_t id)
     if (event_row_get(p->t, id, &r) == 0 && (!q->state || r.state == q->state) &&
         (!q->function_id || r.function_id == q->function_id) &&
         (!q->function.n || str_eq(r.function, q->function)) &&
-        (!q->source.n || str_eq(r.source, q->source))) {
+        (!q->source.n || str_eq(r.source, q->source)) &&
+        (!q->source_arn.n || str_eq(r.source_arn, q->source_arn)) && r.accepted_ms >= q->since_ms &&
+        (!q->until_ms || r.accepted_ms < q->until_ms)) {
         p->each(p->ctx, &r);
         p->count++;
     }
@@ -46,6 +48,27 @@ static void walk_all(struct page *p)
             break;
         p->c->id = id;
     } while (look(p, id));
+    store_cursor_close(c);
+}
+
+static void walk_pending(struct page *p)
+{
+    struct store_cursor *c = store_cursor(p->t, T_DUE);
+    struct key k = {0};
+    struct str at, v;
+    uint64_t lane, ms, id;
+    p->c->more = false;
+    key_u64(key_u64(key_u64(&k, p->c->lane), (uint64_t)p->c->ms), p->c->id ? p->c->id + 1 : 0);
+    for (bool more = store_seek(c, key_str(&k), &at, &v); more; more = store_next(c, &at, &v)) {
+        if (!key_take_u64(&at, &lane) || lane == EVENT_DEAD || !key_take_u64(&at, &ms) ||
+            !key_take_u64(&at, &id))
+            break;
+        p->c->lane = lane;
+        p->c->ms = (int64_t)ms;
+        p->c->id = id;
+        if (!look(p, id))
+            break;
+    }
     store_cursor_close(c);
 }
 
@@ -155,6 +178,8 @@ void ledger_list(struct store_txn *t, const struct ledger_query *q, struct ledge
         walk_function(&p);
     else if (q->state == EVENT_DEAD_ROW)
         walk_dead(&p);
+    else if (q->state && q->state != EVENT_DONE_ROW)
+        walk_pending(&p);
     else
         walk_all(&p);
 }

@@ -12,14 +12,17 @@
 enum { LEDGER_PAGE_MAX = 1000 };
 
 struct ledger_query {
-    uint64_t function_id; /* 0: of all functions, or … */
-    struct str function;  /* … of those that bore this name; "": any */
-    struct str source;    /* "": any */
-    int state;            /* EVENT_*_ROW; 0: any */
-    size_t limit;         /* 1 .. LEDGER_PAGE_MAX */
+    uint64_t function_id;       /* 0: of all functions, or … */
+    struct str function;        /* … of those that bore this name; "": any */
+    struct str source;          /* "": any */
+    struct str source_arn;      /* "": any */
+    int64_t since_ms, until_ms; /* accepted then or later; before then; 0: any time */
+    int state;                  /* EVENT_*_ROW; 0: any */
+    size_t limit;               /* 1 .. LEDGER_PAGE_MAX */
 };
 struct ledger_cursor { /* where a page begins; zeros: at the newest */
     uint32_t phase;
+    uint64_t lane;
     int64_t ms;
     uint64_t id;
     bool more; /* after a page: there may be a next one */

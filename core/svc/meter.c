@@ -10,12 +10,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/key.h"
 
-enum { FOLD_MS = 1000, TABLE_MIN = 64, ROWS_MAX = 1000 };
+enum { FOLD_MS = 1000, TABLE_MIN = 64, ROWS_MAX = 1000, LOOKS_MAX = 2000 };
 
 struct row {
     uint64_t function_id;
     uint32_t day;
+    char name[FUNCTION_NAME_MAX + 1];
     uint64_t v[USAGE_COUNT_ + 1]; /* by USAGE_* */
 };
 
@@ -57,7 +59,8 @@ void meter_count(void *meter, struct fn *fn, const struct invoke_result *r)
     if (fn->sealed || r->rc)
         return;
     struct row *row = row_of(m, fn->id, (uint32_t)(clock_wall_ms() / 86400000));
-    row->v[USAGE_REQUESTS]++;
+    if (row->v[USAGE_REQUESTS]++ == 0)
+        snprintf(row->name, sizeof row->name, "%.*s", STR_FMT(fn->name));
     row->v[USAGE_ERRORS] += r->error;
     row->v[USAGE_BILLED_MS] += r->billed_ms;
     row->v[USAGE_MB_MS] += r->billed_ms * fn->memory_mb;
@@ -105,13 +108,10 @@ static struct row *row_of(struct meter *m, uint64_t function_id, uint32_t day)
     return row;
 }
 
-static struct str key_of(const struct row *row, char key[static 12])
+static struct str key_of(struct key *k, uint64_t function_id, uint32_t day)
 {
-    uint64_t id = __builtin_bswap64(row->function_id);
-    uint32_t day = __builtin_bswap32(row->day);
-    memcpy(key, &id, 8);
-    memcpy(key + 8, &day, 4);
-    return str_of(key, 12);
+    k->n = 0;
+    return key_str(key_u32(key_u64(k, function_id), day));
 }
 
 static int fold_apply(struct job *job, struct store_txn *t)
@@ -120,10 +120,10 @@ static int fold_apply(struct job *job, struct store_txn *t)
     struct buf b = BUF_INIT;
     int rc = 0;
     for (size_t i = 0; i < f->count && rc == 0; i++) {
-        char key[12];
+        struct key key;
         struct str old;
         uint64_t v[USAGE_COUNT_ + 1] = {0};
-        struct str k = key_of(&f->rows[i], key);
+        struct str k = key_of(&key, f->rows[i].function_id, f->rows[i].day);
         rc = store_get(t, T_USAGE, k, &old);
         if (rc == 0)
             for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
@@ -134,6 +134,7 @@ static int fold_apply(struct job *job, struct store_txn *t)
         buf_clear(&b);
         for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
             rec_put_u64(&b, tag, v[tag]);
+        rec_put_str(&b, USAGE_NAME, str_c(f->rows[i].name));
         rc = store_put(t, T_USAGE, k, buf_str(&b));
     }
     buf_deinit(&b);
@@ -146,6 +147,7 @@ static void fold_done(struct job *job, int rc)
     if (rc && !f->meter->stopped) /* keep counting in memory until the store takes it */
         for (size_t i = 0; i < f->count; i++) {
             struct row *row = row_of(f->meter, f->rows[i].function_id, f->rows[i].day);
+            memcpy(row->name, f->rows[i].name, sizeof row->name);
             merge(row->v, f->rows[i].v);
         }
     free(f);
@@ -198,4 +200,50 @@ void meter_free(struct meter *m)
 {
     free(m->rows);
     free(m);
+}
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+static bool read_row(struct str at, struct str rec, struct usage_row *out)
+{
+    if (!key_take_u64(&at, &out->function_id) || !key_take_u32(&at, &out->day))
+        return false;
+    for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
+        out->v[tag] = rec_u64(rec, tag, 0);
+    out->function = rec_str(rec, USAGE_NAME);
+    return true;
+}
+
+void usage_list(struct store_txn *t, const struct usage_query *q, struct usage_cursor *c,
+                void (*each)(void *ctx, const struct usage_row *r), void *ctx)
+{
+    struct store_cursor *cursor = store_cursor(t, T_USAGE);
+    struct key k;
+    struct str at, rec;
+    struct usage_row r;
+    size_t count = 0;
+    uint64_t function_id = c->function_id;
+    uint32_t day = c->day > q->from ? c->day : q->from;
+    c->more = false;
+    bool there = store_seek(cursor, key_of(&k, function_id, day), &at, &rec);
+    for (size_t looks = 0; there && read_row(at, rec, &r); looks++) {
+        c->function_id = r.function_id;
+        c->day = r.day;
+        if (count == q->limit || looks == LOOKS_MAX) {
+            c->more = true;
+            break;
+        }
+        if (r.day < q->from || r.day > q->to) { /* to this function's first, or the next one's */
+            function_id = r.day < q->from ? r.function_id : r.function_id + 1;
+            there = store_seek(cursor, key_of(&k, function_id, q->from), &at, &rec);
+            continue;
+        }
+        if (!q->function.n || str_eq(q->function, r.function)) {
+            each(ctx, &r);
+            count++;
+        }
+        there = store_next(cursor, &at, &rec);
+    }
+    store_cursor_close(cursor);
 }

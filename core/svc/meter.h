@@ -20,7 +20,7 @@ void meter_free(struct meter *m);
 /* Matches pool_opts.metered. */
 void meter_count(void *meter, struct fn *fn, const struct invoke_result *r);
 
-/* Fields of a T_USAGE record, all u64; the key is function id and day since 1970. */
+/* Fields of a T_USAGE record, u64 but for the name; the key is function id and day since 1970. */
 enum {
     USAGE_REQUESTS = 1,
     USAGE_ERRORS,
@@ -29,6 +29,29 @@ enum {
     USAGE_DURATION_US,
     USAGE_PEAK_BYTES,
     USAGE_COUNT_ = USAGE_PEAK_BYTES,
+    USAGE_NAME, /* the function's: usage outlives it */
 };
+
+/* What one function used on one day; borrowed from the transaction. */
+struct usage_row {
+    uint64_t function_id;
+    struct str function;
+    uint32_t day; /* since 1970 */
+    uint64_t v[USAGE_COUNT_ + 1];
+};
+struct usage_query {
+    uint32_t from, to;   /* days, both included */
+    struct str function; /* "": any */
+    size_t limit;        /* rows a page */
+};
+struct usage_cursor { /* where a page begins; zeros: at the first */
+    uint64_t function_id;
+    uint32_t day;
+    bool more; /* after a page: there may be a next one */
+};
+/* Calls each for the rows of a page, function after function, and moves the cursor on. It looks at a
+ * bounded number of rows, so a page may be short and still have a next one. */
+void usage_list(struct store_txn *t, const struct usage_query *q, struct usage_cursor *c,
+                void (*each)(void *ctx, const struct usage_row *r), void *ctx);
 
 #endif

@@ -321,10 +321,9 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
         return 0;
     if (!input.n)
         default_event(&event, s, n, due_s, id);
-    if (str_is(n->kind, SCHEDULE_KIND_RULE))
-        schedule_arn(&arn, s->o.region, n); /* the function's policy is asked at delivery */
-    else
-        e.source = "scheduler";
+    if (!str_is(n->kind, SCHEDULE_KIND_RULE))
+        e.source = "scheduler"; /* of a rule the function's policy is asked at delivery */
+    schedule_arn(&arn, s->o.region, n);
     e.function_name = function;
     e.qualifier = qualifier;
     e.payload = input.n ? input : buf_str(&event);

@@ -1,6 +1,6 @@
 """The ledger of events: listed, replayed, given up, redriven; what a crash leaves of it."""
+import datetime
 import json
-import subprocess
 
 import pytest
 
@@ -117,6 +117,41 @@ def test_dead_and_dropped(server, lam):
     assert [r["id"] for r in dead(server, name)] == [left[0]["id"]], "its function is gone, the event is not"
     assert ask(server, "dead", "redrive", "--function", name) == {"redriven": 0, "skipped": 1}
     assert code(server, "dead", "redrive", left[0]["id"]) == code(server, "runs", "list", unique("never")) == 3
+
+
+@boto
+def test_by_time_and_cause(server, lam):
+    name = server.make_function(ECHO)
+    send(lam, name, 1)
+    first = eventually(lambda: runs(server, name, "--state", "done"))[0]
+    ask_api = lambda query: json.loads(server.signed("GET", f"/perilune/v1/runs?function={name}&{query}", service="perilune")[2])["runs"]
+    at = int(datetime.datetime.fromisoformat(first["accepted"].replace("Z", "+00:00")).timestamp() * 1000)
+    assert [r["id"] for r in ask_api(f"since={at}")] == [first["id"]] == [r["id"] for r in ask_api(f"until={at + 1}")]
+    assert ask_api(f"since={at + 1}") == [] == ask_api(f"until={at}")
+    assert first["duration_ms"] > 0
+    assert ask_api("source_arn=arn%3Aaws%3As3%3A%3A%3Anone") == []
+    for bad in ("since=x", "until=-1"):
+        assert server.signed("GET", f"/perilune/v1/runs?{bad}", service="perilune")[0] == 400
+
+
+@boto
+def test_what_is_to_run_is_listed_for_all_functions(own_server):
+    """Not by looking through all that ever ran: each page finds what waits."""
+    server = own_server()
+    lam = server.client("lambda", read_timeout=60)
+    names = sorted(server.make_function(BROKEN) for _ in range(3))
+    for name in names:
+        for n in range(4):
+            send(lam, name, n)
+    listed = lambda: ask(server, "runs", "list", "--state", "waiting", "--limit", "100")["runs"]
+    eventually(lambda: len(listed()) == 12)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = json.loads(server.signed("GET", f"/perilune/v1/runs?state=waiting&limit=5&cursor={cursor}", service="perilune")[2])
+        seen += [(r["function"], r["id"]) for r in page["runs"]]
+        cursor = page["cursor"]
+    assert len(set(seen)) == len(seen) == 12 and sorted({f for f, _ in seen}) == names
+    assert ask(server, "runs", "list", "--state", "running")["runs"] == []
 
 
 @boto

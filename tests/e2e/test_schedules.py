@@ -2,6 +2,7 @@
 import datetime
 import json
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -225,6 +226,48 @@ def test_next_runs_by_command(server):
     assert row["kind"] == "rule" and row["expression"] == "rate(2 hours)" and row["state"] == "ENABLED" and row["next"]
     assert rule in server.cli("schedule", "list").stdout
     assert len(json.loads(server.cli("schedule", "next", rule, "--json").stdout)["next"]) == 5
+
+
+@pytest.mark.cli
+def test_run_pause_resume_and_policies_by_command(server):
+    scheduler = server.client("scheduler")
+    name = server.make_function(KEEP)
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    given = dict(Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target={"Arn": arn, "RoleArn": invoking_role(server, arn)})
+    made = scheduler.create_schedule(**given)
+    row = lambda: next(r for r in json.loads(server.cli("schedule", "list", "--json").stdout)["schedules"] if r["name"] == name)
+    assert (row()["missed"], row()["overlap"], row()["arn"]) == ("once", "run", made["ScheduleArn"])
+    assert "runs now" in server.cli("schedule", "run", name).stdout
+    assert eventually(lambda: seen(server, name), 15)[0]["source"] == "aws.scheduler"
+    runs = lambda: json.loads(server.signed("GET", f"/perilune/v1/runs?source_arn={quote(made['ScheduleArn'], safe='')}", service="perilune")[2])["runs"]
+    assert [(r["function"], r["source"]) for r in runs()] == [(name, "scheduler")]
+    server.cli("schedule", "pause", name)
+    assert row()["state"] == "DISABLED" and row()["next"] == []
+    server.cli("schedule", "resume", name)
+    assert row()["state"] == "ENABLED" and len(row()["next"]) == 5
+    server.cli("schedule", "policy", name, "--missed", "skip")
+    server.cli("schedule", "policy", name, "--overlap", "skip")
+    scheduler.update_schedule(**{**given, "ScheduleExpression": "rate(2 days)"})
+    assert (row()["missed"], row()["overlap"], row()["expression"]) == ("skip", "skip", "rate(2 days)"), "a stock client's update keeps what it cannot say"
+    for args, code in ((("policy", name), 2), (("policy", name, "--missed", "never"), 1), (("run", unique("none")), 3), (("pause", unique("none")), 3)):
+        assert server.cli("schedule", *args, check=False).returncode == code, args
+    server.client("events").put_rule(Name=name, ScheduleExpression="rate(1 day)")
+    assert server.cli("schedule", "pause", name, check=False).returncode == 2, "a rule and a schedule of that name"
+    server.cli("schedule", "pause", name, "--kind", "rule")
+    assert server.client("events").describe_rule(Name=name)["State"] == "DISABLED" and scheduler.get_schedule(Name=name)["State"] == "ENABLED"
+
+
+@pytest.mark.http
+def test_an_expression_is_checked_before_it_is_anybodys(server):
+    def check(**body):
+        status, _, text = server.signed("POST", "/perilune/v1/check-schedule", body=json.dumps(body).encode(), service="perilune")[:3]
+        assert status == 200
+        return json.loads(text)
+    good = check(expression="cron(0 9 ? * * *)", timezone="Asia/Tokyo")
+    assert good["error"] is None and len(good["next"]) == 5 and all(t.endswith("T00:00:00Z") for t in good["next"])
+    assert "ScheduleExpression is not valid" in check(expression="rate(1 minutes)")["error"]
+    assert "no time zone" in check(expression="rate(1 minute)", timezone="Mars")["error"]
+    assert check(expression="at(2020-01-01T00:00:00)") == {"error": None, "next": []}
 
 
 @pytest.mark.cli
