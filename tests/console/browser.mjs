@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import events from "./events.mjs";
 
 const { CONSOLE, LINK, PICTURE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -371,6 +372,8 @@ const cases = {
     check(await page.evaluate(() => localStorage.getItem("perilune.session") === null), "the token stays");
   },
 };
+
+Object.assign(cases, events({ CONSOLE, HOSTILE, check, signIn, blank, write, save, tabTo, overflow }));
 
 // --- running them ----------------------------------------------------------------------------
 

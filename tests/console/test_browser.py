@@ -17,7 +17,8 @@ from perilune import ACCESS_KEY, BINARY, BUILD, SANITIZED, SECRET_KEY, TOP, Serv
 
 INSTALLED = TOP / BUILD / "console-tests"
 CHROMIUM = "/usr/bin/chromium"
-CASES = re.findall(r"^  async (\w+)\(", (HERE / "browser.mjs").read_text(), re.M)
+SCRIPTS = ("browser.mjs", "events.mjs")
+CASES = [name for script in SCRIPTS for name in re.findall(r"^ {2,4}async (\w+)\(\{", (HERE / script).read_text(), re.M)]
 
 
 def missing():
@@ -34,7 +35,8 @@ def missing():
         if r.returncode:
             return f"npm ci: {r.stderr.strip().splitlines()[-1] if r.stderr.strip() else r.returncode}"
         done.write_bytes(lock)
-    shutil.copy(HERE / "browser.mjs", INSTALLED / "browser.mjs")
+    for script in SCRIPTS:
+        shutil.copy(HERE / script, INSTALLED / script)
     return None
 
 

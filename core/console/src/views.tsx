@@ -21,6 +21,14 @@ const VIEWS: View[] = [
   { path: /^\/functions\/([^/]+)(?:\/([^/]+))?$/, load: () => import("./pages/function.tsx") },
   { path: /^\/buckets$/, load: () => import("./pages/buckets.tsx") },
   { path: /^\/buckets\/([^/]+)$/, load: () => import("./pages/bucket.tsx") },
+  { path: /^\/runs$/, load: () => import("./pages/runs.tsx") },
+  { path: /^\/runs\/([^/]+)$/, load: () => import("./pages/run.tsx") },
+  { path: /^\/queue$/, load: () => import("./pages/queue.tsx") },
+  { path: /^\/kv(?:\/([^/]+))?$/, load: () => import("./pages/kv.tsx") },
+  { path: /^\/secrets$/, load: () => import("./pages/secrets.tsx") },
+  { path: /^\/usage$/, load: () => import("./pages/usage.tsx") },
+  { path: /^\/schedules$/, load: () => import("./pages/schedules.tsx") },
+  { path: /^\/schedules\/(?:new|(rule|schedule)\/([^/]+))$/, load: () => import("./pages/schedule.tsx") },
 ];
 
 // The navigation's rows.
@@ -29,6 +37,12 @@ export const PLACES: { path: string; label: string }[] = [
   { path: "/create", label: "Create" },
   { path: "/functions", label: "Functions" },
   { path: "/buckets", label: "Buckets" },
+  { path: "/runs", label: "Runs" },
+  { path: "/queue", label: "Queue" },
+  { path: "/schedules", label: "Schedules" },
+  { path: "/kv", label: "Key-value" },
+  { path: "/secrets", label: "Secrets" },
+  { path: "/usage", label: "Usage" },
 ];
 
 const loaded = new Map<View, ComponentType<ViewProps>>();

@@ -15,6 +15,7 @@ export interface TabProps {
 const LATER: Record<string, () => Promise<{ default: ComponentType<TabProps> }>> = {
   code: () => import("./code.tsx"),
   test: () => import("./test.tsx"),
+  runs: () => import("./runs_tab.tsx"),
   triggers: () => import("./triggers.tsx"),
   permissions: () => import("./permissions.tsx"),
   settings: () => import("./settings.tsx"),
@@ -23,6 +24,7 @@ const LATER: Record<string, () => Promise<{ default: ComponentType<TabProps> }>>
 const TABS: [string, string][] = [
   ["code", "Code"],
   ["test", "Test"],
+  ["runs", "Runs"],
   ["logs", "Logs"],
   ["triggers", "Triggers"],
   ["permissions", "Permissions"],

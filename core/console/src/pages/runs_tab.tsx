@@ -1,0 +1,2 @@
+// runs_tab: the runs of one function, in its frame.
+export { RunsTab as default } from "./runs.tsx";
