@@ -287,10 +287,10 @@ void perilune_status(struct call *c)
                               "running", (json_int_t)q.running, "waiting", (json_int_t)q.waiting,
                               "dead", (json_int_t)q.dead, "bytes", (json_int_t)q.bytes, "late_ms",
                               (json_int_t)q.late_ms);
-    json_t *loop = json_pack("{s:I, s:I, s:I, s:I, s:I}", "turns", (json_int_t)w.turns, "over_2ms",
-                             (json_int_t)w.over_2ms, "longest_us", (json_int_t)w.longest_us,
-                             "cpu_over_2ms", (json_int_t)w.cpu_over_2ms, "cpu_longest_us",
-                             (json_int_t)w.cpu_longest_us);
+    json_t *loop =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "turns", (json_int_t)w.turns, "over_2ms",
+                  (json_int_t)w.over_2ms, "longest_us", (json_int_t)w.longest_us, "cpu_over_2ms",
+                  (json_int_t)w.cpu_over_2ms, "cpu_longest_us", (json_int_t)w.cpu_longest_us);
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "status",
                           store_writable(v->store) ? "ok" : "read-only", "region", v->region,
                           "jail", pool_jail_layers(v->pool), "uptime_ms",

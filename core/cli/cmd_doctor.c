@@ -139,7 +139,8 @@ static void check_status(struct doctor *d, const json_t *status)
          "%lld queued, %lld waiting to be tried again, %lld dead", out_int(queue, "queued"),
          out_int(queue, "waiting"), out_int(queue, "dead"));
     note(d, "loop", out_int(loop, "longest_us") > 100000 ? WARNING : FINE, NULL,
-         "%lld of %lld turns took more than 2 ms (%lld of the processor), the longest %.1f ms (%.1f)",
+         "%lld of %lld turns took more than 2 ms (%lld of the processor), the longest %.1f ms "
+         "(%.1f)",
          out_int(loop, "over_2ms"), out_int(loop, "turns"), out_int(loop, "cpu_over_2ms"),
          (double)out_int(loop, "longest_us") / 1000,
          (double)out_int(loop, "cpu_longest_us") / 1000);
