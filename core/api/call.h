@@ -38,6 +38,7 @@ struct services {
     struct pulse *pulse;     /* svc/pulse.h */
     const char *console_url; /* where the console is; "" without one */
     bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
+    uint64_t concurrency;    /* of the account: --concurrency */
     int64_t started_ms;
 };
 

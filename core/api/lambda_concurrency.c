@@ -1,6 +1,6 @@
-/* lambda_concurrency: how many of a function may run: reserved (which the pool enforces),
- * provisioned (answered as ready: a start takes a millisecond here, so nothing has to be kept), and
- * the account's figures. */
+/* lambda_concurrency: how many may run: of one function (reserved) and of all others together (the
+ * account's), which the pool enforces, and provisioned (answered as ready: a start takes a
+ * millisecond here, so nothing has to be kept). */
 #include "api/lambda.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -25,7 +25,8 @@ static int apply_reserve(struct job *job, struct store_txn *t)
     struct reserving *k = (struct reserving *)job;
     struct str policy;
     function_find(t, k->j.name, STR(""), &k->function_id, &policy);
-    return function_reserve(t, k->j.c->svc->region, k->j.name, k->executions, &k->j.err);
+    const struct services *svc = k->j.c->svc;
+    return function_reserve(t, svc->region, k->j.name, k->executions, svc->concurrency, &k->j.err);
 }
 
 static void reply_reserved(struct lambda_job *j)
@@ -138,7 +139,7 @@ static int apply_provision(struct job *job, struct store_txn *t)
     int rc = provisioned_row(c, t, k->j.name, k->qualifier, &rec, &k->j.err);
     if (rc == 0)
         rc = function_provision(t, c->svc->region, k->j.name, k->qualifier, (uint64_t)k->executions,
-                                &k->j.err);
+                                c->svc->concurrency, &k->j.err);
     return rc;
 }
 
@@ -307,14 +308,14 @@ static int count_some(struct job *job, struct store_txn *t)
 
 static void reply_account(struct call *c, const struct figures *f)
 {
+    json_int_t all = (json_int_t)c->svc->concurrency;
     call_json(c, c->op->status,
               json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I}}", "AccountLimit", "TotalCodeSize",
                         (json_int_t)80530636800, "CodeSizeUnzipped",
                         (json_int_t)PACKAGE_UNPACKED_MAX, "CodeSizeZipped",
-                        (json_int_t)PACKAGE_ZIP_MAX, "ConcurrentExecutions",
-                        (json_int_t)FUNCTION_CONCURRENCY, "UnreservedConcurrentExecutions",
-                        (json_int_t)FUNCTION_CONCURRENCY - f->reserved, "AccountUsage",
-                        "TotalCodeSize", f->bytes, "FunctionCount", f->functions));
+                        (json_int_t)PACKAGE_ZIP_MAX, "ConcurrentExecutions", all,
+                        "UnreservedConcurrentExecutions", f->reserved < all ? all - f->reserved : 0,
+                        "AccountUsage", "TotalCodeSize", f->bytes, "FunctionCount", f->functions));
 }
 
 static void counted(struct job *job, int rc)

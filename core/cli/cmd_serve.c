@@ -304,6 +304,7 @@ static int open_pool(struct server *s, struct err *err)
         .logs = v->logs,
         .region = v->region,
         .max_runners = (uint32_t)s->opts.max_runners,
+        .concurrency = s->opts.concurrency,
         .memory = runner_memory(&s->opts),
         .idle_timeout_ms = (uint32_t)s->opts.idle_timeout_s * 1000,
         .jit = str_is(str_c(s->opts.jit), "on"),
@@ -563,6 +564,7 @@ int cmd_serve(int argc, char **argv)
     s.svc.domain = str_c(s.opts.domain);
     s.svc.trusted_proxy = str_c(s.opts.trusted_proxy);
     s.svc.behind_tls_proxy = s.opts.behind_tls_proxy;
+    s.svc.concurrency = s.opts.concurrency;
     s.svc.root_access_key = str_c(s.root.access_key);
     s.svc.root_secret = str_c(s.root.secret);
     s.svc.started_ms = clock_wall_ms();

@@ -37,6 +37,8 @@ static const struct row {
     {"user", TEXT, FIELD(user), NULL, "NAME", "become this user when started as root"},
     {"jit", TEXT, FIELD(jit), "on", "on|off", "compile hot Lua"},
     {"max-runners", COUNT, FIELD(max_runners), "256", "N", "runner processes at most"},
+    {"concurrency", COUNT, FIELD(concurrency), "1000", "N",
+     "invocations under way at most, those that wait among them"},
     {"memory", BYTES, FIELD(memory), "0", "BYTES",
      "memory of all runners (0: half of the machine)"},
     {"idle-timeout", SECONDS, FIELD(idle_timeout_s), "60", "SECONDS", "retire a warm runner after"},

@@ -21,7 +21,8 @@ struct serve_opts {
     const char *user;           /* --user NAME: who the server becomes when started as root */
     const char *jit;            /* --jit on|off */
     uint64_t max_runners;       /* --max-runners */
-    uint64_t memory; /* --memory, bytes for all runners together; 0: half of the machine's */
+    uint64_t memory;      /* --memory, bytes for all runners together; 0: half of the machine's */
+    uint64_t concurrency; /* --concurrency: invocations under way, of all functions */
     uint64_t idle_timeout_s;  /* --idle-timeout */
     uint64_t fetch_idle_s;    /* --fetch-idle */
     const char *ca_file;      /* --ca-file: NULL: the system's */

@@ -13,20 +13,29 @@
  * head makes a host call. A call that another invocation waits for (nested) never waits behind a
  * runner, else two functions calling each other could wait for ever.
  *
- * Shares: versions that wait take turns, so that one with a long queue gets no more than its share of
- * what becomes free. While a version is starved (it waits and all places were taken), the others get
- * a further runner only in their turn: else the one that has just ended a run would take the place
- * again at once. And when nothing becomes free, the version with the most runners gives one up. */
+ * Shares: functions that wait take turns, and within a function its versions, so that one with a long
+ * queue gets no more than its share of what becomes free, however many versions it has. While a
+ * version is starved (it waits and all places were taken), the others get a further runner only in
+ * their turn: else the one that has just ended a run would take the place again at once. And when
+ * nothing becomes free, the function with the most runners gives one up, or, to a version of its own,
+ * the version with the most. */
 #include "svc/pool_impl.h"
+
+#include <stddef.h>
 
 #include "base/clock.h"
 
 /* --- choosing -----------------------------------------------------------------------------------
  */
 
+static bool owes(const struct version *v)
+{
+    return v->owes || v->tally->owes;
+}
+
 static bool brisk(const struct runner *r, uint64_t now_ns)
 {
-    return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->version->owes &&
+    return (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !owes(r->version) &&
            r->calls_live == 0 &&
            /* what it has said and we have not read may be the reply */
            (now_ns - r->head_ns <= POOL_SLOW_NS || channel_speaks(r->channel));
@@ -95,31 +104,61 @@ bool dispatch_acquire(struct pool *p, struct invocation *inv, bool *soon)
 /* --- waiting ------------------------------------------------------------------------------------
  */
 
+static void turns_add(struct turns *head, struct turns *link)
+{
+    if (link->next)
+        return;
+    link->prev = head->prev;
+    link->next = head;
+    head->prev->next = link;
+    head->prev = link;
+}
+
+static void turns_remove(struct turns *link)
+{
+    if (!link->next)
+        return;
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->next = link->prev = NULL;
+}
+
+static void turns_last(struct turns *head, struct turns *link)
+{
+    if (!link->next)
+        return;
+    turns_remove(link);
+    turns_add(head, link);
+}
+
+static struct tally *tally_in(struct turns *link)
+{
+    return (struct tally *)((char *)link - offsetof(struct tally, wait));
+}
+
+static struct version *version_in(struct turns *link)
+{
+    return (struct version *)((char *)link - offsetof(struct version, wait));
+}
+
+/* Function and version have had their turn. */
+static void to_the_end(struct pool *p, struct version *v)
+{
+    turns_last(&v->tally->waiters, &v->wait);
+    turns_last(&p->waiters, &v->tally->wait);
+}
+
 static void waiters_add(struct pool *p, struct version *v)
 {
-    if (v->wait_next)
-        return;
-    v->wait_prev = p->waiters.wait_prev;
-    v->wait_next = &p->waiters;
-    p->waiters.wait_prev->wait_next = v;
-    p->waiters.wait_prev = v;
+    turns_add(&v->tally->waiters, &v->wait);
+    turns_add(&p->waiters, &v->tally->wait);
 }
 
 static void waiters_remove(struct version *v)
 {
-    if (!v->wait_next)
-        return;
-    v->wait_prev->wait_next = v->wait_next;
-    v->wait_next->wait_prev = v->wait_prev;
-    v->wait_next = v->wait_prev = NULL;
-}
-
-static void to_the_end(struct pool *p, struct version *v)
-{
-    if (!v->wait_next)
-        return;
-    waiters_remove(v);
-    waiters_add(p, v);
+    turns_remove(&v->wait);
+    if (v->tally->waiters.next == &v->tally->waiters)
+        turns_remove(&v->tally->wait);
 }
 
 void dispatch_wait(struct pool *p, struct invocation *inv, bool front)
@@ -185,44 +224,64 @@ void dispatch_version(struct pool *p, struct version *v)
     version_unref(p, v);
 }
 
+/* One of the function's versions takes what is free, if any can. */
+static bool take_turn(struct pool *p, struct tally *t)
+{
+    uint32_t versions = 0;
+    bool any = false;
+    for (struct turns *at = t->waiters.next; at != &t->waiters; at = at->next)
+        versions++;
+    t->refs++;
+    while (!any && versions-- > 0 && t->waiters.next != &t->waiters) {
+        struct version *v = version_in(t->waiters.next);
+        v->refs++;
+        to_the_end(p, v);
+        p->turn = v;
+        any = advance(p, v);
+        p->turn = NULL;
+        version_unref(p, v);
+    }
+    pool_tally_unref(p, t);
+    return any;
+}
+
 void dispatch_waiting(struct pool *p)
 {
-    bool any = true;
-    while (any && p->waiters.wait_next != &p->waiters) {
-        any = false;
+    for (bool any = true; any && p->waiters.next != &p->waiters;) {
         uint32_t rounds = 0;
-        for (struct version *v = p->waiters.wait_next; v != &p->waiters; v = v->wait_next)
+        any = false;
+        for (struct turns *at = p->waiters.next; at != &p->waiters; at = at->next)
             rounds++;
-        while (rounds-- > 0 && p->waiters.wait_next != &p->waiters) {
-            struct version *v = p->waiters.wait_next;
-            v->refs++;
-            to_the_end(p, v);
-            p->turn = v;
-            any = advance(p, v) || any;
-            p->turn = NULL;
-            version_unref(p, v);
-        }
+        while (rounds-- > 0 && p->waiters.next != &p->waiters)
+            any = take_turn(p, tally_in(p->waiters.next)) || any;
     }
+}
+
+/* The first version, in the order of turns, whose first caller asked before then_ns. */
+static struct version *waits_since(struct pool *p, uint64_t then_ns)
+{
+    for (struct turns *f = p->waiters.next; f != &p->waiters; f = f->next)
+        for (struct turns *at = tally_in(f)->waiters.next; at != &tally_in(f)->waiters;
+             at = at->next)
+            if (version_in(at)->first->asked_ns <= then_ns)
+                return version_in(at);
+    return NULL;
 }
 
 void dispatch_expire(struct pool *p, uint64_t now_ns)
 {
     const uint64_t patience = (uint64_t)POOL_FIFO_MS * 1000000;
-    struct version *v = p->waiters.wait_next;
-    while (v != &p->waiters) {
-        if (v->first->asked_ns + patience > now_ns) {
-            v = v->wait_next;
-            continue;
-        }
+    struct version *v;
+    while (now_ns > patience &&
+           (v = waits_since(p, now_ns - patience))) /* refusing may change all */
         invoke_refuse(p, unwait(p, v), E_THROTTLED);
-        v = p->waiters.wait_next; /* the caller may have changed the ring */
-    }
 }
 
 void dispatch_forget_all(struct pool *p)
 {
-    while (p->waiters.wait_next != &p->waiters)
-        invoke_refuse(p, unwait(p, p->waiters.wait_next), E_SHUTDOWN);
+    struct version *v;
+    while ((v = waits_since(p, UINT64_MAX)))
+        invoke_refuse(p, unwait(p, v), E_SHUTDOWN);
 }
 
 /* --- slow heads and starving versions -----------------------------------------------------------
@@ -241,41 +300,68 @@ void dispatch_revoke(struct runner *r, uint32_t from)
     }
 }
 
-/* The version with the most runners, more than `than`. */
-static struct version *richest(struct pool *p, uint32_t than)
+/* The function with the most runners, more than `than`. */
+static struct tally *richest_function(struct pool *p, uint32_t than)
 {
-    struct version *best = NULL;
+    struct tally *best = NULL;
     for (uint32_t i = 0; i < POOL_BUCKETS; i++)
-        for (struct version *v = p->table[i]; v; v = v->chain)
-            if (v->count > than && (!best || v->count > best->count))
-                best = v;
+        for (struct tally *t = p->tallies[i]; t; t = t->chain)
+            if (t->count > than && (!best || t->count > best->count))
+                best = t;
     return best;
 }
 
-/* A version whose caller has waited in vain gets a place of the richest: whichever of its runners is
- * the first to end a run goes. Until then none of them has anybody behind its head, because a runner
- * whose queue never empties would not be asked. */
+/* The version with the most runners among v's siblings, more than v's own. */
+static struct version *richest_sibling(struct pool *p, struct version *v)
+{
+    struct version *best = NULL;
+    for (struct runner *r = p->all; r; r = r->all_next) {
+        struct version *of = r->state == RUNNER_DYING ? NULL : r->version;
+        if (of && of != v && of->tally == v->tally && of->count > (v->count ? v->count + 1 : 0) &&
+            (!best || of->count > best->count))
+            best = of;
+    }
+    return best;
+}
+
+/* Nobody stays behind the heads of runners that owe a place: one whose queue never empties would not
+ * be asked for it. */
+static void clear_behind(struct pool *p)
+{
+    for (struct runner *r = p->all; r; r = r->all_next)
+        if (r->count > 1 && r->state != RUNNER_DYING && owes(r->version))
+            dispatch_revoke(r, 1);
+}
+
+static void relieve(struct pool *p, struct version *v)
+{
+    struct tally *own = v->tally, *from = richest_function(p, own->count ? own->count + 1 : 0);
+    struct version *sibling = from ? NULL : richest_sibling(p, v);
+    bool *debt = from ? &from->owes : sibling ? &sibling->owes : NULL;
+    if (!debt || *debt)
+        return;
+    *debt = true;
+    clear_behind(p);
+}
+
+/* A version whose caller has waited in vain gets a place of the richest function, or of a richer
+ * version of its own: whichever of those runners is the first to end a run goes. */
 void dispatch_relieve(struct pool *p, uint64_t now_ns)
 {
     if (!p->starved || runners_may_grow(p, false))
         return; /* what they wait for is not a place */
-    for (struct version *v = p->waiters.wait_next; v != &p->waiters; v = v->wait_next) {
-        if (now_ns - v->first->asked_ns < POOL_STARVED_NS)
-            continue;
-        struct version *from = richest(p, v->count ? v->count + 1 : 0);
-        if (!from || from == v || from->owes)
-            continue;
-        from->owes = true;
-        for (struct runner *r = from->runners; r; r = r->sibling)
-            dispatch_revoke(r, 1);
-    }
+    for (struct turns *f = p->waiters.next; f != &p->waiters; f = f->next)
+        for (struct turns *at = tally_in(f)->waiters.next; at != &tally_in(f)->waiters;
+             at = at->next)
+            if (now_ns - version_in(at)->first->asked_ns >= POOL_STARVED_NS)
+                relieve(p, version_in(at));
 }
 
 bool dispatch_gives_way(struct pool *p, struct version *v)
 {
-    if (!v->owes)
+    if (!owes(v))
         return false;
-    v->owes = false;
+    v->owes = v->tally->owes = false;
     if (p->starved == v->starved)
         return false; /* they have been helped otherwise */
     to_the_end(p, v);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/rec.h"
 #include "store/blob.h"
+#include "svc/function_inside.h"
 #include "svc/logs.h"
 #include "svc/package.h"
 
@@ -29,10 +30,18 @@ struct functions {
     struct fn *buckets[BUCKETS];
     struct fn *newest, *oldest;
     size_t count, bytes;
-    uint64_t random; /* never 0 */
+    uint64_t random;   /* never 0 */
+    uint64_t reserved; /* concurrency, of all functions */
     void (*changed)(void *ctx, struct str name);
     void *changed_ctx;
 };
+
+static void read_reserved(struct functions *f)
+{
+    struct store_txn *t = store_read(f->store);
+    f->reserved = fn_reserved_total(t);
+    store_read_end(t);
+}
 
 struct functions *functions_open(struct store *s, const char *region)
 {
@@ -43,7 +52,13 @@ struct functions *functions_open(struct store *s, const char *region)
     f->region = region;
     random_bytes(&f->random, sizeof f->random);
     f->random |= 1;
+    read_reserved(f);
     return f;
+}
+
+uint64_t function_reservations(const struct functions *f)
+{
+    return f->reserved;
 }
 
 void functions_on_change(struct functions *f, void (*changed)(void *ctx, struct str name),
@@ -149,6 +164,7 @@ void function_changed(struct functions *f, struct str name)
         if (str_eq(fn->name, name))
             drop(f, fn);
     }
+    read_reserved(f);
     if (f->changed)
         f->changed(f->changed_ctx, name);
 }

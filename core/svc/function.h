@@ -82,8 +82,8 @@ enum {
     FUNCTION_ENV_MAX = 4096,
     FUNCTION_POLICY_MAX = 20480,
     FUNCTION_FILE_MAX = 6 * 1024 * 1024, /* bytes function_file gives at once */
-    FUNCTION_CONCURRENCY = 1000,         /* of the account, … */
-    FUNCTION_UNRESERVED_MIN = 100,       /* … of which this much cannot be reserved */
+    FUNCTION_UNRESERVED_MIN = 100,       /* of the account's concurrency, … */
+    FUNCTION_UNRESERVED_SHARE = 10,      /* … or one in so many: what cannot be reserved */
     FUNCTION_TAGS_MAX = 50,
     FUNCTION_WEIGHT_ALL = 1000000, /* unit of FN_WEIGHT */
 };
@@ -172,6 +172,8 @@ void function_file(struct functions *f, struct fn *fn, struct str path,
 
 /* Loop thread: is this still what the store has under its name and version? */
 bool function_current(struct functions *f, const struct fn *fn);
+/* Loop thread: the concurrency that all functions have reserved together, as of the last change. */
+uint64_t function_reservations(const struct functions *f);
 
 /* In any transaction: the record of the version that qualifier ("" is $LATEST) leads to, through an
  * alias too; E_NOT_FOUND with AWS's text. */

@@ -5,6 +5,7 @@
 
 #include "auth/arn.h"
 #include "base/clock.h"
+#include "store/key.h"
 #include "svc/alias.h"
 #include "svc/function_inside.h"
 #include "svc/function_version.h"
@@ -122,17 +123,38 @@ struct sum {
 
 static bool add_reserved(void *ctx, struct str name, struct str rec)
 {
-    struct sum *s = ctx;
-    if (!str_eq(name, s->except))
-        s->n += rec_u64(rec, FN_RESERVED, 0);
+    (void)name;
+    *(uint64_t *)ctx += rec_u64(rec, FN_RESERVED, 0);
     return true;
 }
 
-uint64_t functions_reserved(struct store_txn *t, struct str except)
+uint64_t fn_reserved_total(struct store_txn *t)
 {
-    struct sum s = {except, 0};
-    function_each(t, STR(""), add_reserved, &s);
-    return s.n;
+    struct str v;
+    uint64_t n = 0;
+    if (store_get(t, T_META, STR("reserved"), &v) == 0 && key_take_u64(&v, &n))
+        return n;
+    function_each(t, STR(""), add_reserved, &n);
+    return n;
+}
+
+int fn_reserved_change(struct store_txn *t, uint64_t before, uint64_t after)
+{
+    struct key k = {0};
+    return store_put(t, T_META, STR("reserved"),
+                     key_str(key_u64(&k, fn_reserved_total(t) - before + after)));
+}
+
+int fn_reserved_keep(struct store_txn *t)
+{
+    struct str v;
+    return store_get(t, T_META, STR("reserved"), &v) ? fn_reserved_change(t, 0, 0) : 0;
+}
+
+uint64_t function_unreserved_min(uint64_t limit)
+{
+    uint64_t share = limit / FUNCTION_UNRESERVED_SHARE;
+    return share < FUNCTION_UNRESERVED_MIN ? share : FUNCTION_UNRESERVED_MIN;
 }
 
 static bool add_provisioned(void *ctx, struct str qualifier, struct str rec)
@@ -151,15 +173,16 @@ uint64_t function_provisioned(struct store_txn *t, struct str name, struct str e
     return s.n;
 }
 
-static int check_reserve(struct store_txn *t, struct str name, uint64_t reserved, struct err *err)
+static int check_reserve(struct store_txn *t, struct str name, uint64_t reserved, uint64_t before,
+                         uint64_t limit, struct err *err)
 {
-    uint64_t others = functions_reserved(t, name);
+    uint64_t others = fn_reserved_total(t) - before, least = function_unreserved_min(limit);
     uint64_t provisioned = function_provisioned(t, name, STR(""));
-    if (reserved + others > FUNCTION_CONCURRENCY - FUNCTION_UNRESERVED_MIN)
+    if (reserved > limit || reserved + others + least > limit)
         return err_set(err, E_INVALID,
                        "Specified ReservedConcurrentExecutions for function decreases account's "
-                       "UnreservedConcurrentExecution below its minimum value of [%d].",
-                       FUNCTION_UNRESERVED_MIN);
+                       "UnreservedConcurrentExecution below its minimum value of [%llu].",
+                       (unsigned long long)least);
     if (provisioned > reserved)
         return err_set(err, E_INVALID,
                        " ReservedConcurrentExecutions  %llu should not be lower than function's "
@@ -169,13 +192,16 @@ static int check_reserve(struct store_txn *t, struct str name, uint64_t reserved
 }
 
 int function_reserve(struct store_txn *t, const char *region, struct str name, int64_t reserved,
-                     struct err *err)
+                     uint64_t limit, struct err *err)
 {
     static const uint16_t replaced[] = {FN_RESERVED, 0};
     struct buf old = BUF_INIT, row = BUF_INIT;
     int rc = open_row(t, region, name, STR(""), &old, err);
+    uint64_t before = rec_u64(buf_str(&old), FN_RESERVED, 0);
     if (rc == 0 && reserved >= 0)
-        rc = check_reserve(t, name, (uint64_t)reserved, err);
+        rc = check_reserve(t, name, (uint64_t)reserved, before, limit, err);
+    if (rc == 0)
+        rc = fn_reserved_change(t, before, reserved < 0 ? 0 : (uint64_t)reserved);
     if (rc == 0) {
         fn_row_without(buf_str(&old), replaced, &row);
         if (reserved >= 0)
@@ -218,10 +244,11 @@ static int check_clash(struct store_txn *t, struct str name, struct str row, str
 }
 
 static int check_provision(struct store_txn *t, struct str name, struct str qualifier,
-                           struct str row, uint64_t executions, struct err *err)
+                           struct str row, uint64_t executions, uint64_t limit, struct err *err)
 {
     struct str latest;
     uint64_t others = function_provisioned(t, name, qualifier);
+    uint64_t least = function_unreserved_min(limit);
     int64_t reserved = -1;
     if (fn_row(t, name, STR(""), &latest) == 0)
         reserved = (int64_t)rec_u64(latest, FN_RESERVED, UINT64_MAX);
@@ -229,28 +256,27 @@ static int check_provision(struct store_txn *t, struct str name, struct str qual
         return err_set(err, E_INVALID,
                        "Requested Provisioned Concurrency should not be greater than the "
                        "reservedConcurrentExecution for function");
-    if (executions > FUNCTION_CONCURRENCY)
+    if (executions > limit)
         return err_set(err, E_INVALID,
                        "Specified ConcurrentExecutions for function is greater than account's "
-                       "unreserved concurrency [%d].",
-                       FUNCTION_CONCURRENCY);
-    if (reserved < 0 && executions + others + functions_reserved(t, STR("")) >
-                            FUNCTION_CONCURRENCY - FUNCTION_UNRESERVED_MIN)
+                       "unreserved concurrency [%llu].",
+                       (unsigned long long)limit);
+    if (reserved < 0 && executions + others + fn_reserved_total(t) + least > limit)
         return err_set(err, E_INVALID,
                        "Specified ConcurrentExecutions for function decreases account's "
-                       "UnreservedConcurrentExecution below its minimum value of [%d].",
-                       FUNCTION_UNRESERVED_MIN);
+                       "UnreservedConcurrentExecution below its minimum value of [%llu].",
+                       (unsigned long long)least);
     return check_clash(t, name, row, err);
 }
 
 int function_provision(struct store_txn *t, const char *region, struct str name,
-                       struct str qualifier, uint64_t executions, struct err *err)
+                       struct str qualifier, uint64_t executions, uint64_t limit, struct err *err)
 {
     static const uint16_t replaced[] = {FN_PROVISIONED, 0};
     struct buf old = BUF_INIT, row = BUF_INIT;
     int rc = open_row(t, region, name, qualifier, &old, err);
     if (rc == 0 && executions)
-        rc = check_provision(t, name, qualifier, buf_str(&old), executions, err);
+        rc = check_provision(t, name, qualifier, buf_str(&old), executions, limit, err);
     if (rc == 0) {
         fn_row_without(buf_str(&old), replaced, &row);
         if (executions) {

@@ -23,14 +23,14 @@ int function_tag(struct store_txn *t, const char *region, struct str name,
 int function_untag(struct store_txn *t, const char *region, struct str name, const struct str *keys,
                    size_t count, struct err *err);
 
-/* Reserved concurrency; -1 removes. E_INVALID when it would leave the others too little. */
+/* What of the account's concurrency `limit` always stays for functions that have reserved none. */
+uint64_t function_unreserved_min(uint64_t limit);
+/* Reserved concurrency; -1 removes. E_INVALID when it would leave the others less than that. */
 int function_reserve(struct store_txn *t, const char *region, struct str name, int64_t reserved,
-                     struct err *err);
-/* In any transaction: what all functions have reserved, but `except` ("" none). */
-uint64_t functions_reserved(struct store_txn *t, struct str except);
+                     uint64_t limit, struct err *err);
 /* Provisioned executions of a version or an alias; 0 removes. E_INVALID, E_CONFLICT. */
 int function_provision(struct store_txn *t, const char *region, struct str name,
-                       struct str qualifier, uint64_t executions, struct err *err);
+                       struct str qualifier, uint64_t executions, uint64_t limit, struct err *err);
 /* In any transaction: those of all versions and aliases of a function, but `except` ("" none). */
 uint64_t function_provisioned(struct store_txn *t, struct str name, struct str except);
 

@@ -1,5 +1,6 @@
 /* function_inside: what the files that write function rows share. Nobody outside includes this.
  *
+ *     function.c          the cache
  *     function_rows.c     create, update, delete; reading rows
  *     function_policy.c   resource policies
  *     function_version.c  versions: publish, list, delete, roll back
@@ -35,6 +36,13 @@ void fn_content(struct str rec, unsigned char out[static 32]);
 /* E_INVALID when events of the function `self` cannot be delivered to that ARN; "" is none. */
 int fn_check_destination(struct store_txn *t, const char *region, struct str self, struct str arn,
                          struct err *err);
+/* In any transaction: what all functions have reserved together. T_META "reserved" holds it; a store
+ * that has never held it is counted. */
+uint64_t fn_reserved_total(struct store_txn *t);
+/* From now on it is held there. */
+int fn_reserved_keep(struct store_txn *t);
+/* Changes it: `before` was part of it, `after` is. */
+int fn_reserved_change(struct store_txn *t, uint64_t before, uint64_t after);
 /* E_NOT_FOUND with AWS's text. */
 int fn_not_found(struct err *err, const char *region, struct str name, struct str qualifier);
 

@@ -349,6 +349,8 @@ int function_create(struct store_txn *t, const char *region, const struct fn_spe
     if (rc == 0)
         rc = store_counter(t, "generation", &generation);
     if (rc == 0)
+        rc = fn_reserved_keep(t);
+    if (rc == 0)
         rc = package_ref(t, spec->package);
     if (rc)
         return rc;
@@ -444,6 +446,9 @@ int function_delete(struct store_txn *t, struct str name, struct err *err)
     (void)err;
     int rc = name.n && name.n < FN_KEY_MAX - 1 ? fn_row(t, name, STR(""), &rec) : E_NOT_FOUND;
     uint64_t id = rc ? 0 : rec_u64(rec, FN_ID, 0);
+    uint64_t reserved = rc ? 0 : rec_u64(rec, FN_RESERVED, 0);
+    if (reserved)
+        rc = fn_reserved_change(t, reserved, 0);
     if (rc == 0)
         rc = delete_rows(t, T_FUNCTIONS, name);
     if (rc == 0)

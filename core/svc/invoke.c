@@ -31,10 +31,20 @@ static struct invocation *invocation_new(struct pool *p, const struct invoke_req
     inv->version = pool_version(p, req->fn);
     fn_ref(req->fn);
     inv->over = req->fn->limited && inv->version->tally->live >= req->fn->reserved;
+    inv->shared = !req->fn->limited && !req->fn->sealed;
     inv->version->tally->live++;
+    p->shared += inv->shared;
     p->live++;
     p->stats.invocations++;
     return inv;
+}
+
+/* A function that has reserved concurrency has that much and no more; all others share what is left
+ * of the account's. Whoever is refused here is refused at once, a nested call too: it must not wait
+ * for its caller. */
+static bool over_limit(const struct pool *p, const struct invocation *inv)
+{
+    return inv->over || (inv->shared && p->shared > p->shared_max);
 }
 
 /* The end of every invocation: nothing of it is in any list any more. */
@@ -47,6 +57,7 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
     res->request_id = inv->req.request_id;
     res->source = source;
     inv->version->tally->live--;
+    p->shared -= inv->shared;
     p->live--;
     p->stats.errors += res->error;
     p->stats.throttles += res->rc == E_THROTTLED;
@@ -99,7 +110,7 @@ void invoke(struct pool *p, const struct invoke_req *req)
         req->done(req->ctx, &res);
         return;
     }
-    if (inv->over) {
+    if (over_limit(p, inv)) {
         invoke_refuse(p, inv, E_THROTTLED);
         return;
     }

@@ -40,12 +40,13 @@ static struct tally *tally_ref(struct pool *p, uint64_t function_id)
         if (!*at)
             abort(); /* small and fixed */
         (*at)->function_id = function_id;
+        (*at)->waiters.next = (*at)->waiters.prev = &(*at)->waiters;
     }
     (*at)->refs++;
     return *at;
 }
 
-static void tally_unref(struct pool *p, struct tally *tally)
+void pool_tally_unref(struct pool *p, struct tally *tally)
 {
     if (--tally->refs > 0)
         return;
@@ -83,9 +84,17 @@ void version_unref(struct pool *p, struct version *v)
     while (*at != v)
         at = &(*at)->chain;
     *at = v->chain;
-    tally_unref(p, v->tally);
+    pool_tally_unref(p, v->tally);
     fn_unref(v->fn);
     free(v);
+}
+
+/* What functions that have reserved nothing may use together: all but what the others reserved. */
+static void share(struct pool *p)
+{
+    uint64_t all = p->opts.concurrency ? p->opts.concurrency : UINT64_MAX;
+    uint64_t kept = p->opts.functions ? function_reservations(p->opts.functions) : 0;
+    p->shared_max = kept < all ? all - kept : 0;
 }
 
 /* What has changed was a version's code or configuration, or only what is said about it. In the
@@ -93,6 +102,7 @@ void version_unref(struct pool *p, struct version *v)
 static void changed(void *ctx, struct str name)
 {
     struct pool *p = ctx;
+    share(p);
     for (size_t i = 0; i < POOL_BUCKETS; i++)
         for (struct version *v = p->table[i]; v; v = v->chain) {
             if (!str_eq(v->fn->name, name) || v->fn->sealed ||
@@ -115,7 +125,7 @@ int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
     p->opts = *opts;
     p->cores = uv_available_parallelism();
     p->spares_wanted = opts->spares ? opts->spares : p->cores < 2 ? 2 : p->cores;
-    p->waiters.wait_next = p->waiters.wait_prev = &p->waiters;
+    p->waiters.next = p->waiters.prev = &p->waiters;
     p->zygote = opts->zygote;
     int rc = p->zygote ? 0 : zygote_begin(opts->allow_weak_jail, &p->zygote, err);
     if (!rc)
@@ -129,6 +139,7 @@ int pool_open(const struct pool_opts *opts, struct pool **out, struct err *err)
     pool_time_open(p);
     if (opts->functions)
         functions_on_change(opts->functions, changed, p);
+    share(p);
     runners_refill(p);
     *out = p;
     return 0;

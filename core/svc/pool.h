@@ -18,6 +18,7 @@ struct pool_opts {
     struct logs *logs;
     const char *region;
     uint32_t max_runners;     /* 256 */
+    uint64_t concurrency;     /* invocations under way at most, sealed ones apart; 0: any number */
     uint64_t memory;          /* bytes all runners may hold together */
     uint32_t idle_timeout_ms; /* 60,000 */
     uint32_t spares;          /* 0: max(2, cores) */

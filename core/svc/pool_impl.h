@@ -58,6 +58,7 @@ struct invocation {
     bool touched;   /* it has called or logged: it has started, whatever its state word says */
     bool announced; /* START has been logged */
     bool over;      /* its function's reserved concurrency was used up */
+    bool shared;    /* takes part of what is not reserved */
     struct buf tail;
 };
 
@@ -117,11 +118,19 @@ struct runner {
     uint64_t last_handle;
 };
 
+struct turns {                 /* a link in a ring, or its head */
+    struct turns *next, *prev; /* NULL: in none */
+};
+
 struct tally { /* of one function, shared by its versions */
     struct tally *chain;
     uint64_t function_id;
-    uint32_t refs; /* versions */
-    uint32_t live; /* invocations, executing or waiting */
+    uint32_t refs;        /* versions */
+    uint32_t live;        /* invocations, executing or waiting */
+    uint32_t count;       /* runners loading, warm or in grace */
+    bool owes;            /* like a version's, to another function */
+    struct turns wait;    /* among functions with someone waiting */
+    struct turns waiters; /* head: its versions with someone waiting */
 };
 
 struct version {
@@ -131,12 +140,13 @@ struct version {
     uint32_t refs; /* runners and invocations */
     bool stale;    /* replaced: its runners retire when idle */
     bool starved;  /* has waited, since it last got a runner, when there was no place for one */
-    bool owes;     /* the next of its runners to end a run gives its place to a starved version */
+    bool owes;     /* the next of its runners to end a run gives its place to a starved version of
+                      its function */
     struct runner *runners, *idle;
     uint32_t count, busy;             /* runners loading, warm or in grace; those with a head */
     struct invocation *first, **last; /* those that wait for a runner */
     uint32_t waiting;
-    struct version *wait_next, *wait_prev; /* among versions with someone waiting; NULL: none */
+    struct turns wait; /* among the function's versions with someone waiting */
 };
 
 struct pool {
@@ -153,14 +163,15 @@ struct pool {
     struct runner *idle_first, *idle_last;    /* the longest idle is first */
     uint32_t spare_count, starting, assigned; /* assigned: loading, warm, grace */
     uint32_t busy, behind, waiting;           /* runners with a head; entries behind; in queues */
-    uint32_t live;                            /* invocations */
-    uint32_t starved;                         /* versions that are */
-    struct version *turn;                     /* whose turn it is to take what is free */
-    uint32_t made;                            /* runners made in the turn that began at … */
-    uint64_t made_ms;                         /* … this time, ms of the loop */
-    uint64_t memory;                          /* sum of charges */
+    uint32_t live, shared; /* invocations; those of functions that reserved none */
+    uint64_t shared_max;   /* what they may be */
+    uint32_t starved;      /* versions that are */
+    struct version *turn;  /* whose turn it is to take what is free */
+    uint32_t made;         /* runners made in the turn that began at … */
+    uint64_t made_ms;      /* … this time, ms of the loop */
+    uint64_t memory;       /* sum of charges */
     uint32_t last_token;
-    struct version waiters; /* head of the ring of versions with someone waiting */
+    struct turns waiters; /* head: functions with someone waiting */
     struct invocation *free_invocations;
     struct call *free_calls, *orphans; /* orphans: abandoned, their runner is gone */
     uv_timer_t deadline, tick, keeper, refill;
@@ -176,6 +187,7 @@ struct pool {
 /* pool.c */
 struct version *pool_version(struct pool *p, struct fn *fn); /* takes a reference for the caller */
 void version_unref(struct pool *p, struct version *v);
+void pool_tally_unref(struct pool *p, struct tally *tally);
 void pool_check_drained(struct pool *p);
 
 /* invoke.c */

@@ -75,6 +75,7 @@ static void sibling_add(struct version *v, struct runner *r)
         v->runners->sibling_at = &r->sibling;
     v->runners = r;
     v->count++;
+    v->tally->count++;
     v->refs++;
 }
 
@@ -85,6 +86,7 @@ static void sibling_remove(struct runner *r)
         r->sibling->sibling_at = r->sibling_at;
     r->sibling_at = NULL;
     r->version->count--;
+    r->version->tally->count--;
 }
 
 /* Off the books: nobody will find it any more. Its entries stay where they are. */

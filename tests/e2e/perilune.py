@@ -19,6 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 import uuid
 import zipfile
 
@@ -198,6 +199,11 @@ class Server:
             c.close()
             return r.status, body
         return None, b""
+
+    def metric(self, name):
+        """The value of perilune_NAME in /metrics."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=10) as r:
+            return float(re.search(rf"^perilune_{name} (\S+)$", r.read().decode(), re.M)[1])
 
     def wait_ready(self, timeout=20):
         def ready():

@@ -58,6 +58,68 @@ def test_reserved_concurrency(server, lam):
     assert len(good) == 10
 
 
+def refusals(bad):
+    return {(r["ResponseMetadata"]["HTTPStatusCode"], r["Error"]["Code"], r["Reason"], r["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) for r in bad}
+
+
+@boto
+def test_account_concurrency(own_server):
+    """What functions have not reserved is one pool for all the others; reserving leaves them some."""
+    s = own_server("--concurrency", "10")
+    lam = s.client("lambda", read_timeout=60, max_pool_connections=40)
+    limits = lambda: tuple(lam.get_account_settings()["AccountLimit"][k] for k in ("ConcurrentExecutions", "UnreservedConcurrentExecutions"))
+    own, one, two = (s.make_function(SLOW) for _ in range(3))
+    assert limits() == (10, 10)
+    lam.put_function_concurrency(FunctionName=own, ReservedConcurrentExecutions=4)
+    lam.put_function_concurrency(FunctionName=own, ReservedConcurrentExecutions=6)
+    assert limits() == (10, 4)
+    with refused("InvalidParameterValueException", 400, "Specified ReservedConcurrentExecutions for function decreases account's "
+                 "UnreservedConcurrentExecution below its minimum value of [1]."):
+        lam.put_function_concurrency(FunctionName=one, ReservedConcurrentExecutions=4)
+    s.stop()
+    s.start()  # it is kept
+    calls = [one, two] * 5 + [own] * 6
+    turn = iter(calls)
+    lock = threading.Lock()
+
+    def call():
+        with lock:
+            name = next(turn)
+        return name, s.invoke(name, {"s": 2}, client=lam)[0]
+    good, bad = together(len(calls), call)
+    assert sorted(good) == sorted([(own, "done")] * 6 + [g for g in good if g[0] != own]) and len(good) == 6 + 4
+    assert refusals(bad) == {(429, "TooManyRequestsException", "ConcurrentInvocationLimitExceeded", "1")} and len(bad) == 6
+    lam.delete_function(FunctionName=own)
+    assert limits() == (10, 10)
+    good, bad = together(10, lambda: s.invoke(one, {"s": 1}, client=lam)[0])
+    assert len(good) == 10 and not bad
+    assert s.stop() == 0, s.stderr()
+
+
+@boto
+def test_nested_at_the_account_limit(own_server):
+    """Runs that wait for another run, at a limit that has no room for it, are told so and go on; events wait."""
+    s = own_server("--concurrency", "4")
+    inner = s.make_function("return { main = function(e, context) return context.attempt end }")
+    role = s.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
+    outer = s.make_function(f"""return {{ main = function(e)
+        time.sleep(e.s or 1)
+        local value, err = lambda.invoke('{inner}', {{}})
+        return err and err.code or value
+    end }}""", role=role, Timeout=20)
+    lam = s.client("lambda", read_timeout=60, max_pool_connections=10)
+    good, bad = together(4, lambda: s.invoke(outer, client=lam)[0])
+    assert not bad and set(good) <= {"Throttled", 1} and "Throttled" in good
+    assert s.invoke(outer, client=lam)[0] == 1
+    keeper = s.make_function("return { main = function(e, context) print('attempt ' .. context.attempt) end }")
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(s.invoke, outer, {"s": 3}, lam) for _ in range(4)]
+        eventually(lambda: s.metric("runners_busy") == 4, 30)
+        lam.invoke(FunctionName=keeper, InvocationType="Event")
+        assert all(r.result()[1] is None for r in running)
+    assert eventually(lambda: s.log_lines(keeper, "attempt"), 30) == ["attempt 1"], "waiting burnt a try"
+
+
 @boto
 def test_errors_give_places_back(server, lam):
     name = server.make_function("return { main = function(e) if e.spin then while true do end end error('no') end }", Timeout=1)

@@ -14,7 +14,6 @@ import signal
 import statistics
 import threading
 import time
-import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
@@ -49,15 +48,10 @@ def house():
         assert "Sanitizer" not in s.stderr() and "runtime error" not in s.stderr(), s.stderr()
 
 
-def metric(server, name):
-    with urllib.request.urlopen(server.url + "/metrics", timeout=10) as r:
-        return float(re.search(rf"^perilune_{name} (\S+)$", r.read().decode(), re.M)[1])
-
-
 def at_rest(server):
     """Waits until the idle runners have gone and only spares are left."""
-    eventually(lambda: metric(server, "runners") == 0, IDLE_S + 30, 0.05)
-    spares = int(metric(server, "runners_spare"))
+    eventually(lambda: server.metric("runners") == 0, IDLE_S + 30, 0.05)
+    spares = int(server.metric("runners_spare"))
     eventually(lambda: len(server.runners()) == max(spares, 2), 20, 0.05)
 
 
@@ -152,7 +146,7 @@ def test_killed_runners(house):
     rounds(3)
     at_rest(house)
     kinds, memory, _ = holdings(house)
-    errors = metric(house, "invocation_errors_total")
+    errors = house.metric("invocation_errors_total")
     neighbours = [Callers(house, shared), Callers(house, other)]
     try:
         times = rounds(KILLS)
@@ -160,7 +154,7 @@ def test_killed_runners(house):
         for n in neighbours:
             n.stop()
     assert not [b for n in neighbours for b in n.bad][:3]
-    assert metric(house, "invocation_errors_total") - errors == KILLS == len(times), "one error each, none elsewhere"
+    assert house.metric("invocation_errors_total") - errors == KILLS == len(times), "one error each, none elsewhere"
     print(f"{KILLS} kills: told after {statistics.median(t for t, _ in times) * 1000:.1f} ms, answered again after "
           f"{statistics.median(t for _, t in times) * 1000:.1f} ms (medians; slowest {max(t for _, t in times):.3f} s); "
           f"neighbours {[n.count for n in neighbours]} calls, slowest {max(n.slowest for n in neighbours):.3f} s")
@@ -242,7 +236,7 @@ def test_more_functions_than_places(house):
         for got in pool.map(ask, range(FUNCTIONS)):
             answers.append(got)
             if len(answers) % 20 == 0:
-                most = max(most, metric(house, "runners"))
+                most = max(most, house.metric("runners"))
     assert [a for a, _ in answers] == [(i, None) for i in range(FUNCTIONS)]
     assert 2 <= most <= PLACES
     times = sorted(t for _, t in answers)
@@ -278,7 +272,7 @@ def test_least_recently_used_goes(small):
     assert [cold(small, n) for n in (a, b, c, d)] == [True] * 4
     assert not cold(small, a)  # the oldest is b now
     assert cold(small, e)
-    assert metric(small, "runners") == 4
+    assert small.metric("runners") == 4
     assert [cold(small, n) for n in (a, c, d, e)] == [False] * 4
     assert cold(small, b), "b made place for e"
     assert cold(small, a), "and a for b"
@@ -291,8 +285,8 @@ def test_memory_of_all_runners(small):
                                  role=role, MemorySize=128) for _ in range(5)]
     for name in names:
         assert small.invoke(name)[:2] == (30, None)
-        assert metric(small, "runners") <= 4
-    assert metric(small, "runners") == 3
+        assert small.metric("runners") <= 4
+    assert small.metric("runners") == 3
     assert not cold(small, names[4]) and cold(small, names[0])
 
 
@@ -303,7 +297,7 @@ def test_a_crowd_before_one_function(small):
                       for _ in range(2))
     crowd = [Callers(small, crowded, pause=0) for _ in range(12)]
     try:
-        eventually(lambda: metric(small, "runners_busy") == 4, 10)
+        eventually(lambda: small.metric("runners_busy") == 4, 10)
         times = []
         for n in range(8):
             began = time.monotonic()
@@ -324,7 +318,7 @@ def test_reserved_place(small):
     lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(small.invoke, name, {"s": 0.5}, lam)
-        eventually(lambda: metric(small, "runners_busy") == 1)
+        eventually(lambda: small.metric("runners_busy") == 1)
         with pytest.raises(ClientError) as refused:
             small.invoke(name, {"s": 0}, lam)
         assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"

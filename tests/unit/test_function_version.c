@@ -115,13 +115,13 @@ static int do_alias_delete(struct store_txn *t, void *ctx)
 static int do_provision(struct store_txn *t, void *ctx)
 {
     struct ask *a = ctx;
-    return function_provision(t, REGION, STR("f"), a->version, a->executions, &a->err);
+    return function_provision(t, REGION, STR("f"), a->version, a->executions, 1000, &a->err);
 }
 
 static int do_reserve(struct store_txn *t, void *ctx)
 {
     struct ask *a = ctx;
-    return function_reserve(t, REGION, STR("f"), (int64_t)a->executions, &a->err);
+    return function_reserve(t, REGION, STR("f"), (int64_t)a->executions, 1000, &a->err);
 }
 
 static int run(int (*apply)(struct store_txn *t, void *ctx), struct ask *a)

@@ -596,6 +596,55 @@ static void reserved_places(void **state)
     assert_true(b.rc == E_THROTTLED && b.reserved);
 }
 
+/* What is not reserved is for all the others together, whoever asks; evaluations of manifests are
+ * none of it. */
+static void account_limit(void **state)
+{
+    (void)state;
+    struct fn *one_fn = fn_of("one", 3000), *two = fn_of("two", 3000), *kept = fn_of("kept", 3000);
+    static struct fn_file file = {{"handler.lua", 11}, 0, 6};
+    struct fn *sealed = fn_of("sealed", 3000);
+    struct ask a[9], b;
+    pool->opts.concurrency = 5;
+    fake_reservations = 2;
+    fake_changed(fake_changed_ctx, STR("kept"));
+    kept->limited = true;
+    kept->reserved = 2;
+    ask(&a[0], one_fn, "call 200");
+    ask(&a[1], one_fn, "call 200");
+    ask(&a[2], two, "call 200");
+    ask(&a[3], one_fn, "echo x");
+    ask(&a[4], two, "echo x");
+    ask_more(&a[5], two, STR("echo x"), true, false);
+    ask_more(&a[6], one_fn, STR("echo x"), false, true);
+    for (int i = 3; i < 7; i++) {
+        assert_true(a[i].done && !a[i].reserved);
+        assert_int_equal(a[i].rc, E_THROTTLED);
+    }
+    ask(&a[3], kept, "call 200"); /* its own two places are there, and no third */
+    ask(&a[4], kept, "call 200");
+    ask(&a[5], kept, "echo x");
+    assert_true(a[5].done && a[5].reserved);
+    sealed->sealed = true;
+    sealed->inline_source = STR("return");
+    sealed->files = &file;
+    sealed->file_count = 1;
+    assert_int_equal(one(sealed, "echo x").rc, 0);
+    wait_for(a, 5, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(a[i].rc, 0);
+    ask(&a[0], two, "exit 3"); /* a place comes back after a death, too */
+    ask(&a[1], two, "echo x");
+    ask(&a[2], one_fn, "echo x");
+    wait_for(a, 3, 5);
+    assert_int_equal(a[0].rc | a[1].rc | a[2].rc, 0);
+    fake_reservations = 5; /* all of it: nothing is left for others */
+    fake_changed(fake_changed_ctx, STR("kept"));
+    b = one(two, "echo x");
+    assert_true(b.rc == E_THROTTLED && !b.reserved);
+    fake_reservations = 0;
+}
+
 /* --- shares -------------------------------------------------------------------------------------
  */
 
@@ -684,6 +733,64 @@ static void a_crowd_starves_nobody(void **state)
     pool_stats(pool, &s);
     crowd_go(&slow);
     assert_int_equal(many.refused + few.refused + slow.refused, 0);
+    crowd_go(&many);
+    crowd_go(&few);
+}
+
+static struct fn *version_of(const struct fn *fn, uint64_t number)
+{
+    static char names[16][8];
+    struct fn *v = fn_of("versions", 3000);
+    v->id = fn->id;
+    v->generation = number + 1;
+    snprintf(names[number], sizeof names[number], "%d", (int)number);
+    v->version = str_c(names[number]);
+    return v;
+}
+
+/* However many versions of it are asked for, a function gets one function's part. */
+static void shares_are_of_functions(void **state)
+{
+    (void)state;
+    enum { VERSIONS = 8 };
+    static struct crowd many[VERSIONS], other;
+    struct fn *fn = fn_of("versions", 3000);
+    int theirs = 0;
+    for (uint64_t i = 0; i < VERSIONS; i++) {
+        many[i] = (struct crowd){.fn = version_of(fn, i), .event = "call 20"};
+        crowd_come(&many[i], 6);
+    }
+    other = (struct crowd){.fn = fn_of("other", 3000), .event = "call 20"};
+    crowd_come(&other, 6);
+    crowd_wait(&other, 10);
+    for (int i = 0; i < VERSIONS; i++)
+        many[i].answered = 0;
+    other.answered = 0;
+    crowd_wait(&other, 40);
+    for (int i = 0; i < VERSIONS; i++)
+        theirs += many[i].answered;
+    if (theirs > 3 * other.answered || other.answered > 3 * theirs)
+        fail_msg("%d answers of %d versions, %d of the other", theirs, VERSIONS, other.answered);
+    for (int i = 0; i < VERSIONS; i++)
+        assert_true(many[i].answered > 0);
+    for (int i = 0; i < VERSIONS; i++)
+        crowd_go(&many[i]);
+    crowd_go(&other);
+}
+
+/* Nor does a version's crowd keep the function's places from a sibling. */
+static void a_crowd_starves_no_sibling(void **state)
+{
+    (void)state;
+    static struct crowd many, few;
+    struct fn *fn = fn_of("versions", 3000);
+    many = (struct crowd){.fn = version_of(fn, 1), .event = "call 20"};
+    few = (struct crowd){.fn = version_of(fn, 2), .event = "call 20"};
+    crowd_come(&many, 40);
+    run_ms(200);
+    crowd_come(&few, 1);
+    crowd_wait(&few, 5);
+    assert_int_equal(many.refused + few.refused, 0);
     crowd_go(&many);
     crowd_go(&few);
 }
@@ -1078,9 +1185,14 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(queue_is_bounded_and_fair, setup_two, teardown),
         cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
         T(reserved_places),
+        T(account_limit),
         T(what_is_said_keeps_runners),
         cmocka_unit_test_setup_teardown(a_crowd_starves_nobody, setup_four, teardown),
         cmocka_unit_test_setup_teardown(a_crowd_starves_nobody, setup_one, teardown),
+        cmocka_unit_test_setup_teardown(shares_are_of_functions, setup_four, teardown),
+        cmocka_unit_test_setup_teardown(shares_are_of_functions, setup_one, teardown),
+        cmocka_unit_test_setup_teardown(a_crowd_starves_no_sibling, setup_four, teardown),
+        cmocka_unit_test_setup_teardown(a_crowd_starves_no_sibling, setup_one, teardown),
         cmocka_unit_test_setup_teardown(long_runs_hold_no_share_back, setup_four, teardown),
         cmocka_unit_test_setup_teardown(idle_ones_make_place, setup_two, teardown),
         T(memory_makes_place),
