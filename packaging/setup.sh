@@ -13,7 +13,7 @@ build=(make gcc binutils libc6-dev pkg-config
     libuv1-dev libhttp-parser-dev liblmdb-dev libssl-dev libjansson-dev
     libexpat1-dev libzip-dev zlib1g-dev libseccomp-dev libcurl4-openssl-dev)
 demo=(python3 python3-boto3 awscli)
-test=(libcmocka-dev python3 python3-pytest python3-boto3 awscli
+test=(libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-boto3 awscli
     clang-format cppcheck lua-check
     rclone s3cmd openssl patch chromium curl dpkg-dev)
 deb=(dpkg-dev)

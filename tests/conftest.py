@@ -7,6 +7,9 @@ import tempfile
 
 import pytest
 
+import turns
+from turns import pytest_collection_modifyitems  # noqa: F401  a hook
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "fault"))  # powercut.py
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "wire"))  # wire.py, model.py
 
@@ -20,6 +23,11 @@ def pytest_configure():
         if log.parent.is_dir():
             log.mkdir()
             os.environ["WIRE_LOG"] = str(log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return turns.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

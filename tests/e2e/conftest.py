@@ -1,6 +1,8 @@
 """Fixtures, and the count of cases per client at the end of the run."""
 import collections
+import functools
 import shutil
+import subprocess
 
 import pytest
 
@@ -38,9 +40,9 @@ def own_server():
         s.close()
 
 
+@functools.lru_cache(None)
 def aws_programs():
     """The stock CLIs on this machine: {mark: path}."""
-    import subprocess
     found = {}
     for path in ("/usr/bin/aws", shutil.which("aws"), "/usr/local/bin/aws"):
         if not path or not shutil.which(path):

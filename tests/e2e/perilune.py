@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -43,9 +44,12 @@ TRUST = json.dumps({
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that outgoing connections get, or one of those might have it by the time it is listened on."""
+    while True:
+        port = 10000 + secrets.randbelow(32768 - 10000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def unique(prefix):

@@ -51,7 +51,8 @@ class Stream:
         self.part = self.at = 0
 
     def add(self, length, kept):
-        self.parts.append((length, kept))
+        if length:
+            self.parts.append((length, kept))
 
     def take(self, n):
         """n bytes, or None when they passed but were not kept."""
@@ -73,12 +74,20 @@ class Stream:
     def until(self, mark, limit=65536):
         """Bytes before the mark; both are consumed."""
         got = bytearray()
-        while not got.endswith(mark):
-            byte = self.take(1)
-            if byte is None or len(got) > limit:
+        while len(got) <= limit and self.part < len(self.parts):
+            length, kept = self.parts[self.part]
+            piece = kept[self.at:self.at + 4096]
+            if not piece:
                 raise Lost
-            got += byte
-        return bytes(got[:-len(mark)])
+            begin, before = max(0, len(got) - len(mark) + 1), len(got)
+            got += piece
+            at = got.find(mark, begin)
+            self.at += at + len(mark) - before if at >= 0 else len(piece)
+            if self.at == length:
+                self.part, self.at = self.part + 1, 0
+            if at >= 0:
+                return bytes(got[:at])
+        raise Lost
 
     def rest(self):
         out, whole = [], True

@@ -1,0 +1,47 @@
+"""tests/turns.py: what runs beside others, what alone, and that a failure anywhere is the run's."""
+import json
+import subprocess
+import sys
+
+from perilune import TOP
+
+FILES = {"test_a.py": 1, "test_b.py": 1, "test_c.py": 1, "test_limits.py": 2, "test_hostile.py": 1, "test_model.py": 1}
+BAD = ["test_a.py", "test_limits.py", "test_model.py"]  # one of each part
+CODE = """
+import json, time
+import pytest
+@pytest.mark.parametrize("n", range({count}))
+def test_one(n):
+    began = time.monotonic()
+    time.sleep(0.3)
+    with open({out!r}, "a") as f:
+        f.write(json.dumps([{name!r}, n, began, time.monotonic()]) + "\\n")
+    assert {name!r} not in {bad!r}
+"""
+
+
+def run(folder, *flags):
+    """Exit code, last line, and [file, test, began, ended] of each test."""
+    out = folder / "out"
+    (folder / "conftest.py").write_text((TOP / "tests/conftest.py").read_text())
+    for name, count in FILES.items():
+        (folder / name).write_text(CODE.format(name=name, count=count, out=str(out), bad=BAD))
+    r = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *flags, str(folder)], cwd=folder, capture_output=True,
+                       text=True, timeout=120, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(TOP / "tests"), "WIRE_LOG": str(folder)})
+    assert r.returncode == 1 and r.stdout.splitlines()[-1].startswith("4 failed, 3 passed in "), r.stdout
+    runs = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [name for name, *_ in runs[-4:]] == ["test_hostile.py", "test_limits.py", "test_limits.py", "test_model.py"]
+    return runs
+
+
+def test_alone_means_alone_and_last_is_last(tmp_path):
+    runs = run(tmp_path, "-n", "2", "--dist", "loadfile")
+    for name, _, began, _ in runs[-4:]:
+        before = [r for r in runs if r[2] < began]
+        assert all(ended <= began for *_, ended in before), f"{name} had company"
+    beside = sorted(runs[:3], key=lambda r: r[2])
+    assert beside[1][2] < beside[0][3], "the others ran two at a time"
+
+
+def test_in_one_process_the_order_is_the_same(tmp_path):
+    run(tmp_path)
