@@ -257,8 +257,8 @@ static bool split_path(struct http_req *req, struct str *name, struct str *alias
     ptrdiff_t slash = str_index(rest, '/', 0);
     *alias = slash < 0 ? rest : str_of(rest.p, (size_t)slash);
     *raw_path = slash < 0 ? STR("/") : str_from(rest, (size_t)slash);
-    ptrdiff_t escape = str_find(*alias, STR("%3A"));
-    if (escape < 0)
+    ptrdiff_t escape = str_index(*alias, '%', 0);
+    if (escape >= 0 && (escape = str_find(*alias, STR("%3A"))) < 0)
         escape = str_find(*alias, STR("%3a"));
     *name = str_cut(alias, ':');
     if (escape >= 0 && !alias->p) {

@@ -53,7 +53,7 @@ void buf_add(struct buf *b, struct str s)
 {
     if (s.n == 0)
         return;
-    char *p = buf_reserve(b, s.n);
+    char *p = buf_room(b, s.n);
     if (p) {
         memcpy(p, s.p, s.n);
         b->n += s.n;
@@ -62,11 +62,7 @@ void buf_add(struct buf *b, struct str s)
 
 void buf_addc(struct buf *b, char c)
 {
-    char *p = buf_reserve(b, 1);
-    if (p) {
-        *p = c;
-        b->n++;
-    }
+    buf_put(b, c);
 }
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)

@@ -22,10 +22,30 @@ static int hex_value(char c)
     return -1;
 }
 
+/* Eight digits at once: each nibble is moved to a byte of its own, then becomes its digit. */
+static uint64_t hex_of_four(const unsigned char *p)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint32_t v;
+    memcpy(&v, p, 4);
+    uint64_t x = __builtin_bswap32(v);
+    x = (x << 16 | x) & 0x0000ffff0000ffffu;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ffu;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0fu;
+    uint64_t letter = (x + 6 * ones) >> 4 & ones; /* 1 in each byte above 9 */
+    return __builtin_bswap64(x + '0' * ones + letter * ('a' - '0' - 10));
+}
+
+/* Four bytes a step: a request's id and, when it is signed, four digests. */
 void hex_encode(const void *in, size_t n, char *out)
 {
     const unsigned char *p = in;
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        uint64_t eight = hex_of_four(p + i);
+        memcpy(out + 2 * i, &eight, 8);
+    }
+    for (; i < n; i++) {
         out[2 * i] = hex_digits[p[i] >> 4];
         out[2 * i + 1] = hex_digits[p[i] & 15];
     }

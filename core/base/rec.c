@@ -6,29 +6,32 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little en
 
 enum { HEAD = 6 };
 
-static void put_head(struct buf *b, uint16_t tag, uint32_t n)
+/* One look at the room for head and value: an event has twenty fields. */
+static void put(struct buf *b, uint16_t tag, uint32_t n, const void *v, size_t size)
 {
-    char h[HEAD];
-    memcpy(h, &tag, 2);
-    memcpy(h + 2, &n, 4);
-    buf_add(b, str_of(h, HEAD));
+    char *p = buf_room(b, HEAD + size);
+    if (!p)
+        return;
+    memcpy(p, &tag, 2);
+    memcpy(p + 2, &n, 4);
+    if (size)
+        memcpy(p + HEAD, v, size);
+    b->n += HEAD + size;
 }
 
 void rec_put_str(struct buf *b, uint16_t tag, struct str v)
 {
-    put_head(b, tag, (uint32_t)v.n);
-    buf_add(b, v);
+    put(b, tag, (uint32_t)v.n, v.p, v.n);
 }
 
 void rec_put_u64(struct buf *b, uint16_t tag, uint64_t v)
 {
-    put_head(b, tag, 8);
-    buf_add(b, str_of((const char *)&v, 8));
+    put(b, tag, 8, &v, 8);
 }
 
 size_t rec_begin(struct buf *b, uint16_t tag)
 {
-    put_head(b, tag, 0);
+    put(b, tag, 0, NULL, 0);
     return b->n;
 }
 

@@ -52,7 +52,12 @@ static void finish(struct pool *p, struct invocation *inv, struct invoke_result 
 {
     struct fn *fn = inv->req.fn;
     char source[24]; /* the request's own is gone once done has been called */
-    snprintf(source, sizeof source, "%s", inv->req.source ? inv->req.source : "");
+    struct str from = str_c(inv->req.source); /* printf here was a percent of a hello */
+    if (from.n >= sizeof source)
+        from.n = sizeof source - 1;
+    if (from.n)
+        memcpy(source, from.p, from.n);
+    source[from.n] = 0;
     res->version = fn->version;
     res->request_id = inv->req.request_id;
     res->source = source;
@@ -222,7 +227,7 @@ static void log_ended(struct runner *r, struct invocation *inv, const struct inv
     if (!r->stream)
         return;
     const char *id = inv->req.request_id;
-    int64_t wall = clock_wall_ms();
+    int64_t wall = res->ended_ms;
     struct log_report report = {.duration_us = res->duration_us,
                                 .billed_ms = res->billed_ms,
                                 .init_us = res->init_us,
@@ -269,6 +274,7 @@ static void settle(struct runner *r, struct invocation *inv, struct invoke_resul
         pool_time_refill(r->pool, 0); /* off the way of the first answer */
         res->init_us = r->init_us ? r->init_us : 1;
     }
+    res->ended_ms = clock_wall_ms();
     log_ended(r, inv, res, status);
     res->log_tail = tail_of(inv);
 }

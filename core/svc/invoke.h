@@ -25,6 +25,7 @@ struct invoke_result {
     struct str version;    /* executed version; valid during done() */
     uint64_t duration_us, billed_ms, init_us;
     uint64_t memory_peak;            /* bytes */
+    int64_t ended_ms;                /* wall; of those that ran */
     const char *request_id, *source; /* of the request; in pool_opts' hooks only */
     bool platform_failure;           /* the runner died of our doing, not the function's */
 };

@@ -427,7 +427,7 @@ static void seal(struct log_disk *d, const char *from, char *copy, size_t n)
     size_t size;
     memcpy(copy, from, n);
     for (size_t at = 0; at < n; at += size) {
-        size = log_record_get(str_of(copy + at, n - at), false, &r);
+        size = log_record_skim(str_of(copy + at, n - at), &r);
         ASSERT(size);
         log_record_seal(copy + at, size);
         log_index_add(&d->live, &r, size);

@@ -55,6 +55,8 @@ void log_record_head(char *p, size_t size, uint64_t id, int64_t stamp_ms, uint16
 /* The record at the front of bytes: its size, or 0 when it is malformed, cut off, or (checked) its
  * CRC is wrong. out may be NULL. */
 size_t log_record_get(struct str bytes, bool checked, struct log_record *out);
+/* The same, unchecked and without the text of the request's id: what the log's own writing needs. */
+size_t log_record_skim(struct str bytes, struct log_record *out);
 /* Fills in the CRC of the record of that size at p. */
 void log_record_seal(char *p, size_t size);
 /* Adds delta to a record's id; not sealed yet. */

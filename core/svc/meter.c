@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "store/key.h"
 
@@ -58,7 +57,7 @@ void meter_count(void *meter, struct fn *fn, const struct invoke_result *r)
     struct meter *m = meter;
     if (fn->sealed || r->rc)
         return;
-    struct row *row = row_of(m, fn->id, (uint32_t)(clock_wall_ms() / 86400000));
+    struct row *row = row_of(m, fn->id, (uint32_t)(r->ended_ms / 86400000));
     if (row->v[USAGE_REQUESTS]++ == 0)
         snprintf(row->name, sizeof row->name, "%.*s", STR_FMT(fn->name));
     row->v[USAGE_ERRORS] += r->error;

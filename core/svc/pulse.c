@@ -83,7 +83,7 @@ static void note_run(struct pulse *p, const struct fn *fn, const struct invoke_r
 {
     struct pulse_run *run = &p->runs[p->next_seq % PULSE_RUNS];
     *run = (struct pulse_run){.seq = p->next_seq++,
-                              .timestamp_ms = clock_wall_ms(),
+                              .timestamp_ms = r->ended_ms,
                               .error = r->error,
                               .duration_us = r->duration_us,
                               .init_us = r->init_us,
