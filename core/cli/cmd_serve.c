@@ -25,6 +25,7 @@
 #include "api/console.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "cli/readiness.h"
 #include "cli/root_key.h"
 #include "cli/serve_opts.h"
@@ -48,6 +49,8 @@ enum {
     GROUP_LOG_MAX = 64 * 1024 * 1024,
     DRAIN_MAX_MS = 910 * 1000, /* the longest a function may run, and some */
     LINGER_MS = 500,           /* for replies on their way once nothing runs any more */
+    IDLE_MS = 2000,            /* with no more than … */
+    IDLE_TURNS = 16,           /* … turns of the loop: memory is given back */
 };
 
 struct server {
@@ -70,6 +73,10 @@ struct server {
     struct blueprint_env blueprint;
     uv_signal_t term, intr, hup;
     uv_timer_t limit; /* the drain's */
+    uv_timer_t idle;
+    uv_work_t giving; /* data: set while it is under way */
+    uint64_t turns;   /* when it was last looked */
+    bool at_rest;     /* nothing has happened since memory was given back */
     char data[4096];  /* absolute path, for messages */
     char endpoint[512];
     int draining;  /* parts that still drain */
@@ -244,6 +251,33 @@ static void on_hup(uv_signal_t *h, int signum)
     log_info("SIGHUP: nothing to reload; code, roles and triggers take effect as they are changed");
 }
 
+/* What the start, or a burst of requests, has needed is not kept for the quiet after it. */
+static void give_back(uv_work_t *w)
+{
+    (void)w;
+    pages_give_back();
+}
+
+static void given_back(uv_work_t *w, int status)
+{
+    (void)status;
+    w->data = NULL;
+}
+
+static void on_idle(uv_timer_t *t)
+{
+    struct server *s = t->data;
+    struct watchdog_stats w;
+    watchdog_stats(&w);
+    bool quiet = w.turns - s->turns <= IDLE_TURNS;
+    s->turns = w.turns;
+    if (quiet && !s->at_rest && !s->giving.data) {
+        s->giving.data = s; /* a large heap takes longer than a turn may */
+        uv_queue_work(&s->loop, &s->giving, give_back, given_back);
+    }
+    s->at_rest = quiet;
+}
+
 static void watch_signals(struct server *s)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -256,6 +290,9 @@ static void watch_signals(struct server *s)
     }
     uv_timer_init(&s->loop, &s->limit);
     s->limit.data = s;
+    uv_timer_init(&s->loop, &s->idle);
+    s->idle.data = s;
+    uv_unref((uv_handle_t *)&s->idle);
 }
 
 /* --- start -------------------------------------------------------------------------------------
@@ -586,6 +623,7 @@ int cmd_serve(int argc, char **argv)
         s.lifecycle =
             lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
         readiness_tell("READY=1");
+        uv_timer_start(&s.idle, on_idle, IDLE_MS, IDLE_MS);
         uv_run(&s.loop, UV_RUN_DEFAULT);
     }
     close_parts(&s);

@@ -2,6 +2,7 @@
  * runner, SIGCHLD makes a report, the socket's end makes an end. It holds no descriptor of a
  * runner's channel after the fork (inherited ones would triple the cost of each fork), and blocks
  * in sending when the core does not read: there is nothing else for it to do. */
+#include "base/pages.h"
 #include "proc/jail.h"
 #include "proc/zygote.h"
 #include "proc/zygote_wire.h"
@@ -277,6 +278,7 @@ int zygote_main(int argc, char **argv, void (*prepare)(void),
     note(&hello, NULL);
     if (hello.text[0])
         return 1;
+    pages_give_back();
     tidy_heap();
     for (;;) {
         struct pollfd p = {.fd = ZYGOTE_SOCKET, .events = POLLIN};

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/pages.h"
 
 enum { BUCKETS = 65536, OWNERS = 256 };
 
@@ -71,7 +72,7 @@ static void list_drop(struct link *l)
 
 struct cache *cache_open(void)
 {
-    struct cache *c = calloc(1, sizeof *c);
+    struct cache *c = pages_zero(sizeof *c);
     if (!c)
         fatal("out of memory");
     list_init(&c->used);
@@ -128,7 +129,7 @@ void cache_close(struct cache *c)
 {
     while (c->used.next != &c->used)
         drop_entry(c, of_all(c->used.next));
-    free(c);
+    pages_zero_free(c, sizeof *c);
 }
 
 bool cache_get(struct cache *c, uint64_t function_id, struct str key, uint64_t now_ms,

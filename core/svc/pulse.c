@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "svc/role.h"
 
 enum { CLASSES = 160, CLASSES_PER_DOUBLING = 6, SLOTS = PULSE_POINTS + 2, SECONDS = 64 };
@@ -42,7 +43,7 @@ static int64_t mono_ms(void)
 
 struct pulse *pulse_open(void)
 {
-    struct pulse *p = calloc(1, sizeof *p);
+    struct pulse *p = pages_zero(sizeof *p);
     if (!p)
         fatal("out of memory");
     p->began_step = mono_ms() / PULSE_STEP_MS;
@@ -52,7 +53,7 @@ struct pulse *pulse_open(void)
 
 void pulse_close(struct pulse *p)
 {
-    free(p);
+    pages_zero_free(p, sizeof *p);
 }
 
 static struct slot *slot_at(struct pulse *p, int64_t step)
