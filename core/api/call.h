@@ -36,6 +36,7 @@ struct services {
     const char *endpoint;    /* the API's URL, in links */
     struct signins *signins; /* svc/signin.h */
     struct pulse *pulse;     /* svc/pulse.h */
+    struct upkeep *upkeep;   /* api/upkeep.h; NULL: none under way */
     const char *console_url; /* where the console is; "" without one */
     bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
     uint64_t concurrency;    /* of the account: --concurrency */

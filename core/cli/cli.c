@@ -22,8 +22,7 @@ const struct cli_flag cli_client_flags[] = {
 const struct cli_flag cli_help_flag = {"--help", 'h', NULL, "show this help", false};
 
 /* Named in the documents, not made yet: said plainly instead of "no command". */
-static const char *const later[] = {"runs",    "dead",   "scrub", "backup",
-                                    "restore", "export", "top",   NULL};
+static const char *const later[] = {"export", "top", NULL};
 
 static int find_command(struct cli *cli, int argc, char **argv);
 static int take_flag(struct cli *cli, int argc, char **argv, int *i, bool *help);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/console.h"
+#include "api/upkeep.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pages.h"
@@ -577,6 +578,7 @@ static void close_parts(struct server *s)
     pulse_close(v->pulse);
 }
 
+    upkeep_stop(v);
 int cmd_serve(int argc, char **argv)
 {
     static struct server s;
@@ -615,7 +617,7 @@ int cmd_serve(int argc, char **argv)
         rc = listen_console(&s);
     if (rc == 0) {
         watchdog_start(&s.loop);
-        blob_sweep(s.svc.store);
+        blob_sweep(s.svc.store, NULL, NULL);
         queue_start(s.svc.queue);
         schedules_start(s.svc.schedules);
         s.kv_sweep = kv_sweep_start(s.svc.store);

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/rec.h"
+#include "store/copy.h"
 #include "store/inside.h"
 #include "store/key.h"
 
@@ -31,6 +32,7 @@ struct pin {
 struct blobs {
     size_t under_way; /* requests in the pool */
     bool closing;
+    struct buf held; /* u64 ids: their files go when the copy of the rows has ended */
     struct pin *pins[BUCKETS];
 };
 
@@ -81,6 +83,7 @@ void blobs_close(struct store *s)
             next = p->next;
             free(p);
         }
+    buf_deinit(&s->blobs->held);
     free(s->blobs);
 }
 
@@ -202,10 +205,23 @@ void blobs_dead(struct store *s, struct str ids)
         struct pin *pin = *pin_of(s, id);
         if (pin)
             pin->dead = true;
+        else if (s->copy)
+            buf_add(&s->blobs->held, str_of((const char *)&id, sizeof id));
         else
             buf_add(&r->ids, str_of((const char *)&id, sizeof id));
     }
+    if (s->copy && s->blobs->held.n && writer_disk_low(s))
+        store_copy_cancel(s->copy); /* space is needed more than a backup */
     blobs_work(s, &r->work, unlink_files, after_unlink);
+}
+
+void blobs_release(struct store *s)
+{
+    struct buf ids = s->blobs->held;
+    s->blobs->held = BUF_INIT;
+    if (ids.n)
+        blobs_dead(s, buf_str(&ids));
+    buf_deinit(&ids);
 }
 
 bool blobs_pinned(struct store *s, uint64_t id)
@@ -221,12 +237,32 @@ void blob_discard(struct store *s, uint64_t id)
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-int blob_open(struct store *s, uint64_t id, int *rc)
+int blob_file(const struct store *s, uint64_t id)
 {
     char path[STORE_PATH];
     blob_path(s, id, path, false);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    *rc = fd >= 0 ? 0 : errno == ENOENT ? E_NOT_FOUND : E_IO;
+    return fd >= 0 ? fd : errno == ENOENT ? E_NOT_FOUND : E_IO;
+}
+
+int blob_each(struct store_txn *t,
+              int (*each)(void *ctx, uint64_t id, uint64_t size, uint64_t refs), void *ctx)
+{
+    struct store_cursor *c = store_cursor(t, T_BLOBS);
+    struct str k, v;
+    uint64_t id;
+    int rc = 0;
+    for (bool ok = store_seek(c, STR(""), &k, &v); ok && rc == 0; ok = store_next(c, &k, &v))
+        if (key_take_u64(&k, &id))
+            rc = each(ctx, id, rec_u64(v, BLOB_SIZE, 0), rec_u64(v, BLOB_REFS, 0));
+    store_cursor_close(c);
+    return rc;
+}
+
+int blob_open(struct store *s, uint64_t id, int *rc)
+{
+    int fd = blob_file(s, id);
+    *rc = fd >= 0 ? 0 : fd;
     if (fd < 0)
         return -1;
     struct pin **p = pin_of(s, id);

@@ -55,12 +55,19 @@ int blob_unref(struct store_txn *t, uint64_t id);
  */
 int blob_open(struct store *s, uint64_t id, int *rc);
 void blob_close(struct store *s, uint64_t id, int fd);
+/* Any thread, where something else keeps the file (a copy of the rows, copy.h): a descriptor, or
+ * E_NOT_FOUND or E_IO. */
+int blob_file(const struct store *s, uint64_t id);
+/* All blobs that rows name, in order of their ids, until each() answers otherwise than 0: that. */
+int blob_each(struct store_txn *t,
+              int (*each)(void *ctx, uint64_t id, uint64_t size, uint64_t refs), void *ctx);
 /* Reads size bytes at offset on the pool; done(ctx, rc, bytes) with bytes valid during the call.
  * size <= 1 MiB. */
 void blob_read(struct store *s, int fd, uint64_t offset, size_t size,
                void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
 
-/* After start: removes unreferenced files of earlier boots, on the pool, a folder at a time. */
-void blob_sweep(struct store *s);
+/* Removes unreferenced files of earlier boots, on the pool, a folder at a time: after a start, and when
+ * asked to. done (may be NULL) hears how many; it comes before store_close returns. */
+void blob_sweep(struct store *s, void (*done)(void *ctx, size_t removed), void *ctx);
 
 #endif

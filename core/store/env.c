@@ -130,6 +130,24 @@ int env_sync_dir(const char *path)
 /* --- folders and lock --------------------------------------------------------------------------
  */
 
+const char *env_table_name(int table)
+{
+    return names[table];
+}
+
+void env_exclusive(struct store *s, bool on)
+{
+    if (on) {
+        s->copy_yield = true;
+        pthread_mutex_lock(&s->copy_lock);
+        pthread_mutex_lock(&s->env_lock);
+        return;
+    }
+    pthread_mutex_unlock(&s->env_lock);
+    pthread_mutex_unlock(&s->copy_lock);
+    s->copy_yield = false;
+}
+
 /* The folder and those above it that are missing; each new entry is written to the disk. */
 static int make_path(char *path)
 {

@@ -3,6 +3,7 @@
  *   env.c    the data folder, its lock, its master key and the LMDB environment
  *   store.c  transactions and rows
  *   writer.c the store thread: batches, commits, trouble and recovery
+ *   copy.c   the rows of one moment, for backups
  *   blob.c   files beside LMDB; blob_writer.c writes them, sweep.c finds the lost ones
  *   seal.c   sealed secrets */
 #ifndef STORE_INSIDE_H
@@ -44,6 +45,12 @@ struct store {
 
     struct writer *writer;
     struct blobs *blobs;
+
+    /* copy.c. Its snapshot is held under copy_lock, which the store thread takes for what must not
+     * happen under a snapshot; copy_yield asks for it. */
+    struct store_copy *copy; /* the loop's */
+    pthread_mutex_t copy_lock;
+    _Atomic bool copy_yield;
 };
 
 /* env.c. Both set s->env and s->dbi; env_reopen closes first and keeps the boot number. */
@@ -54,6 +61,9 @@ void env_close(struct store *s);
 /* Writes what the kernel holds of a folder's entries to the disk: 0 or an errno. */
 int env_sync_dir(const char *path);
 enum { ENV_FORMAT = 1 };
+const char *env_table_name(int table);
+/* The store thread, around what must not happen under a snapshot of the loop's or a copy's. */
+void env_exclusive(struct store *s, bool on);
 
 /* store.c */
 /* E_* of an LMDB or system error. */
@@ -88,7 +98,9 @@ bool blobs_wait(struct store *s);
 /* blobs_wait has been called: long work stops early. */
 bool blobs_closing(const struct store *s);
 void blobs_close(struct store *s);
-/* Loop thread, after the commit: ids (u64) whose references are all gone. */
+/* Loop thread, after the commit: ids (u64) whose references are all gone. Their files stay while there
+ * is a copy of the rows; blobs_release lets them go. */
 void blobs_dead(struct store *s, struct str ids);
+void blobs_release(struct store *s);
 
 #endif

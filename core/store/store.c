@@ -28,6 +28,7 @@ int store_open(const struct store_opts *opts, struct store **out, struct err *er
     s->loop = opts->loop;
     s->lock_fd = -1;
     pthread_mutex_init(&s->env_lock, NULL);
+    pthread_mutex_init(&s->copy_lock, NULL);
     int rc = env_open(s, opts, err);
     if (rc) {
         env_close(s);

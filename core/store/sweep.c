@@ -30,6 +30,8 @@ struct sweep {
     uint64_t ids[SLICE];
     size_t count;
     size_t removed;
+    void (*done)(void *ctx, size_t removed);
+    void *ctx;
 };
 
 static void sweep_tmp(struct sweep *w)
@@ -100,7 +102,7 @@ static void keep_lost(struct sweep *w)
         struct key k = {0};
         struct str row;
         if (store_get(t, T_BLOBS, key_str(key_u64(&k, w->ids[i])), &row) == E_NOT_FOUND &&
-            !blobs_pinned(w->store, w->ids[i]))
+            !blobs_pinned(w->store, w->ids[i]) && !w->store->copy)
             w->ids[lost++] = w->ids[i];
     }
     w->count = lost;
@@ -121,15 +123,19 @@ static void after_slice(uv_work_t *work, int status)
         log_info("store: removed %zu files that nothing referred to", w->removed);
     if (w->dir)
         closedir(w->dir);
+    if (w->done)
+        w->done(w->ctx, w->removed);
     free(w);
 }
 
-void blob_sweep(struct store *s)
+void blob_sweep(struct store *s, void (*done)(void *ctx, size_t removed), void *ctx)
 {
     struct sweep *w = calloc(1, sizeof *w);
     if (!w)
         fatal("out of memory");
     w->store = s;
+    w->done = done;
+    w->ctx = ctx;
     w->work.data = w;
     w->began = time(NULL);
     blobs_work(s, &w->work, sweep_slice, after_slice);

@@ -341,9 +341,9 @@ static bool map_has_room(struct writer *w)
 static void map_resize(struct writer *w, bool stretched)
 {
     struct store *s = w->store;
-    pthread_mutex_lock(&s->env_lock);
+    env_exclusive(s, true);
     mdb_env_set_mapsize(s->env, s->map_size + (stretched ? s->map_reserve : 0));
-    pthread_mutex_unlock(&s->env_lock);
+    env_exclusive(s, false);
     w->map_stretched = stretched;
 }
 
@@ -358,7 +358,7 @@ static bool revive(struct writer *w, size_t id)
         mdb_txn_abort(txn);
     if (rc != MDB_PANIC)
         return false;
-    pthread_mutex_lock(&s->env_lock);
+    env_exclusive(s, true);
     for (int i = 0; (rc = env_reopen(s)) != 0; i++) {
         if (i == 50)
             fatal("store: %s/meta.mdb cannot be opened again: %s", s->shown, mdb_strerror(rc));
@@ -366,7 +366,7 @@ static bool revive(struct writer *w, size_t id)
     }
     w->map_stretched = false;
     mdb_env_info(s->env, &info);
-    pthread_mutex_unlock(&s->env_lock);
+    env_exclusive(s, false);
     return info.me_last_txnid >= id;
 }
 

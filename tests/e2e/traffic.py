@@ -95,11 +95,13 @@ class Found:
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
         r = subprocess.run([FAULT / "inspect", folder], env=env, capture_output=True, text=True, timeout=60)
         assert r.returncode == 0, r.stderr
-        self.done, self.queued, self.objects, self.functions, self.code = set(), "", {}, {}, {}
+        self.done, self.queued, self.objects, self.functions, self.code, self.blobs = set(), "", {}, {}, {}, ""
         for line in r.stdout.splitlines():
             what, *rest = line.split(" ")
             if what == "kv" and rest[0] == "done":
                 self.done.add(rest[1])
+            elif what == "blobs":
+                self.blobs = rest[0]
             elif what == "event":
                 self.queued += line
             elif what == "object":

@@ -370,7 +370,7 @@ int main(int argc, char **argv)
     }
     if (!as_is) {
         struct objects *objects = objects_open(&loop, l.store, NULL, "us-east-1");
-        blob_sweep(l.store);
+        blob_sweep(l.store, NULL, NULL);
         uv_run(&loop, UV_RUN_DEFAULT);
         objects_close(objects);
     }

@@ -44,7 +44,7 @@ static void open_store(const char *dir)
         fprintf(stderr, "does not open: %s\n", err.text);
         exit(3);
     }
-    blob_sweep(run.store);
+    blob_sweep(run.store, NULL, NULL);
 }
 
 static void close_store(void)

@@ -344,13 +344,13 @@ static void test_sweep(void **state)
     snprintf(name, sizeof name, "blobs/%02x/README", (unsigned)(lost & 0xff));
     touch(name, 1000);
     touch("tmp/old", 1000);
-    blob_sweep(f.store); /* same boot: might all be under way */
+    blob_sweep(f.store, NULL, NULL); /* same boot: might all be under way */
     turn();
     assert_true(exists(lost));
     fixture_restart(&f);
     uint64_t fresh = write_blob(5, 5).id;
     int rc, fd = blob_open(f.store, lost, &rc); /* somebody still reads it */
-    blob_sweep(f.store);
+    blob_sweep(f.store, NULL, NULL);
     turn();
     for (size_t i = 0; i < 8; i++)
         assert_true(exists(kept[i]));
@@ -358,7 +358,7 @@ static void test_sweep(void **state)
     for (uint64_t i = 0; i < N; i++)
         assert_false(exists(base + (1 << 20) + (i << 8) + (lost & 0xff)));
     blob_close(f.store, lost, fd);
-    blob_sweep(f.store);
+    blob_sweep(f.store, NULL, NULL);
     turn();
     assert_false(exists(lost));
     for (size_t i = 0; i < 8; i++)
@@ -373,7 +373,7 @@ static void test_close_while_busy(void **state)
     struct blob_writer *w = blob_create(f.store);
     blob_write(w, str_of(bytes, sizeof bytes));
     blob_finish(w, on_written, &r);
-    blob_sweep(f.store);
+    blob_sweep(f.store, NULL, NULL);
     fixture_restart(&f);
     assert_true(r.done && r.rc == 0);
 }
