@@ -49,6 +49,7 @@
 enum {
     GROUP_LOG_MAX = 64 * 1024 * 1024,
     DRAIN_MAX_MS = 910 * 1000, /* the longest a function may run, and some */
+    WIRE_MS = 300,             /* for requests that were sent before the listener closed */
     LINGER_MS = 500,           /* for replies on their way once nothing runs any more */
     IDLE_MS = 2000,            /* with no more than … */
     IDLE_TURNS = 16,           /* … turns of the loop: memory is given back */
@@ -78,6 +79,7 @@ struct server {
     uv_work_t giving; /* data: set while it is under way */
     uint64_t turns;   /* when it was last looked */
     bool at_rest;     /* nothing has happened since memory was given back */
+    uv_timer_t wire;  /* while requests may still be on the wire */
     char data[4096];  /* absolute path, for messages */
     char endpoint[512];
     int draining;  /* parts that still drain */
@@ -215,6 +217,21 @@ static void drained(void *ctx)
         uv_timer_start(&s->limit, on_limit, s->disconnected ? 0 : LINGER_MS, 0);
 }
 
+/* Whoever had sent a request by the signal is answered; from now on runs are refused, so that the end
+ * comes. */
+static void refuse_runs(uv_timer_t *t)
+{
+    struct server *s = t->data;
+    uv_timer_stop(t);
+    pool_drain(s->svc.pool, drained, s);
+}
+
+/* A loop that was late sees its timers before its sockets: those come first. */
+static void wire_is_empty(uv_timer_t *t)
+{
+    uv_timer_start(t, refuse_runs, 1, 0);
+}
+
 static void disconnected(void *ctx)
 {
     struct server *s = ctx;
@@ -223,6 +240,8 @@ static void disconnected(void *ctx)
     s->disconnected = true;
     if (s->draining == 0)
         uv_stop(&s->loop);
+    else if (uv_is_active((uv_handle_t *)&s->wire))
+        refuse_runs(&s->wire);
 }
 
 static void on_stop(uv_signal_t *h, int signum)
@@ -239,11 +258,11 @@ static void on_stop(uv_signal_t *h, int signum)
     s->draining = 2;
     s->listeners = s->console ? 2 : 1;
     uv_timer_start(&s->limit, on_limit, DRAIN_MAX_MS, 0);
+    uv_timer_start(&s->wire, wire_is_empty, WIRE_MS, 0);
     http_drain(s->http, disconnected, s);
     if (s->console)
         console_drain(s->console, disconnected, s);
     queue_drain(s->svc.queue, drained, s);
-    pool_drain(s->svc.pool, drained, s);
 }
 
 static void on_hup(uv_signal_t *h, int signum)
@@ -294,6 +313,8 @@ static void watch_signals(struct server *s)
     uv_timer_init(&s->loop, &s->idle);
     s->idle.data = s;
     uv_unref((uv_handle_t *)&s->idle);
+    uv_timer_init(&s->loop, &s->wire);
+    s->wire.data = s;
 }
 
 /* --- start -------------------------------------------------------------------------------------
@@ -557,6 +578,7 @@ static void close_parts(struct server *s)
         logs_close(v->logs);
     uv_run(&s->loop, UV_RUN_NOWAIT);
     signins_close(v->signins);
+    upkeep_stop(v);
     if (v->identities)
         identities_close(v->identities);
     if (v->roles)
@@ -578,7 +600,6 @@ static void close_parts(struct server *s)
     pulse_close(v->pulse);
 }
 
-    upkeep_stop(v);
 int cmd_serve(int argc, char **argv)
 {
     static struct server s;

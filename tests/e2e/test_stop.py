@@ -83,6 +83,31 @@ def test_terminated():
     assert in_flight > CYCLES and twice == 0
 
 
+def test_on_the_wire():
+    """What was sent while the server could not look is answered, though the signal is what it sees first."""
+    with Server() as server:
+        prepare(server)
+        server.make_function(SLOW, name="slow", Timeout=TIMEOUT_S)
+        for _ in range(5):
+            open_before, answers = Wire(server), []
+            assert open_before.invoke("slow", b'{"ms": 0, "n": 1}').status == 200
+            os.kill(server.proc.pid, signal.SIGSTOP)
+            wires = [open_before, *(Wire(server) for _ in range(5))]
+            sent = [threading.Event() for _ in wires]
+            callers = [threading.Thread(target=lambda w, n, e: answers.append(w.invoke("slow", json.dumps({"ms": 20, "n": n}).encode(), sent=e.set)),
+                                        args=(w, n, e)) for n, (w, e) in enumerate(zip(wires, sent))]
+            for caller in callers:
+                caller.start()
+            assert all(e.wait(20) for e in sent)
+            os.kill(server.proc.pid, signal.SIGTERM)
+            os.kill(server.proc.pid, signal.SIGCONT)
+            for caller in callers:
+                caller.join(30)
+            assert [a and a.status for a in answers] == [200] * len(wires), answers
+            assert server.proc.wait(60) == 0, server.stderr()
+            server.start()
+
+
 def test_stopped():
     with Server() as server:
         prepare(server)
