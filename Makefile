@@ -189,6 +189,9 @@ demo:
 demo-stop:
 	@BUILD=$(BUILD) packaging/demo.sh stop
 
+$(BUILD)/bench/rows: tests/bench/rows.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS)
 $(BUILD)/bench/codec: tests/bench/codec.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(LIB) $(LDLIBS) -ldl
@@ -204,7 +207,7 @@ bench-quick: all
 	$(PYTHON) tests/bench/quick.py
 
 # The whole table, with more peers: half an hour. ARGS="--only P1,P4 --rounds 3 --keep".
-bench: all $(BUILD)/bench/runner
+bench: all $(BUILD)/bench/runner $(BUILD)/bench/rows
 	sh tests/bench/setup.sh all
 	$(PYTHON) tests/bench/full.py $(ARGS)
 

@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 
+import durable
 import quick
 import s3
 from quick import BINARY, HERE, KEY, OUT, PEERS, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, signed_invoke, spread, wrk, wrk_invoke
@@ -436,7 +437,12 @@ def p7(a):
     s3.table(a.rounds, a.seconds, lambda text, wanted="": row("P7", text, wanted))
 
 
-PARTS = {"P1": p1_p2_p3, "P1free": p1_free, "P4": p4, "P5": p5, "P7": p7, "P9": p9_p10, "P12": p12, "P13": p13, "P14": p14, "P15": p15, "P16": p16}
+def durable_part(part):
+    return lambda a: part(a, row)
+
+
+PARTS = {"P1": p1_p2_p3, "P1free": p1_free, "P4": p4, "P5": p5, "P6": durable_part(durable.p6), "P7": p7, "P8": durable_part(durable.p8), "P9": p9_p10, "P12": p12, "P13": p13, "P14": p14, "P15": p15, "P16": p16,
+         "P11": durable_part(durable.p11)}
 
 
 def main():
@@ -445,6 +451,7 @@ def main():
     a.add_argument("--rounds", type=int, default=5)
     a.add_argument("--seconds", type=int, default=3)
     a.add_argument("--functions", type=int, default=10000)
+    a.add_argument("--rows", type=int, default=10_000_000, help="of objects and of events, for P11")
     a.add_argument("--updates", type=int, default=300)
     a.add_argument("--keep", action="store_true", help="write results/COMMIT.txt")
     a = a.parse_args()

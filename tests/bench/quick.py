@@ -142,10 +142,10 @@ def wrk(url, name, round_, seconds, core):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", raw)[1])
 
 
-def signed_invoke(server, name, body=b"{}"):
-    """The bytes of one Invoke; its signature holds for a quarter of an hour."""
+def signed_invoke(server, name, body=b"{}", more=None):
+    """The bytes of one Invoke, with more headers; its signature holds for a quarter of an hour."""
     path = f"/2015-03-31/functions/{name}/invocations"
-    made = AWSRequest("POST", server.url + path, data=body, headers={"Host": f"127.0.0.1:{server.port}", "Content-Length": str(len(body))})
+    made = AWSRequest("POST", server.url + path, data=body, headers={"Host": f"127.0.0.1:{server.port}", "Content-Length": str(len(body)), **(more or {})})
     SigV4Auth(Credentials(KEY, SECRET), "lambda", "us-east-1").add_auth(made)
     return path, dict(made.headers.items()), body
 
