@@ -73,12 +73,6 @@ int lambda_whole_name(struct call *c, struct str text, struct str *name, struct 
     return rc ? rc : whole(qualifier, err);
 }
 
-struct str lambda_arn(struct call *c, struct str name, struct str qualifier)
-{
-    return arena_printf(c->arena, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
-                        c->svc->region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
-}
-
 /* --- out ------------------------------------------------------------------------------------- */
 
 static void set_text(json_t *o, const char *member, struct str text)

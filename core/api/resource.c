@@ -4,6 +4,7 @@
  * A name that is malformed is put into the ARN as it came: the handler refuses it later with the
  * right error, and until then it can only match less. */
 #include "api/gate_call.h"
+#include "api/lambda.h"
 #include "auth/arn.h"
 #include "base/json.h"
 
@@ -11,6 +12,14 @@ bool resource_in_body(const struct op *op)
 {
     return op->resource == RES_FUNCTION_JSON || op->resource == RES_LOG_GROUP ||
            op->resource == RES_RULE || op->protocol == PROTO_QUERY;
+}
+
+struct str lambda_arn(struct call *c, struct str name, struct str qualifier)
+{
+    const struct str parts[] = {STR("arn:aws:lambda:"),           str_c(c->svc->region),
+                                STR(":" ACCOUNT_ID ":function:"), name,
+                                qualifier.n ? STR(":") : STR(""), qualifier};
+    return arena_join(c->arena, parts, sizeof parts / sizeof *parts);
 }
 
 static struct str function_arn(struct call *c, struct str given)
@@ -24,23 +33,15 @@ static struct str function_arn(struct call *c, struct str given)
         name = given;
     if (!qualifier.n)
         qualifier = asked;
-    return arena_printf(c->arena, "arn:aws:lambda:%s:" ACCOUNT_ID ":function:%.*s%s%.*s",
-                        c->svc->region, STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+    return lambda_arn(c, name, qualifier);
 }
 
 /* prefix, then bytes: a name may hold any, NUL too. */
 static struct str joined(struct arena *a, const char *prefix, struct str name, const char *between,
                          struct str more)
 {
-    struct str parts[] = {str_c(prefix), name, str_c(between), more};
-    char *p = arena_alloc(a, parts[0].n + parts[1].n + parts[2].n + parts[3].n + 1);
-    size_t n = 0;
-    for (size_t i = 0; p && i < 4; i++) {
-        if (parts[i].n)
-            memcpy(p + n, parts[i].p, parts[i].n);
-        n += parts[i].n;
-    }
-    return str_of(p, n);
+    const struct str parts[] = {str_c(prefix), name, str_c(between), more};
+    return arena_join(a, parts, 4);
 }
 
 struct str call_s3_arn(struct call *c, struct str bucket, struct str key)

@@ -114,6 +114,23 @@ struct str arena_dup(struct arena *a, struct str s)
     return str_of(p, s.n);
 }
 
+struct str arena_join(struct arena *a, const struct str *parts, size_t count)
+{
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        n += parts[i].n;
+    char *p = arena_alloc(a, n + 1);
+    if (!p)
+        return (struct str){NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].n)
+            memcpy(p + at, parts[i].p, parts[i].n);
+        at += parts[i].n;
+    }
+    p[n] = 0;
+    return str_of(p, n);
+}
+
 struct str arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap, again;

@@ -22,6 +22,8 @@ void *arena_alloc(struct arena *a, size_t n) __attribute__((malloc, alloc_size(2
 void *arena_zalloc(struct arena *a, size_t n) __attribute__((malloc, alloc_size(2)));
 /* A NUL-terminated copy of s; p is NULL past the limit. */
 struct str arena_dup(struct arena *a, struct str s);
+/* The parts one after the other, NUL-terminated; p is NULL past the limit. */
+struct str arena_join(struct arena *a, const struct str *parts, size_t count);
 /* Formatted text, NUL-terminated; p is NULL past the limit. */
 struct str arena_printf(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

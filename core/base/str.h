@@ -61,8 +61,12 @@ static inline struct str str_from(struct str s, size_t n)
     return (struct str){s.p + n, s.n - n};
 }
 
-/* ASCII case folded comparison. */
-bool str_ieq(struct str a, struct str b);
+bool str_same_folded(const char *a, const char *b, size_t n);
+/* ASCII case folded comparison. Most names differ in length already: that needs no call. */
+static inline bool str_ieq(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_folded(a.p, b.p, a.n);
+}
 /* Byte order, shorter first on a tie: <0, 0, >0. */
 int str_cmp(struct str a, struct str b);
 /* Index of byte c in s at or after `from`, or -1. */
