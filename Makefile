@@ -113,6 +113,19 @@ fault-runners: ONLY = D2
 fault-multipart: ONLY = D6
 fault-runners fault-multipart: fault
 
+# The queue and the schedules in a pretended world (tests/sim/README.md). One seed: SEED=7 make sim.
+SIM = $(BUILD)/sim/sim
+STEPS ?= 1000000
+$(BUILD)/sim/%.o: tests/sim/%.c
+	@mkdir -p $(@D)
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(SIM): $(patsubst tests/sim/%.c, $(BUILD)/sim/%.o, $(wildcard tests/sim/*.c)) $(LIB)
+	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+sim fault-sim: $(SIM)
+	$(SIM) --steps $(STEPS) $(if $(SEED),--seed $(SEED) --seeds 1,--seeds 20 --jobs $(JOBS))
+sim-short: $(SIM)
+	@$(SIM) -q --steps 40000 --seeds 20 --jobs $(JOBS)
+
 # Fuzz targets over their corpora, once (see tests/fuzz/README.md); `make fuzz` searches.
 FUZZ = $(wildcard tests/fuzz/fuzz_*.c)
 REPLAY = $(FUZZ:tests/fuzz/%.c=$(BUILD)/replay/%)
@@ -135,7 +148,7 @@ fuzz:
 
 # Built side by side, run one after the other: some of them look at the clock. They wait more than they
 # work, so that the lint beside them costs no time.
-build-unit: all fault-tools $(WIRE) $(REPLAY) $(UNIT)
+build-unit: all fault-tools $(WIRE) $(REPLAY) $(UNIT) $(SIM)
 unit: $(UNIT)
 	@BUILD=$(BUILD) sh tests/unit.sh $(UNIT)
 
@@ -146,7 +159,7 @@ check: all unit
 test:
 	packaging/setup.sh build test
 	$(MAKE) -j$(JOBS) build-unit
-	$(MAKE) -j2 --output-sync=target unit replay lint
+	$(MAKE) -j2 --output-sync=target unit replay sim-short lint
 	BUILD=$(BUILD) PYTHON=$(PYTHON) sh tests/suite.sh
 
 # The same suite on a build that checks itself. What a sanitizer cannot live with in the jail is
@@ -159,7 +172,7 @@ asan:
 	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
 	    STRIP=--preserve-dates -j$(JOBS) build-unit
 	$(MAKE) BUILD=build/asan CFLAGS='$(ASAN_FLAGS)' CPPFLAGS=-DPERILUNE_FAULTS \
-	    STRIP=--preserve-dates unit replay
+	    STRIP=--preserve-dates unit replay sim-short
 	BUILD=build/asan PYTHON=$(PYTHON) sh tests/suite.sh
 
 # 3,000 files of 0 B to 50 MB up and down by aws s3 and rclone, interrupted and resumed; figures.
@@ -260,6 +273,6 @@ clean:
 	rm -rf $(BUILD) compile_commands.json
 
 FORCE:
--include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault -name '*.d' 2>/dev/null)
-.PHONY: fault-tools mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install uninstall deb clean FORCE
+-include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault $(BUILD)/sim -name '*.d' 2>/dev/null)
+.PHONY: sim sim-short fault-sim fault-tools mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install uninstall deb clean FORCE
 .DELETE_ON_ERROR:

@@ -71,7 +71,7 @@ static int change_rule(struct schedules_job *j, struct str row)
     if (r->disabled)
         rec_put_u64(b, SCHEDULE_DISABLED, 1);
     rec_put_u64(b, SCHEDULE_MODIFIED_MS, now_ms);
-    rec_put_u64(b, SCHEDULE_LAST_S, now_ms / 1000);
+    schedule_put_place(b, r->expr, !row.p);
     return b->rc;
 }
 

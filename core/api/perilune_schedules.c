@@ -63,7 +63,7 @@ static json_t *row_json(struct call *c, const struct schedule_name *n, struct st
         if (tag == SCHEDULE_TARGET)
             json_array_append_new(targets, json_text(rec_str(v, TARGET_ARN)));
     json_object_set_new(o, "targets", targets);
-    size_t count = schedule_upcoming(rec, clock_wall_ms() / 1000, next, NEXT);
+    size_t count = schedule_upcoming(rec, next, NEXT);
     json_object_set_new(o, "next", times_json(next, count));
     return o;
 }

@@ -75,7 +75,7 @@ int schedules_set_state(struct schedules_job *j, struct str row, bool disabled)
     schedules_keep(&j->rec, row, set);
     if (disabled)
         rec_put_u64(&j->rec, SCHEDULE_DISABLED, 1);
-    rec_put_u64(&j->rec, SCHEDULE_LAST_S, now_ms / 1000);
+    schedule_put_place(&j->rec, rec_str(row, SCHEDULE_EXPR), false);
     rec_put_u64(&j->rec, SCHEDULE_MODIFIED_MS, now_ms);
     return j->rec.rc;
 }

@@ -4,29 +4,22 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 static _Atomic int64_t store_offset_ms; /* store time minus CLOCK_BOOTTIME; 0: not set */
 
 uint64_t clock_mono_ns(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return (uint64_t)clock_read_ns(CLOCK_MONOTONIC);
 }
 
 int64_t clock_wall_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_read_ns(CLOCK_REALTIME) / 1000000;
 }
 
 static int64_t boot_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_read_ns(CLOCK_BOOTTIME) / 1000000;
 }
 
 void clock_store_floor(int64_t last_ms)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 
 enum { HEADER = 44, DAY = 86400 };
+#define KEEP_NS (600 * 1000000000ull)
 
 struct rule {  /* when a part of the year begins: local time of what was before */
     char kind; /* 'M' month.week.weekday, 'J' day 1…365 without leap days, 'N' day 0…365 */
@@ -268,6 +269,32 @@ void zone_free(struct zone *z)
     free(z->at);
     free(z->offset);
     free(z);
+}
+
+const struct zone *zone_named(struct str name)
+{
+    enum { SLOTS = 64 };
+    static struct {
+        char name[ZONE_NAME_MAX + 1];
+        struct zone *zone;
+        uint64_t read_ns;
+    } kept[SLOTS];
+    uint32_t slot = 0;
+    for (size_t i = 0; i < name.n; i++)
+        slot = slot * 31 + (unsigned char)name.p[i];
+    slot %= SLOTS;
+    uint64_t now_ns = clock_mono_ns();
+    bool fresh = now_ns - kept[slot].read_ns < KEEP_NS;
+    if (kept[slot].zone && fresh && str_is(name, kept[slot].name))
+        return kept[slot].zone;
+    struct zone *z = zone_load(name);
+    if (!z)
+        return NULL;
+    zone_free(kept[slot].zone);
+    kept[slot].zone = z;
+    kept[slot].read_ns = now_ns;
+    snprintf(kept[slot].name, sizeof kept[slot].name, "%.*s", STR_FMT(name));
+    return z;
 }
 
 /* --- asking ------------------------------------------------------------------------------------- */

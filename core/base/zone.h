@@ -1,7 +1,8 @@
 /* zone: time zones, from the system's own data (tzdata, RFC 8536).
  *
  * A zone turns instants into local civil time and back. Civil times are seconds since 1970 as if
- * the clock on the wall were UTC's. Pure functions, but for zone_load, which reads a small file. */
+ * the clock on the wall were UTC's. Pure functions, but for the two that
+ * read a small file. */
 #ifndef BASE_ZONE_H
 #define BASE_ZONE_H
 
@@ -13,6 +14,9 @@ struct zone;
 
 /* "Europe/Paris" from /usr/share/zoneinfo; NULL: there is no such zone. "UTC" always is. */
 struct zone *zone_load(struct str name);
+/* The same, kept under its name; valid until the next call. Read again after ten minutes, so that an
+ * update of tzdata is noticed. Loop thread. */
+const struct zone *zone_named(struct str name);
 /* From a TZif file's bytes, version 2 or later; NULL when they are none. */
 struct zone *zone_parse(struct str tzif);
 void zone_free(struct zone *z);

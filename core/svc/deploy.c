@@ -289,7 +289,7 @@ static int put_schedule(struct deployment *d, struct store_txn *t,
     rec_put_u64(&rec, SCHEDULE_ID, store_new_id(d->env->store));
     rec_put_u64(&rec, SCHEDULE_CREATED_MS, now_ms);
     rec_put_u64(&rec, SCHEDULE_MODIFIED_MS, now_ms);
-    rec_put_u64(&rec, SCHEDULE_LAST_S, now_ms / 1000);
+    schedule_put_place(&rec, s->expr, false);
     rec_put_str(&rec, SCHEDULE_EXPR, s->expr);
     if (s->zone.n)
         rec_put_str(&rec, SCHEDULE_ZONE, s->zone);

@@ -243,7 +243,7 @@ static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struc
     struct key from;
     struct str k, v;
     uint64_t function_id, due_ms, id;
-    bool more = store_seek(c, lane_scan_key(lane, store_time(t), &from), &k, &v);
+    bool more = store_seek(c, lane_scan_key(lane, &from), &k, &v);
     for (int n = 0; n < QUANTUM; more = store_next(c, &k, &v)) {
         if (!more || !key_take_u64(&k, &function_id) || function_id != lane->function_id ||
             !key_take_u64(&k, &due_ms) || !key_take_u64(&k, &id)) {
@@ -258,13 +258,18 @@ static void serve(struct queue *q, struct lane *lane, struct store_txn *t, struc
             continue;
         if (!lane_open(lane))
             return; /* the next flight that lands wakes it */
-        if (full(q) || clock_mono_ns() - start_ns >= TURN_NS)
+        if (full(q) || clock_mono_ns() - start_ns >= TURN_NS) {
+            if (n == 0) {
+                lane_put_back(q, lane); /* else it would be passed over by who uses up the turns */
+                return;
+            }
             break;
+        }
         if (!brake_grants(q, lane->function_id, now_ms)) {
             lane_wake(q, lane, (now_ms / 1000 + 1) * 1000);
             return;
         }
-        lane_scanned(lane, (int64_t)due_ms, id);
+        lane_scanned(lane, (int64_t)due_ms, id, store_time(t));
         if (!flight_start(q, lane, t, (int64_t)due_ms, id))
             return; /* throttled: it pauses, or waits for one that runs */
         n++;

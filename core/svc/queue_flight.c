@@ -172,12 +172,11 @@ static struct retry_rules rules_of(const struct flight *f)
 /* What speaks against running this row at all: NULL, or why it is given up. */
 static const char *objection(struct flight *f, const struct event_row *row, struct err *err)
 {
-    struct queue *q = f->queue;
+    int rc = function_get(f->queue->o.functions, row->function, row->qualifier, &f->fn, err);
     if (f->crashes >= CRASHES_MAX) {
         err_set(err, E_INTERNAL, "the server ended %u times while this event ran", f->crashes);
         return "PoisonEvent";
     }
-    int rc = function_get(q->o.functions, row->function, row->qualifier, &f->fn, err);
     if (rc == E_NOT_FOUND)
         return "FunctionNotFound";
     if (rc)

@@ -6,7 +6,8 @@
  *
  * A lane remembers how far it has scanned its rows, so that claiming does not walk over rows that
  * are in flight. Rows that come later are due later, but for those of a batch that was under way
- * while the snapshot was taken: the scan never moves past the time of the snapshot's last commit.
+ * while the snapshot was taken: the place never moves past the time of the snapshot's last commit,
+ * also where a row that was put off until after it has been found.
  *
  * The window of events running at once follows the capacity that the pool shows: it grows with each
  * success and falls to what runs when one is throttled. */
@@ -105,14 +106,19 @@ void lane_wake(struct queue *q, struct lane *lane, int64_t when_ms)
         }
         return;
     }
+    lane->next_ms = when_ms;
+    lane->turn = ++q->turns;
+    lane_put_back(q, lane);
+}
+
+void lane_put_back(struct queue *q, struct lane *lane)
+{
     if (q->heap_n == q->heap_cap) {
         q->heap_cap = q->heap_cap ? 2 * q->heap_cap : 64;
         q->heap = realloc(q->heap, q->heap_cap * sizeof *q->heap);
         if (!q->heap)
             fatal("out of memory");
     }
-    lane->next_ms = when_ms;
-    lane->turn = ++q->turns;
     lane->heap_at = q->heap_n++;
     sift_up(q, lane);
 }
@@ -138,18 +144,18 @@ int64_t lane_next_ms(const struct queue *q)
 /* --- scanning ----------------------------------------------------------------------------------
  */
 
-struct str lane_scan_key(const struct lane *lane, int64_t safe_ms, struct key *k)
+struct str lane_scan_key(const struct lane *lane, struct key *k)
 {
-    bool late = lane->scan_due_ms >= safe_ms;
     k->n = 0;
-    key_u64(key_u64(k, lane->function_id), (uint64_t)(late ? safe_ms : lane->scan_due_ms));
-    return key_str(key_u64(k, late ? 0 : lane->scan_id));
+    return key_str(key_u64(key_u64(key_u64(k, lane->function_id), (uint64_t)lane->scan_due_ms),
+                           lane->scan_id));
 }
 
-void lane_scanned(struct lane *lane, int64_t due_ms, uint64_t id)
+void lane_scanned(struct lane *lane, int64_t due_ms, uint64_t id, int64_t safe_ms)
 {
-    lane->scan_due_ms = due_ms;
-    lane->scan_id = id + 1;
+    bool late = due_ms >= safe_ms;
+    lane->scan_due_ms = late ? safe_ms : due_ms;
+    lane->scan_id = late ? 0 : id + 1;
 }
 
 void lane_rescan(struct lane *lane, int64_t due_ms, uint64_t id)

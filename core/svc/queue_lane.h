@@ -22,11 +22,11 @@ enum {
 struct lane { /* one function's rows */
     uint64_t function_id;
     struct lane *hash_next;
-    size_t heap_at;              /* SIZE_MAX: not in the heap */
-    int64_t next_ms;             /* when to look again, store time */
-    uint64_t turn;               /* breaks ties: who was looked at longest ago comes first */
-    int64_t scan_due_ms;         /* rows before this place are in flight, */
-    uint64_t scan_id;            /* … or were written after the snapshot that was scanned */
+    size_t heap_at;      /* SIZE_MAX: not in the heap */
+    int64_t next_ms;     /* when to look again, store time */
+    uint64_t turn;       /* breaks ties: who was looked at longest ago comes first */
+    int64_t scan_due_ms; /* rows before this place are in flight */
+    uint64_t scan_id;
     int64_t paused_ms;           /* not before this: throttled */
     unsigned running, in_flight; /* in_flight: running or not settled yet */
     unsigned window, credit;     /* of running; grows while nothing is throttled */
@@ -101,16 +101,19 @@ struct lane *lane_of(struct queue *q, uint64_t function_id, bool make);
 void lane_wake(struct queue *q, struct lane *lane, int64_t when_ms);
 /* First lane whose time has come, taken out of the heap; NULL. */
 struct lane *lane_pop(struct queue *q, int64_t now_ms);
+/* It was taken out and nothing of it was begun: it keeps its place. */
+void lane_put_back(struct queue *q, struct lane *lane);
 /* When the next lane's time comes; INT64_MAX: none waits. */
 int64_t lane_next_ms(const struct queue *q);
 /* Forgets the lane when nothing of it is in flight or in the heap. */
 void lane_settle(struct queue *q, struct lane *lane);
 /* May one more event of it run? */
 bool lane_open(const struct lane *lane);
-/* The place from which rows have not been looked at, given that all rows committed after this
- * snapshot are due at or after safe_ms. */
-struct str lane_scan_key(const struct lane *lane, int64_t safe_ms, struct key *k);
-void lane_scanned(struct lane *lane, int64_t due_ms, uint64_t id);
+/* The place from which rows have not been looked at. */
+struct str lane_scan_key(const struct lane *lane, struct key *k);
+/* That row is in flight now. It was found in a snapshot of which holds: all rows that are not in it
+ * yet are due at or after safe_ms. */
+void lane_scanned(struct lane *lane, int64_t due_ms, uint64_t id, int64_t safe_ms);
 /* That row is to be found again. */
 void lane_rescan(struct lane *lane, int64_t due_ms, uint64_t id);
 void lane_succeeded(struct lane *lane);

@@ -4,7 +4,9 @@
  * due by now is worked out, and one job writes queue rows and the row's new SCHEDULE_LAST_S, provided
  * that the row is still the one that was read. Only then is the next time computed. So entries can be
  * wrong (a row changed meanwhile) without harm, and a job that is refused is tried again with nothing
- * lost. */
+ * lost.
+ *
+ * There are two heaps, since there are two clocks: rates go by store time, all else by wall time. */
 #include "svc/schedule.h"
 
 #include <stdlib.h>
@@ -23,23 +25,34 @@ enum {
     LOOK_MS = 1000,    /* at least this often: the wall clock may jump */
     LATE_S = 60,       /* what is older was missed */
     RETRY_S = 1,       /* a full queue, a full disk */
+    SLICE = 20,        /* times for which it is run in one job */
     OVERLAP_LOOK = 256 /* rows of a function that are searched for the last run */
 };
 #define NEVER INT64_MAX
 
+struct heap { /* by due_s, earliest first */
+    struct entry **of;
+    size_t n, cap;
+    int64_t (*now_ms)(void); /* on its clock */
+};
+
 struct entry {
     struct schedules *home;
     struct key key;
-    size_t at;     /* in the heap */
-    int64_t due_s; /* NEVER: not in the heap */
-    bool busy, again, gone;
+    struct heap *heap; /* where it is, or was last */
+    size_t at;         /* in it */
+    int64_t due_s;     /* NEVER: not in it */
+    bool busy, again;
+    bool refused; /* the queue had no room */
 };
 
 struct schedules {
     struct schedules_opts o;
     uv_timer_t timer;
-    struct entry **all, **heap; /* all: unordered; heap: by due_s, earliest first */
-    size_t count, cap, due_count;
+    struct entry **all; /* unordered */
+    size_t count, cap;
+    struct heap by_wall, by_store;
+    int64_t ahead_ms; /* wall time before store time when it was last looked at */
     size_t jobs;
     bool started, closed;
 };
@@ -115,8 +128,9 @@ void schedule_arn(struct buf *out, const char *region, const struct schedule_nam
 /* What of a row says when it is due. */
 struct times {
     struct schedule_expr expr;
-    struct zone *zone;
+    const struct zone *zone;
     int64_t base_s, start_s, end_s, last_s;
+    int64_t skipped_from_s, skipped_to_s; /* given up; to: 0 for none */
 };
 
 static bool times_of(struct str rec, struct times *t)
@@ -124,13 +138,43 @@ static bool times_of(struct str rec, struct times *t)
     struct str text = rec_str(rec, SCHEDULE_EXPR), zone = rec_str(rec, SCHEDULE_ZONE);
     if (!text.n || rec_u64(rec, SCHEDULE_DISABLED, 0) || schedule_parse(text, &t->expr, NULL))
         return false;
-    t->zone = zone.n && !str_is(zone, "UTC") ? zone_load(zone) : NULL;
+    t->zone = zone.n && !str_is(zone, "UTC") ? zone_named(zone) : NULL;
     int64_t created_ms = (int64_t)rec_u64(rec, SCHEDULE_CREATED_MS, 0);
     t->start_s = (int64_t)rec_u64(rec, SCHEDULE_START_MS, 0) / 1000;
     t->base_s = t->start_s ? t->start_s : created_ms / 1000;
     t->end_s = (int64_t)rec_u64(rec, SCHEDULE_END_MS, 0) / 1000;
     t->last_s = (int64_t)rec_u64(rec, SCHEDULE_LAST_S, (uint64_t)(created_ms / 1000));
+    t->skipped_from_s = (int64_t)rec_u64(rec, SCHEDULE_SKIPPED_FROM_S, 0);
+    t->skipped_to_s = (int64_t)rec_u64(rec, SCHEDULE_SKIPPED_TO_S, 0);
     return true;
+}
+
+static bool by_store_time(const struct times *t)
+{
+    return t->expr.kind == SCHEDULE_RATE;
+}
+
+/* On the clock by which it goes. */
+static int64_t now_of(const struct times *t)
+{
+    return (by_store_time(t) ? clock_store_ms() : clock_wall_ms()) / 1000;
+}
+
+static int64_t schedule_now_s(struct str expr)
+{
+    struct schedule_expr e;
+    bool rate = schedule_parse(expr, &e, NULL) == 0 && e.kind == SCHEDULE_RATE;
+    return (rate ? clock_store_ms() : clock_wall_ms()) / 1000;
+}
+
+void schedule_put_place(struct buf *rec, struct str expr, bool new)
+{
+    uint64_t now_s = (uint64_t)schedule_now_s(expr);
+    rec_put_u64(rec, SCHEDULE_LAST_S, now_s);
+    if (!new)
+        return;
+    rec_put_u64(rec, SCHEDULE_SKIPPED_FROM_S, 0);
+    rec_put_u64(rec, SCHEDULE_SKIPPED_TO_S, now_s + 1);
 }
 
 /* After after_s, or -1. */
@@ -142,64 +186,92 @@ static int64_t next_of(const struct times *t, int64_t after_s)
     return next >= 0 && t->end_s && next > t->end_s ? -1 : next;
 }
 
-size_t schedule_upcoming(struct str rec, int64_t after_s, int64_t *out, size_t max)
+/* The clock was set back into what had been given up: *from_s is what that begins with, now. */
+static bool comes_again(const struct times *t, int64_t now_s, int64_t *from_s)
+{
+    *from_s = t->skipped_from_s > now_s ? t->skipped_from_s : now_s;
+    return now_s < t->last_s && t->skipped_from_s <= t->last_s && *from_s < t->skipped_to_s;
+}
+
+/* The first that is to be run, seen at that time; -1: none. */
+static int64_t due_of(const struct times *t, int64_t now_s)
+{
+    int64_t from_s, next;
+    if (comes_again(t, now_s, &from_s) && (next = next_of(t, from_s - 1)) >= 0 &&
+        next < t->skipped_to_s)
+        return next;
+    return next_of(t, t->last_s);
+}
+
+size_t schedule_upcoming(struct str rec, int64_t *out, size_t max)
 {
     struct times t;
     size_t n = 0;
     if (!times_of(rec, &t))
         return 0;
-    while (n < max && (after_s = next_of(&t, after_s)) >= 0)
-        out[n++] = after_s;
-    zone_free(t.zone);
+    int64_t wall_s = clock_wall_ms() / 1000;
+    int64_t ahead_s = by_store_time(&t) ? clock_store_ms() / 1000 - wall_s : 0;
+    int64_t at = wall_s + ahead_s;
+    while (n < max && (at = next_of(&t, at)) >= 0)
+        out[n++] = at - ahead_s;
     return n;
 }
 
 /* --- the heap ----------------------------------------------------------------------------------- */
 
-static void place(struct schedules *s, size_t i, struct entry *e)
+static void place(struct heap *h, size_t i, struct entry *e)
 {
-    s->heap[i] = e;
+    h->of[i] = e;
     e->at = i;
 }
 
-static void sift(struct schedules *s, struct entry *e, size_t i)
+static void sift(struct heap *h, struct entry *e, size_t i)
 {
-    while (i > 0 && e->due_s < s->heap[(i - 1) / 2]->due_s) {
-        place(s, i, s->heap[(i - 1) / 2]);
+    while (i > 0 && e->due_s < h->of[(i - 1) / 2]->due_s) {
+        place(h, i, h->of[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
-    for (size_t k; (k = 2 * i + 1) < s->due_count; i = k) {
-        if (k + 1 < s->due_count && s->heap[k + 1]->due_s < s->heap[k]->due_s)
+    for (size_t k; (k = 2 * i + 1) < h->n; i = k) {
+        if (k + 1 < h->n && h->of[k + 1]->due_s < h->of[k]->due_s)
             k++;
-        if (s->heap[k]->due_s >= e->due_s)
+        if (h->of[k]->due_s >= e->due_s)
             break;
-        place(s, i, s->heap[k]);
+        place(h, i, h->of[k]);
     }
-    place(s, i, e);
+    place(h, i, e);
 }
 
-static void take_out(struct schedules *s, struct entry *e)
+static void take_out(struct entry *e)
 {
+    struct heap *h = e->heap;
     if (e->due_s == NEVER)
         return;
-    struct entry *last = s->heap[--s->due_count];
+    struct entry *last = h->of[--h->n];
     e->due_s = NEVER;
     if (last != e)
-        sift(s, last, e->at);
+        sift(h, last, e->at);
 }
 
-static void put_in(struct schedules *s, struct entry *e, int64_t due_s)
+static void put_in(struct heap *h, struct entry *e, int64_t due_s)
 {
-    take_out(s, e);
+    take_out(e);
+    e->heap = h;
     e->due_s = due_s;
-    if (due_s != NEVER)
-        sift(s, e, s->due_count++);
+    if (due_s == NEVER)
+        return;
+    if (h->n == h->cap) {
+        h->cap = h->cap ? 2 * h->cap : 16;
+        h->of = realloc(h->of, h->cap * sizeof *h->of);
+        if (!h->of)
+            fatal("out of memory");
+    }
+    sift(h, e, h->n++);
 }
 
 static void forget(struct entry *e)
 {
     struct schedules *s = e->home;
-    take_out(s, e);
+    take_out(e);
     for (size_t i = 0; i < s->count; i++) {
         if (s->all[i] != e)
             continue;
@@ -219,8 +291,7 @@ static struct entry *find(struct schedules *s, const struct key *k, bool make)
     if (s->count == s->cap) {
         s->cap = s->cap ? 2 * s->cap : 16;
         s->all = realloc(s->all, s->cap * sizeof *s->all);
-        s->heap = realloc(s->heap, s->cap * sizeof *s->heap);
-        if (!s->all || !s->heap)
+        if (!s->all)
             fatal("out of memory");
     }
     struct entry *e = calloc(1, sizeof *e);
@@ -228,16 +299,12 @@ static struct entry *find(struct schedules *s, const struct key *k, bool make)
         fatal("out of memory");
     e->home = s;
     e->key = *k;
+    e->heap = &s->by_wall;
     e->due_s = NEVER;
     return s->all[s->count++] = e;
 }
 
 /* --- running ------------------------------------------------------------------------------------ */
-
-static int64_t wall_ms(const struct schedules *s)
-{
-    return s->o.wall_ms ? s->o.wall_ms() : clock_wall_ms();
-}
 
 struct firing { /* one entry's job */
     struct job job;
@@ -247,7 +314,9 @@ struct firing { /* one entry's job */
     struct buf rec; /* the row as it was read */
     int64_t *times; /* due and to be run */
     size_t count;
-    int64_t until_s;                       /* SCHEDULE_LAST_S afterwards */
+    int64_t until_s;                       /* SCHEDULE_LAST_S afterwards, … */
+    int64_t skipped_from_s, skipped_to_s;  /* … and what of it was given up */
+    int64_t ahead_s;                       /* of wall time: the clock it goes by */
     bool last;                             /* nothing comes after these */
     char (*ids)[37];                       /* request ids, targets × times */
     uint64_t kicked[SCHEDULE_TARGETS_MAX]; /* functions */
@@ -338,16 +407,21 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
     return rc;
 }
 
-/* The row again, with another SCHEDULE_LAST_S and SCHEDULE_LAST_EVENT. */
+/* The row again, with another place and SCHEDULE_LAST_EVENT. */
 static int put_row(struct firing *f, struct store_txn *t, const char *last_id)
 {
     struct buf rec = BUF_INIT;
     struct str rest = buf_str(&f->rec), v;
     uint16_t tag;
     while (rec_next(&rest, &tag, &v))
-        if (tag != SCHEDULE_LAST_S && !(last_id && tag == SCHEDULE_LAST_EVENT))
+        if (tag != SCHEDULE_LAST_S && tag != SCHEDULE_SKIPPED_FROM_S &&
+            tag != SCHEDULE_SKIPPED_TO_S && !(last_id && tag == SCHEDULE_LAST_EVENT))
             rec_put_str(&rec, tag, v);
     rec_put_u64(&rec, SCHEDULE_LAST_S, (uint64_t)f->until_s);
+    if (f->skipped_from_s < f->skipped_to_s) {
+        rec_put_u64(&rec, SCHEDULE_SKIPPED_FROM_S, (uint64_t)f->skipped_from_s);
+        rec_put_u64(&rec, SCHEDULE_SKIPPED_TO_S, (uint64_t)f->skipped_to_s);
+    }
     if (last_id)
         rec_put_str(&rec, SCHEDULE_LAST_EVENT, str_c(last_id));
     int rc = store_put(t, T_SCHEDULES, key_str(&f->key), buf_str(&rec));
@@ -370,7 +444,7 @@ static int fire_apply(struct job *job, struct store_txn *t)
         if (tag != SCHEDULE_TARGET)
             continue;
         for (size_t i = 0; i < f->count; i++) {
-            int rc = put_event(f, t, &n, target, f->times[i], f->ids[run++]);
+            int rc = put_event(f, t, &n, target, f->times[i] - f->ahead_s, f->ids[run++]);
             if (rc)
                 return rc;
         }
@@ -401,10 +475,11 @@ static void fire_done(struct job *job, int rc)
             e->busy = false;
     } else if (e) {
         e->busy = false;
+        e->refused = rc == E_THROTTLED;
         if (rc == 0 || rc == E_CONFLICT || e->again)
             look_again(e);
         else
-            put_in(s, e, wall_ms(s) / 1000 + RETRY_S);
+            put_in(e->heap, e, e->heap->now_ms() / 1000 + RETRY_S);
         arm(s);
     }
     firing_free(f);
@@ -457,24 +532,63 @@ static struct firing *firing_new(struct schedules *s, const struct key *key, str
     return f;
 }
 
-/* Which of the times in (last, now] are run: the one that has just come, and of those that were
- * missed what the policy says. Never walks through what is not run: that may be years of minutes. */
-static size_t choose(const struct times *t, uint64_t policy, int64_t now_s, int64_t *out)
+/* The first after after_s that has not been given up. */
+static int64_t next_kept(const struct firing *f, const struct times *t, int64_t after_s)
 {
-    int64_t recent = now_s - LATE_S, at = next_of(t, t->last_s);
-    size_t n = 0;
+    int64_t at = next_of(t, after_s);
+    bool given_up = at >= f->skipped_from_s && at < f->skipped_to_s;
+    return given_up ? next_of(t, f->skipped_to_s - 1) : at;
+}
+
+/* The clock was set back: of what had been given up, that which is due now. */
+static void choose_again(const struct times *t, int64_t now_s, struct firing *f)
+{
+    int64_t end_s = now_s < t->skipped_to_s ? now_s + 1 : t->skipped_to_s;
+    int64_t at = next_of(t, t->skipped_from_s - 1);
+    if (at >= 0 && at < now_s - LATE_S)
+        at = next_of(t, now_s - LATE_S - 1);
+    for (; at >= 0 && at < end_s && f->count < SCHEDULE_MISSED_MAX; at = next_of(t, at))
+        f->times[f->count++] = at;
+    if (f->skipped_from_s <= now_s)
+        f->skipped_from_s = now_s + 1;
+}
+
+/* Which of the times in (last, now] are run: the one that has just come, and of those that were
+ * missed what the policy says. Never walks through what is not run: that may be years of minutes. At
+ * most `slice` of them, so that they find room in the queue: the others the next time. */
+static void choose(const struct times *t, uint64_t policy, int64_t now_s, size_t slice,
+                   struct firing *f)
+{
+    int64_t recent = now_s - LATE_S, from_s;
+    f->until_s = now_s > t->last_s ? now_s : t->last_s;
+    f->skipped_from_s = t->skipped_from_s;
+    f->skipped_to_s = t->skipped_to_s;
+    if (comes_again(t, now_s, &from_s)) {
+        choose_again(t, now_s, f);
+        return;
+    }
+    int64_t at = next_kept(f, t, t->last_s);
     if (policy != MISSED_ALL && at >= 0 && at < recent) {
         if (policy == MISSED_ONCE)
-            out[n++] = at;
+            f->times[f->count++] = at;
+        f->skipped_from_s = policy == MISSED_ONCE ? at + 1 : at;
+        f->skipped_to_s = recent;
         at = next_of(t, recent - 1);
     }
-    for (; at >= 0 && at <= now_s && n < SCHEDULE_MISSED_MAX; at = next_of(t, at))
-        out[n++] = at;
-    return n;
+    for (; at >= 0 && at <= now_s && f->count < SCHEDULE_MISSED_MAX; at = next_kept(f, t, at))
+        f->times[f->count++] = at;
+    if (at >= 0 && at <= now_s) { /* too many */
+        f->skipped_from_s = at;
+        f->skipped_to_s = now_s + 1;
+    }
+    if (f->count > slice) {
+        f->count = slice;
+        f->until_s = f->times[slice - 1];
+    }
 }
 
 /* Its time has come: works out what is to be run and submits it, or finds out that it is nothing. */
-static void fire(struct entry *e, int64_t now_s)
+static void fire(struct entry *e)
 {
     static int64_t due[SCHEDULE_MISSED_MAX];
     struct schedules *s = e->home;
@@ -486,22 +600,26 @@ static void fire(struct entry *e, int64_t now_s)
     struct err err = {0};
     name_of(key_str(&e->key), &n);
     if (store_get(t, T_SCHEDULES, key_str(&e->key), &rec) == 0 && times_of(rec, &times)) {
-        size_t count =
-            choose(&times, rec_u64(rec, SCHEDULE_MISSED_POLICY, MISSED_ONCE), now_s, due);
+        struct firing found = {.times = due};
+        int64_t now_s = now_of(&times); /* the row may have become one of another clock */
+        choose(&times, rec_u64(rec, SCHEDULE_MISSED_POLICY, MISSED_ONCE), now_s,
+               e->refused ? 1 : SLICE, &found);
         if (!role_lets(s, &n, rec, &err)) {
             log_warn("schedule %.*s: %s", STR_FMT(n.name), err.text);
-            count = 0;
+            found.count = 0;
         }
-        f = firing_new(s, &e->key, rec, count);
+        f = firing_new(s, &e->key, rec, found.count);
         f->entry = e;
-        f->count = count;
-        memcpy(f->times, due, count * sizeof *due);
-        f->until_s = now_s > times.last_s ? now_s : times.last_s;
+        f->count = found.count;
+        memcpy(f->times, due, found.count * sizeof *due);
+        f->until_s = found.until_s;
+        f->skipped_from_s = found.skipped_from_s;
+        f->skipped_to_s = found.skipped_to_s;
+        f->ahead_s = by_store_time(&times) ? now_s - clock_wall_ms() / 1000 : 0;
         f->last = next_of(&times, f->until_s) < 0;
-        zone_free(times.zone);
     }
     store_read_end(t);
-    take_out(s, e);
+    take_out(e);
     if (!f)
         return;
     e->busy = true;
@@ -518,39 +636,61 @@ static void look_again(struct entry *e)
     struct times times;
     struct str rec;
     int64_t due = NEVER;
+    struct heap *h = &s->by_wall;
     bool there = store_get(t, T_SCHEDULES, key_str(&e->key), &rec) == 0;
     if (there && times_of(rec, &times)) {
-        int64_t next = next_of(&times, times.last_s);
+        h = by_store_time(&times) ? &s->by_store : h;
+        int64_t next = due_of(&times, now_of(&times));
         due = next < 0 ? NEVER : next;
-        zone_free(times.zone);
     }
     store_read_end(t);
     if (there)
-        put_in(s, e, due);
+        put_in(h, e, due);
     else
         forget(e);
+}
+
+/* Was the wall clock set back since this was asked last? Then what had been given up may come again. */
+static bool set_back(struct schedules *s)
+{
+    int64_t was_ms = s->ahead_ms;
+    s->ahead_ms = clock_wall_ms() - clock_store_ms();
+    return s->ahead_ms < was_ms - 500;
+}
+
+static void fire_due(struct heap *h)
+{
+    int64_t now_s = h->now_ms() / 1000;
+    while (h->n && h->of[0]->due_s <= now_s)
+        fire(h->of[0]);
 }
 
 static void on_time(uv_timer_t *timer)
 {
     struct schedules *s = timer->data;
-    int64_t now_s = wall_ms(s) / 1000;
-    while (s->due_count && s->heap[0]->due_s <= now_s)
-        fire(s->heap[0], now_s);
+    if (set_back(s))
+        for (size_t i = s->count; i-- > 0;)
+            if (!s->all[i]->busy)
+                look_again(s->all[i]);
+    fire_due(&s->by_wall);
+    fire_due(&s->by_store);
     arm(s);
+}
+
+static int64_t left_ms(const struct heap *h)
+{
+    return h->n ? h->of[0]->due_s * 1000 - h->now_ms() : LOOK_MS;
 }
 
 /* The timer wakes when the first is due, and each second: the wall clock may be set. */
 static void arm(struct schedules *s)
 {
-    uint64_t wait = LOOK_MS;
     if (s->closed || !s->started)
         return;
-    if (s->due_count) {
-        int64_t left = s->heap[0]->due_s * 1000 - wall_ms(s);
-        wait = left <= 0 ? 0 : left < LOOK_MS ? (uint64_t)left : LOOK_MS;
-    }
-    uv_timer_start(&s->timer, on_time, wait, 0);
+    int64_t wall = left_ms(&s->by_wall), store = left_ms(&s->by_store);
+    int64_t wait = wall < store ? wall : store;
+    wait = wait < 0 ? 0 : wait < LOOK_MS ? wait : LOOK_MS;
+    uv_timer_start(&s->timer, on_time, (uint64_t)wait, 0);
 }
 
 /* --- life --------------------------------------------------------------------------------------- */
@@ -561,6 +701,9 @@ struct schedules *schedules_open(const struct schedules_opts *o)
     if (!s)
         fatal("out of memory");
     s->o = *o;
+    s->by_wall.now_ms = clock_wall_ms;
+    s->by_store.now_ms = clock_store_ms;
+    s->ahead_ms = clock_wall_ms() - clock_store_ms();
     s->timer.data = s;
     uv_timer_init(o->loop, &s->timer);
     uv_unref((uv_handle_t *)&s->timer);
@@ -609,7 +752,8 @@ void schedules_close(struct schedules *s)
     while (s->count)
         forget(s->all[0]);
     free(s->all);
-    free(s->heap);
+    free(s->by_wall.of);
+    free(s->by_store.of);
     free(s);
 }
 
@@ -631,7 +775,7 @@ void schedule_run_now(struct schedules *s, const struct schedule_name *n,
         done(ctx, rc, &err);
         return;
     }
-    f->times[0] = wall_ms(s) / 1000;
+    f->times[0] = clock_wall_ms() / 1000;
     f->count = 1;
     f->done = done;
     f->ctx = ctx;

@@ -4,8 +4,11 @@
  * KIND NUL GROUP NUL NAME NUL -> rec of SCHEDULE_* fields. The loop holds one entry for each enabled
  * row, ordered by when it is due by the wall clock. What is due becomes queue rows and a new
  * SCHEDULE_LAST in one transaction, so that no crash loses or doubles a run; what was due while
- * nobody was there is made up for at start as the schedule's policy says. A wall clock that jumps is
- * noticed within a second: what it skips counts as missed, what it repeats has been run. */
+ * nobody was there is made up for at start as the schedule's policy says.
+ *
+ * Rates go by store time (their SCHEDULE_LAST_S too), so a wall clock that jumps means nothing to them. For cron and at such a jump
+ * is noticed within a second: what it skips counts as missed, what it repeats is not run again; but
+ * what was given up as missed and comes again because the clock was set back is run after all. */
 #ifndef SVC_SCHEDULE_H
 #define SVC_SCHEDULE_H
 
@@ -24,13 +27,15 @@ enum {                    /* fields of a row */
        SCHEDULE_START_MS,       /* u64 wall: not before */
        SCHEDULE_END_MS,         /* u64 wall: not after */
        SCHEDULE_TARGET,         /* repeated: rec of TARGET_* */
-       SCHEDULE_LAST_S,         /* u64 wall s: up to here all has been run or given up */
+       SCHEDULE_LAST_S,         /* u64 s: up to here all has been run or given up */
        SCHEDULE_MISSED_POLICY,  /* u64 enum schedule_missed */
        SCHEDULE_OVERLAP_POLICY, /* u64 enum schedule_overlap */
        SCHEDULE_LAST_EVENT,     /* request id of the last run */
        SCHEDULE_DELETE_AFTER,   /* u64 1: goes after its last run */
        SCHEDULE_WINDOW_MIN,     /* u64: FlexibleTimeWindow, answered; runs come at its beginning */
        SCHEDULE_TAG,            /* repeated: rec {1 name, 2 value} */
+       SCHEDULE_SKIPPED_FROM_S, /* u64 wall s: what was due from then on … */
+       SCHEDULE_SKIPPED_TO_S,   /* … and before then was given up; absent: nothing */
 };
 enum { /* fields of a target */
        TARGET_ID = 1,
@@ -57,7 +62,6 @@ struct schedules_opts {
     struct queue *queue;
     struct roles *roles;
     const char *region;
-    int64_t (*wall_ms)(void); /* NULL: clock_wall_ms */
 };
 struct schedules *schedules_open(const struct schedules_opts *o);
 /* After queue_start: reads the rows, makes up for what was missed, arms the timer. */
@@ -87,9 +91,14 @@ void schedules_changed(struct schedules *s, const struct schedule_name *n);
 /* Appends the ARN: "arn:aws:events:R:A:rule/NAME" or "arn:aws:scheduler:R:A:schedule/GROUP/NAME". */
 void schedule_arn(struct buf *out, const char *region, const struct schedule_name *n);
 
-/* The next times (wall s, ascending) at which an enabled row with that record is due after after_s;
+/* Appends to a row's record that it begins now, on the clock by which that expression goes. new: it
+ * never ran before, so whatever comes again when the clock is set back is to be run. Of another row
+ * the fields SCHEDULE_SKIPPED_* are kept as they are. */
+void schedule_put_place(struct buf *rec, struct str expr, bool new);
+
+/* The next times (wall s, ascending) at which an enabled row with that record is due;
  * how many of `max`. */
-size_t schedule_upcoming(struct str rec, int64_t after_s, int64_t *out, size_t max);
+size_t schedule_upcoming(struct str rec, int64_t *out, size_t max);
 /* Runs it now, beside its times: queue rows in one job. done(ctx, rc, err). */
 void schedule_run_now(struct schedules *s, const struct schedule_name *n,
                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);

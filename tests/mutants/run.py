@@ -5,7 +5,7 @@
 One copy of the tree, in build/mutants/tree, is patched, built, tested and mended again, so that each
 sabotage costs one compilation and one link. First the named tests are run on the copy as it is: a test
 that fails anyway proves nothing and is left out. A patch begins with two lines, "What:" and "Tests:"; a test is
-"unit:test_kv" or a pytest path. Caught means that one of them failed twice, or did not end in time.
+"unit:test_kv", "sim" (tests/sim, 20 seeds) or a pytest path. Caught means that one of them failed twice, or did not end in time.
 """
 import os
 import pathlib
@@ -40,7 +40,7 @@ def copy_tree():
 
 def build(tests):
     """The program and the unit tests among these; the compiler's complaint, or None."""
-    targets = ["all", "fault-tools", *(f"build/unit/{t[5:]}" for t in tests if t.startswith("unit:"))]
+    targets = ["all", "fault-tools", *(f"build/unit/{t[5:]}" for t in tests if t.startswith("unit:")), *(["build/sim/sim"] if "sim" in tests else [])]
     r = subprocess.run(["make", "-s", f"-j{JOBS}", *targets], cwd=TREE, capture_output=True, text=True)
     return None if r.returncode == 0 else r.stderr[-2000:]
 
@@ -48,6 +48,7 @@ def build(tests):
 def attempt(test):
     """True, or what was wrong."""
     command = [f"build/unit/{test[5:]}"] if test.startswith("unit:") else \
+        ["build/sim/sim", "--steps", "60000", "--jobs", JOBS] if test == "sim" else \
         ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-x", test]
     env = {k: v for k, v in os.environ.items() if k not in ("BUILD", "PERILUNE_BIN", "MAKEFLAGS", "MAKELEVEL")}
     with open(TREE / "build/test.log", "w") as log:
