@@ -63,6 +63,17 @@ static int find(struct store_txn *t, const struct key *k, struct kv_item *out)
     return read_row(row, out) ? 0 : E_NOT_FOUND;
 }
 
+/* The key, and the row as find() gives it; one that is not there is no error: *existed. */
+static int look(struct store_txn *t, struct str ns, struct str key, struct key *k,
+                struct kv_item *out, bool *existed)
+{
+    int rc = key_of(ns, key, k);
+    if (rc == 0)
+        rc = find(t, k, out);
+    *existed = rc == 0;
+    return rc == E_NOT_FOUND ? 0 : rc;
+}
+
 static struct key due_key(const struct key *k, int64_t expires_ms)
 {
     struct key due = {0};
@@ -113,17 +124,15 @@ int kv_set(struct store_txn *t, struct str ns, struct str key, struct str value,
 {
     struct kv_item old;
     struct key k;
-    int rc = key_of(ns, key, &k);
+    bool existed;
+    int rc = look(t, ns, key, &k, &old, &existed);
     if (rc == 0 && ttl_ms > TTL_MAX_MS)
         rc = E_INVALID;
     if (rc == 0 && value.n > KV_VALUE_MAX)
         rc = E_LIMIT;
     if (rc)
         return rc;
-    rc = find(t, &k, &old);
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    if ((if_absent && rc == 0) || (if_version && (rc || old.version != if_version)))
+    if ((if_absent && existed) || (if_version && (!existed || old.version != if_version)))
         return E_PRECONDITION;
     return write_row(t, &k, value, old.expires_ms, ttl_ms ? clock_store_ms() + (int64_t)ttl_ms : 0,
                      version);
@@ -148,18 +157,16 @@ int kv_incr(struct store_txn *t, struct str ns, struct str key, int64_t n, int64
     char text[24];
     uint64_t version;
     int64_t v = init;
-    int rc = key_of(ns, key, &k);
+    bool existed;
+    int rc = look(t, ns, key, &k, &old, &existed);
     if (rc)
         return rc;
-    rc = find(t, &k, &old);
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    if (rc == 0 && !parse_number(old.value, &v))
+    if (existed && !parse_number(old.value, &v))
         return E_INVALID;
     if (__builtin_add_overflow(v, n, out))
         return E_INVALID;
     int len = snprintf(text, sizeof text, "%" PRId64, *out);
-    return write_row(t, &k, str_of(text, (size_t)len), old.expires_ms, rc ? 0 : old.expires_ms,
+    return write_row(t, &k, str_of(text, (size_t)len), old.expires_ms, existed ? old.expires_ms : 0,
                      &version);
 }
 
@@ -168,13 +175,9 @@ int kv_delete(struct store_txn *t, struct str ns, struct str key, uint64_t if_ve
 {
     struct kv_item old;
     struct key k;
-    int rc = key_of(ns, key, &k);
+    int rc = look(t, ns, key, &k, &old, existed);
     if (rc)
         return rc;
-    rc = find(t, &k, &old);
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    *existed = rc == 0;
     if (if_version && (!*existed || old.version != if_version))
         return E_PRECONDITION;
     rc = set_due(t, &k, old.expires_ms, 0);
@@ -185,13 +188,11 @@ int kv_unchanged(struct store_txn *t, struct str ns, struct str key, uint64_t ve
 {
     struct kv_item now;
     struct key k;
-    int rc = key_of(ns, key, &k);
+    bool existed;
+    int rc = look(t, ns, key, &k, &now, &existed);
     if (rc)
         return rc;
-    rc = find(t, &k, &now);
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    return (rc == 0 ? now.version : 0) == version ? 0 : E_CONFLICT;
+    return (existed ? now.version : 0) == version ? 0 : E_CONFLICT;
 }
 
 int kv_replace(struct store_txn *t, struct str ns, struct str key, struct str value,
@@ -199,15 +200,13 @@ int kv_replace(struct store_txn *t, struct str ns, struct str key, struct str va
 {
     struct kv_item old;
     struct key k;
-    int rc = key_of(ns, key, &k);
+    bool existed;
+    int rc = look(t, ns, key, &k, &old, &existed);
     if (rc == 0 && value.n > KV_VALUE_MAX)
         rc = E_LIMIT;
     if (rc)
         return rc;
-    rc = find(t, &k, &old);
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    return write_row(t, &k, value, old.expires_ms, rc ? 0 : old.expires_ms, version);
+    return write_row(t, &k, value, old.expires_ms, existed ? old.expires_ms : 0, version);
 }
 
 /* --- many rows --------------------------------------------------------------------------------
