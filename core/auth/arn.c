@@ -100,43 +100,48 @@ int arn_function(struct str s, struct str region, struct str *name, struct str *
 /* --- wildcards --------------------------------------------------------------------------------
  */
 
-/* piece (no stars) at the start of s. */
-static bool piece_at(struct str piece, const char *s)
+/* piece (no runs) at the start of s. */
+static bool piece_at(struct str piece, const char *s, char one)
 {
     for (size_t i = 0; i < piece.n; i++)
-        if (piece.p[i] != '?' && piece.p[i] != s[i])
+        if (piece.p[i] != s[i] && piece.p[i] != one)
             return false;
     return true;
 }
 
 /* Index of the first place in s where piece fits, or -1. */
-static ptrdiff_t piece_find(struct str piece, struct str s)
+static ptrdiff_t piece_find(struct str piece, struct str s, char one)
 {
-    if (str_index(piece, '?', 0) < 0)
+    if (str_index(piece, one, 0) < 0)
         return str_find(s, piece);
     for (size_t i = 0; i + piece.n <= s.n; i++)
-        if (piece_at(piece, s.p + i))
+        if (piece_at(piece, s.p + i, one))
             return (ptrdiff_t)i;
     return -1;
 }
 
-bool arn_match(struct str pattern, struct str s)
+bool wild_match(struct str pattern, struct str s, char run, char one)
 {
-    ptrdiff_t star = str_index(pattern, '*', 0);
+    ptrdiff_t star = str_index(pattern, run, 0);
     if (star < 0)
-        return pattern.n == s.n && piece_at(pattern, s.p);
+        return pattern.n == s.n && piece_at(pattern, s.p, one);
     struct str head = str_of(pattern.p, (size_t)star);
-    if (s.n < head.n || !piece_at(head, s.p))
+    if (s.n < head.n || !piece_at(head, s.p, one))
         return false;
     s = str_from(s, head.n);
     pattern = str_from(pattern, (size_t)star + 1);
-    while ((star = str_index(pattern, '*', 0)) >= 0) {
+    while ((star = str_index(pattern, run, 0)) >= 0) {
         struct str piece = str_of(pattern.p, (size_t)star);
-        ptrdiff_t at = piece_find(piece, s);
+        ptrdiff_t at = piece_find(piece, s, one);
         if (at < 0)
             return false;
         s = str_from(s, (size_t)at + piece.n);
         pattern = str_from(pattern, (size_t)star + 1);
     }
-    return s.n >= pattern.n && piece_at(pattern, s.p + (s.n - pattern.n));
+    return s.n >= pattern.n && piece_at(pattern, s.p + (s.n - pattern.n), one);
+}
+
+bool arn_match(struct str pattern, struct str s)
+{
+    return wild_match(pattern, s, '*', '?');
 }

@@ -20,5 +20,7 @@ bool arn_parse(struct str s, struct arn *out);
 int arn_function(struct str s, struct str region, struct str *name, struct str *qualifier);
 /* AWS's wildcards: '*' any run, '?' one byte. Never exponential: see arn.c. */
 bool arn_match(struct str pattern, struct str s);
+/* The same with other bytes as the wildcards, for patterns in which '*' may be itself. */
+bool wild_match(struct str pattern, struct str s, char run, char one);
 
 #endif

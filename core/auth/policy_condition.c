@@ -362,9 +362,9 @@ static bool arn_like(const struct pattern *p, struct str s, const struct policy_
     }
     if (!arn_parse(text, &w) || !arn_parse(s, &a))
         return false;
-    return wild_match(w.partition, a.partition) && wild_match(w.service, a.service) &&
-           wild_match(w.region, a.region) && wild_match(w.account, a.account) &&
-           wild_match(w.resource, a.resource);
+    return pattern_wild(w.partition, a.partition) && pattern_wild(w.service, a.service) &&
+           pattern_wild(w.region, a.region) && pattern_wild(w.account, a.account) &&
+           pattern_wild(w.resource, a.resource);
 }
 
 static bool equal_no_case(const struct pattern *p, struct str s, const struct policy_query *q,

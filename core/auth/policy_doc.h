@@ -53,7 +53,7 @@ enum { PATTERN_SPACE = 2048 };
 bool pattern_expand(const struct pattern *p, const struct policy_query *q,
                     char space[static PATTERN_SPACE], struct str *out);
 /* Wildcards as above. */
-bool wild_match(struct str pattern, struct str s);
+bool pattern_wild(struct str pattern, struct str s);
 
 enum policy_operator {
     OP_UNKNOWN,

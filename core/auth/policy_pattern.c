@@ -3,52 +3,17 @@
  * Most patterns of real documents are a text, a text with one star at its end, or a star; those are
  * told apart once, when the document is read. Variables are filled in when a request is judged: what
  * a variable holds is text, whatever stars are in it, and a variable without a value makes the whole
- * pattern match nothing.
- *
- * Matching goes from star to star, as arn_match does it and for the reasons told there. */
+ * pattern match nothing. */
 #include "auth/policy_doc.h"
+
+#include "auth/arn.h"
 
 /* --- matching ---------------------------------------------------------------------------------
  */
 
-static bool piece_at(struct str piece, const char *s)
+bool pattern_wild(struct str pattern, struct str s)
 {
-    for (size_t i = 0; i < piece.n; i++)
-        if (piece.p[i] != s[i] && piece.p[i] != WILD_ONE)
-            return false;
-    return true;
-}
-
-/* Index of the first place in s where piece (no runs) fits, or -1. */
-static ptrdiff_t piece_find(struct str piece, struct str s)
-{
-    if (str_index(piece, WILD_ONE, 0) < 0)
-        return str_find(s, piece);
-    for (size_t i = 0; i + piece.n <= s.n; i++)
-        if (piece_at(piece, s.p + i))
-            return (ptrdiff_t)i;
-    return -1;
-}
-
-bool wild_match(struct str pattern, struct str s)
-{
-    ptrdiff_t star = str_index(pattern, WILD_RUN, 0);
-    if (star < 0)
-        return pattern.n == s.n && piece_at(pattern, s.p);
-    struct str head = str_of(pattern.p, (size_t)star);
-    if (s.n < head.n || !piece_at(head, s.p))
-        return false;
-    s = str_from(s, head.n);
-    pattern = str_from(pattern, (size_t)star + 1);
-    while ((star = str_index(pattern, WILD_RUN, 0)) >= 0) {
-        struct str piece = str_of(pattern.p, (size_t)star);
-        ptrdiff_t at = piece_find(piece, s);
-        if (at < 0)
-            return false;
-        s = str_from(s, (size_t)at + piece.n);
-        pattern = str_from(pattern, (size_t)star + 1);
-    }
-    return s.n >= pattern.n && piece_at(pattern, s.p + (s.n - pattern.n));
+    return wild_match(pattern, s, WILD_RUN, WILD_ONE);
 }
 
 bool pattern_match(const struct pattern *p, struct str s, const struct policy_query *q,
@@ -64,10 +29,10 @@ bool pattern_match(const struct pattern *p, struct str s, const struct policy_qu
     case PATTERN_PREFIX:
         return str_starts(s, p->text);
     case PATTERN_GLOB:
-        return wild_match(p->text, s);
+        return pattern_wild(p->text, s);
     case PATTERN_VARS:
         if (pattern_expand(p, q, space, &text))
-            return wild_match(text, s);
+            return pattern_wild(text, s);
         *unresolved = true;
         return false;
     case PATTERN_NEVER:
