@@ -42,14 +42,15 @@ static void conf_done(struct job *job, int rc)
         call_empty(j->c, j->c->op->status);
 }
 
-void s3_conf_put(struct call *c, enum bucket_conf kind, struct buf *text, struct buf *rules)
+void s3_conf_put(struct call *c, int rc, const struct err *err, enum bucket_conf kind,
+                 struct buf *text, struct buf *rules)
 {
-    struct conf_job *j = arena_zalloc(c->arena, sizeof *j);
+    struct conf_job *j = rc ? NULL : arena_zalloc(c->arena, sizeof *j);
     if (!j || text->rc || (rules && rules->rc)) {
         buf_deinit(text);
         if (rules)
             buf_deinit(rules);
-        call_error(c, E_LIMIT, NULL);
+        call_error(c, rc ? rc : E_LIMIT, rc ? err : NULL);
         return;
     }
     *j = (struct conf_job){.c = c, .kind = kind, .text = *text, .rules = rules ? *rules : BUF_INIT};
@@ -133,13 +134,7 @@ void s3_put_public_access_block(struct call *c)
         xml_element(&text, names[i], on ? STR("true") : STR("false"));
         rec_put_u64(&rules, (uint16_t)(PUBLIC_ACCESS_BLOCK_ACLS + i), on);
     }
-    if (rc) {
-        buf_deinit(&text);
-        buf_deinit(&rules);
-        call_error(c, rc, NULL);
-        return;
-    }
-    s3_conf_put(c, CONF_PUBLIC_ACCESS, &text, &rules);
+    s3_conf_put(c, rc, NULL, CONF_PUBLIC_ACCESS, &text, &rules);
 }
 
 void s3_get_public_access_block(struct call *c)
@@ -180,12 +175,8 @@ void s3_put_ownership(struct call *c)
     struct str which = rule ? xml_child_text(rule, "ObjectOwnership") : STR("");
     if (rc == 0 && (!s3_ownership_known(which) || rule->next))
         rc = E_BAD_XML;
-    if (rc) {
-        call_error(c, rc, NULL);
-        return;
-    }
     s3_ownership_text(&text, which);
-    s3_conf_put(c, CONF_OWNERSHIP, &text, NULL);
+    s3_conf_put(c, rc, NULL, CONF_OWNERSHIP, &text, NULL);
 }
 
 /* Removed is something else than never set: an empty text stands for it. */
@@ -204,7 +195,7 @@ void s3_get_ownership(struct call *c)
 void s3_delete_ownership(struct call *c)
 {
     struct buf text = BUF_INIT;
-    s3_conf_put(c, CONF_OWNERSHIP, &text, NULL);
+    s3_conf_put(c, 0, NULL, CONF_OWNERSHIP, &text, NULL);
 }
 
 /* --- encryption ---------------------------------------------------------------------------------
@@ -242,12 +233,8 @@ void s3_put_encryption(struct call *c)
     struct err err = {0};
     struct buf text = BUF_INIT;
     int rc = read_encryption(c, &err);
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
     buf_lit(&text, ENCRYPTION_DEFAULT);
-    s3_conf_put(c, CONF_ENCRYPTION, &text, NULL);
+    s3_conf_put(c, rc, &err, CONF_ENCRYPTION, &text, NULL);
 }
 
 void s3_get_encryption(struct call *c)
@@ -275,12 +262,8 @@ void s3_put_versioning(struct call *c)
                      "Object versions are not implemented: versioning cannot be enabled");
     else if (rc == 0 && !str_is(status, "Suspended"))
         rc = E_BAD_XML;
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
     buf_lit(&text, "<Status>Suspended</Status>");
-    s3_conf_put(c, CONF_VERSIONING, &text, NULL);
+    s3_conf_put(c, rc, &err, CONF_VERSIONING, &text, NULL);
 }
 
 void s3_get_versioning(struct call *c)

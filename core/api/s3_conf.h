@@ -6,9 +6,11 @@
 #include "api/xml.h"
 #include "svc/bucket_conf.h"
 
-/* Ends the call: keeps text (what s3_conf_answer gives back) and rules (taken, both) as the
- * bucket's configuration of that kind and answers as the row says. */
-void s3_conf_put(struct call *c, enum bucket_conf kind, struct buf *text, struct buf *rules);
+/* Ends the call: keeps text (what s3_conf_answer gives back) and rules (may be NULL) as the bucket's
+ * configuration of that kind and answers as the row says; rc != 0 answers that with err instead.
+ * Both buffers are taken either way. */
+void s3_conf_put(struct call *c, int rc, const struct err *err, enum bucket_conf kind,
+                 struct buf *text, struct buf *rules);
 /* Ends the call: removes it, present or not. */
 void s3_conf_delete(struct call *c, enum bucket_conf kind);
 /* Ends the call: the XML document `root` with the text inside, or, when there is none, with

@@ -142,13 +142,7 @@ void s3_put_cors(struct call *c)
     struct err err = {0};
     struct buf text = BUF_INIT, rules = BUF_INIT;
     int rc = read_document(c, &text, &rules, &err);
-    if (rc) {
-        buf_deinit(&text);
-        buf_deinit(&rules);
-        call_error(c, rc, &err);
-        return;
-    }
-    s3_conf_put(c, CONF_CORS, &text, &rules);
+    s3_conf_put(c, rc, &err, CONF_CORS, &text, &rules);
 }
 
 void s3_get_cors(struct call *c)

@@ -27,12 +27,8 @@ void s3_put_policy(struct call *c)
     struct err err = {0};
     struct buf text = BUF_INIT;
     int rc = check(c, &err);
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
     buf_add(&text, c->body);
-    s3_conf_put(c, CONF_POLICY, &text, NULL);
+    s3_conf_put(c, rc, &err, CONF_POLICY, &text, NULL);
 }
 
 void s3_get_policy(struct call *c)

@@ -148,13 +148,8 @@ void s3_put_bucket_tagging(struct call *c)
     int rc = s3_bucket_check(c);
     if (rc == 0)
         rc = read_tagging(c, BUCKET_TAGS_MAX, &pairs, &err);
-    if (rc) {
-        buf_deinit(&pairs);
-        call_error(c, rc, &err);
-        return;
-    }
     write_tags(&text, buf_str(&pairs));
-    s3_conf_put(c, CONF_TAGGING, &text, &pairs);
+    s3_conf_put(c, rc, &err, CONF_TAGGING, &text, &pairs);
 }
 
 void s3_get_bucket_tagging(struct call *c)
