@@ -78,6 +78,11 @@ int iam_page(struct call *c, struct iam_page *p, struct err *err);
 bool iam_page_has(struct iam_page *p);
 /* <IsTruncated>, <Marker> */
 void iam_page_end(const struct iam_page *p, struct buf *b);
+/* Answers a page of what lies in the record of the entity that the request names, as <list>: next
+ * takes one out, add writes it. Those whose value does not begin with `prefix` do not count. */
+void iam_list_members(struct call *c, const char *list, struct str prefix,
+                      bool (*next)(struct str *rest, struct str *key, struct str *value),
+                      void (*add)(struct buf *b, struct str key, struct str value));
 
 /* --- XML ----------------------------------------------------------------------------------------
  */

@@ -320,6 +320,32 @@ void iam_page_end(const struct iam_page *p, struct buf *b)
         iam_number_element(b, "Marker", p->skip + p->max);
 }
 
+void iam_list_members(struct call *c, const char *list, struct str prefix,
+                      bool (*next)(struct str *rest, struct str *key, struct str *value),
+                      void (*add)(struct buf *b, struct str key, struct str value))
+{
+    const struct entity_kind *kind = iam_kind(c);
+    struct err err = {0};
+    struct iam_page page;
+    struct str name, rec, key, value;
+    struct buf b = BUF_INIT;
+    int rc = iam_entity_name(c, kind, false, &name, &err);
+    if (rc == 0)
+        rc = iam_page(c, &page, &err);
+    if (rc == 0) {
+        struct store_txn *t = store_read(c->svc->store);
+        rc = entity_get(t, kind, name, &rec, &err);
+        buf_printf(&b, "<%s>", list);
+        while (rc == 0 && next(&rec, &key, &value))
+            if (str_starts(value, prefix) && iam_page_has(&page))
+                add(&b, key, value);
+        buf_printf(&b, "</%s>", list);
+        iam_page_end(&page, &b);
+        store_read_end(t);
+    }
+    iam_reply(c, rc, &err, &b);
+}
+
 /* --- XML --------------------------------------------------------------------------------------
  */
 

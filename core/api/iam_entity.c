@@ -445,31 +445,15 @@ void iam_untag(struct call *c)
     iam_submit(c, &ch, rc);
 }
 
+static void tag_member(struct buf *b, struct str key, struct str value)
+{
+    buf_lit(b, "<member>");
+    xml_element(b, "Key", key);
+    xml_element(b, "Value", value);
+    buf_lit(b, "</member>");
+}
+
 void iam_list_tags(struct call *c)
 {
-    const struct entity_kind *kind = iam_kind(c);
-    struct err err = {0};
-    struct iam_page page;
-    struct str name, rec, key, value;
-    struct buf b = BUF_INIT;
-    int rc = iam_entity_name(c, kind, false, &name, &err);
-    if (rc == 0)
-        rc = iam_page(c, &page, &err);
-    if (rc == 0) {
-        struct store_txn *t = store_read(c->svc->store);
-        rc = entity_get(t, kind, name, &rec, &err);
-        buf_lit(&b, "<Tags>");
-        while (rc == 0 && entity_tag_next(&rec, &key, &value)) {
-            if (!iam_page_has(&page))
-                continue;
-            buf_lit(&b, "<member>");
-            xml_element(&b, "Key", key);
-            xml_element(&b, "Value", value);
-            buf_lit(&b, "</member>");
-        }
-        buf_lit(&b, "</Tags>");
-        iam_page_end(&page, &b);
-        store_read_end(t);
-    }
-    iam_reply(c, rc, &err, &b);
+    iam_list_members(c, "Tags", STR(""), entity_tag_next, tag_member);
 }

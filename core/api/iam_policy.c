@@ -58,28 +58,15 @@ void iam_get_entity_policy(struct call *c)
     iam_reply(c, rc, &ch.err, &b);
 }
 
+static void policy_member(struct buf *b, struct str policy, struct str document)
+{
+    (void)document;
+    xml_element(b, "member", policy);
+}
+
 void iam_list_entity_policies(struct call *c)
 {
-    const struct entity_kind *kind = iam_kind(c);
-    struct err err = {0};
-    struct iam_page page;
-    struct str name, rec, policy, document;
-    struct buf b = BUF_INIT;
-    int rc = iam_entity_name(c, kind, false, &name, &err);
-    if (rc == 0)
-        rc = iam_page(c, &page, &err);
-    if (rc == 0) {
-        struct store_txn *t = store_read(c->svc->store);
-        rc = entity_get(t, kind, name, &rec, &err);
-        buf_lit(&b, "<PolicyNames>");
-        while (rc == 0 && entity_policy_next(&rec, &policy, &document))
-            if (iam_page_has(&page))
-                xml_element(&b, "member", policy);
-        buf_lit(&b, "</PolicyNames>");
-        iam_page_end(&page, &b);
-        store_read_end(t);
-    }
-    iam_reply(c, rc, &err, &b);
+    iam_list_members(c, "PolicyNames", STR(""), entity_policy_next, policy_member);
 }
 
 /* --- attached ---------------------------------------------------------------------------------
@@ -158,33 +145,32 @@ static struct str path_part(struct str arn)
     return from < 0 ? STR("/") : str_of(arn.p + from + 7, arn.n - (size_t)from - 7 - name.n);
 }
 
+static bool attached_next(struct str *rest, struct str *arn, struct str *path)
+{
+    if (!entity_next(rest, ENTITY_ATTACHED, arn))
+        return false;
+    *path = path_part(*arn);
+    return true;
+}
+
+static void attached_member(struct buf *b, struct str arn, struct str path)
+{
+    (void)path;
+    buf_lit(b, "<member>");
+    xml_element(b, "PolicyName", last_part(arn));
+    xml_element(b, "PolicyArn", arn);
+    buf_lit(b, "</member>");
+}
+
 void iam_list_attached(struct call *c)
 {
-    const struct entity_kind *kind = iam_kind(c);
     struct err err = {0};
-    struct iam_page page;
-    struct str name, rec, arn, prefix;
-    struct buf b = BUF_INIT;
-    int rc = iam_entity_name(c, kind, false, &name, &err);
+    struct str name, prefix;
+    int rc = iam_entity_name(c, iam_kind(c), false, &name, &err);
     if (rc == 0)
         rc = iam_path(c, "PathPrefix", false, &prefix, &err);
-    if (rc == 0)
-        rc = iam_page(c, &page, &err);
-    if (rc == 0) {
-        struct store_txn *t = store_read(c->svc->store);
-        rc = entity_get(t, kind, name, &rec, &err);
-        buf_lit(&b, "<AttachedPolicies>");
-        while (rc == 0 && entity_next(&rec, ENTITY_ATTACHED, &arn)) {
-            if (!str_starts(path_part(arn), prefix) || !iam_page_has(&page))
-                continue;
-            buf_lit(&b, "<member>");
-            xml_element(&b, "PolicyName", last_part(arn));
-            xml_element(&b, "PolicyArn", arn);
-            buf_lit(&b, "</member>");
-        }
-        buf_lit(&b, "</AttachedPolicies>");
-        iam_page_end(&page, &b);
-        store_read_end(t);
-    }
-    iam_reply(c, rc, &err, &b);
+    if (rc)
+        call_error(c, rc, &err);
+    else
+        iam_list_members(c, "AttachedPolicies", prefix, attached_next, attached_member);
 }

@@ -147,8 +147,11 @@ def test_what_tools_ask_of_an_account(iam):
     iam.tag_role(RoleName=name, Tags=[{"Key": "a", "Value": "b"}])
     assert iam.get_role(RoleName=name)["Role"]["Tags"] == iam.list_role_tags(RoleName=name)["Tags"] == [{"Key": "a", "Value": "b"}]
     iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+    attached = lambda **more: [p["PolicyName"] for p in iam.list_attached_role_policies(RoleName=name, **more)["AttachedPolicies"]]
+    assert attached() == attached(PathPrefix="/service-role/") == ["AWSLambdaBasicExecutionRole"] and attached(PathPrefix="/other/") == []
     refused("DeleteConflict", 409, iam.delete_role, RoleName=name)
     iam.detach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+    assert attached() == []
     iam.untag_role(RoleName=name, TagKeys=["a"])
     iam.delete_role(RoleName=name)
 
