@@ -68,6 +68,15 @@ enum { LAMBDA_PAGE = 50 };
 int lambda_page_begin(struct lambda_page *p, struct call *c, struct err *err);
 bool lambda_page_add(struct lambda_page *p, struct str marker, json_t *item /* taken */);
 void lambda_page_end(struct lambda_page *p, const char *member, int rc, const struct err *err);
+/* A page over what a function's versions ($LATEST first) and then its aliases have: answers. `one` is
+ * given a lambda_listing and is false when the page is full; absent: what is said when there is no
+ * such function, NULL for the usual. */
+struct lambda_listing {
+    struct lambda_page page;
+    struct str name;
+};
+void lambda_list_qualifiers(struct call *c, const char *member, const char *absent,
+                            bool (*one)(void *listing, struct str qualifier, struct str rec));
 
 /* One write job of a handler: apply in the store's thread, then either the call's error or `reply`
  * (after the cache has been told that NAME changed). Lies in the arena; embed it first. */

@@ -193,42 +193,15 @@ void lambda_get_function_event_invoke_config(struct call *c)
         show(c, name, qualifier);
 }
 
-struct listing {
-    struct lambda_page page;
-    struct str name;
-};
-
 static bool list_one(void *ctx, struct str qualifier, struct str rec)
 {
-    struct listing *l = ctx;
+    struct lambda_listing *l = ctx;
     return !rec_str(rec, FN_ASYNC).p ||
            lambda_page_add(&l->page, qualifier, configuration(l->page.c, l->name, qualifier, rec));
 }
 
-/* $LATEST and versions first, then aliases. */
 void lambda_list_function_event_invoke_configs(struct call *c)
 {
-    struct listing l = {.name = STR("")};
-    struct err err = {0};
-    struct str rec;
-    uint64_t n;
-    int rc = lambda_whole_target(c, &l.name, &err);
-    if (rc == 0)
-        rc = lambda_page_begin(&l.page, c, &err);
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
-    struct str marker = l.page.marker;
-    bool among_aliases = marker.n && !str_u64(marker, &n) && !str_is(marker, "$LATEST");
-    struct store_txn *t = store_read(c->svc->store);
-    rc = function_row(t, c->svc->region, l.name, STR(""), &rec, &err);
-    if (rc == E_NOT_FOUND)
-        err_set(&err, rc, "The function doesn't exist.");
-    if (rc == 0 && !among_aliases)
-        function_versions(t, l.name, marker, list_one, &l);
-    if (rc == 0 && !l.page.more)
-        alias_each(t, l.name, among_aliases ? marker : STR(""), list_one, &l);
-    store_read_end(t);
-    lambda_page_end(&l.page, "FunctionEventInvokeConfigs", rc, &err);
+    lambda_list_qualifiers(c, "FunctionEventInvokeConfigs", "The function doesn't exist.",
+                           list_one);
 }

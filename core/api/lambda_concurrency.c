@@ -200,14 +200,9 @@ void lambda_delete_provisioned_concurrency_config(struct call *c)
     lambda_submit(&k->j, c, name, apply_provision, lambda_reply_empty);
 }
 
-struct listing {
-    struct lambda_page page;
-    struct str name;
-};
-
 static bool list_one(void *ctx, struct str qualifier, struct str rec)
 {
-    struct listing *l = ctx;
+    struct lambda_listing *l = ctx;
     if (!rec_str(rec, FN_PROVISIONED).p)
         return true;
     json_t *o = provisioned(rec);
@@ -215,29 +210,9 @@ static bool list_one(void *ctx, struct str qualifier, struct str rec)
     return lambda_page_add(&l->page, qualifier, o);
 }
 
-/* Versions first, then aliases. */
 void lambda_list_provisioned_concurrency_configs(struct call *c)
 {
-    struct listing l = {.name = STR("")};
-    struct err err = {0};
-    struct str rec;
-    uint64_t n;
-    int rc = lambda_whole_target(c, &l.name, &err);
-    if (rc == 0)
-        rc = lambda_page_begin(&l.page, c, &err);
-    if (rc) {
-        call_error(c, rc, &err);
-        return;
-    }
-    bool among_aliases = l.page.marker.n && !str_u64(l.page.marker, &n);
-    struct store_txn *t = store_read(c->svc->store);
-    rc = function_row(t, c->svc->region, l.name, STR(""), &rec, &err);
-    if (rc == 0 && !among_aliases)
-        function_versions(t, l.name, l.page.marker, list_one, &l);
-    if (rc == 0 && !l.page.more)
-        alias_each(t, l.name, among_aliases ? l.page.marker : STR(""), list_one, &l);
-    store_read_end(t);
-    lambda_page_end(&l.page, "ProvisionedConcurrencyConfigs", rc, &err);
+    lambda_list_qualifiers(c, "ProvisionedConcurrencyConfigs", NULL, list_one);
 }
 
 void lambda_get_provisioned_concurrency_config(struct call *c)

@@ -8,6 +8,9 @@
 #include "base/codec.h"
 #include "base/json.h"
 #include "base/rec.h"
+#include "svc/alias.h"
+#include "svc/function_conf.h"
+#include "svc/function_version.h"
 
 #if defined(__x86_64__)
 #define ARCHITECTURE "x86_64"
@@ -375,6 +378,34 @@ void lambda_page_end(struct lambda_page *p, const char *member, int rc, const st
     if (p->more)
         json_object_set_new(o, "NextMarker", json_text(p->last));
     call_json(p->c, p->c->op->status, o);
+}
+
+void lambda_list_qualifiers(struct call *c, const char *member, const char *absent,
+                            bool (*one)(void *listing, struct str qualifier, struct str rec))
+{
+    struct lambda_listing l = {.name = STR("")};
+    struct err err = {0};
+    struct str rec;
+    uint64_t n;
+    int rc = lambda_whole_target(c, &l.name, &err);
+    if (rc == 0)
+        rc = lambda_page_begin(&l.page, c, &err);
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    struct str marker = l.page.marker;
+    bool among_aliases = marker.n && !str_u64(marker, &n) && !str_is(marker, "$LATEST");
+    struct store_txn *t = store_read(c->svc->store);
+    rc = function_row(t, c->svc->region, l.name, STR(""), &rec, &err);
+    if (rc == E_NOT_FOUND && absent)
+        err_set(&err, rc, "%s", absent);
+    if (rc == 0 && !among_aliases)
+        function_versions(t, l.name, marker, one, &l);
+    if (rc == 0 && !l.page.more)
+        alias_each(t, l.name, among_aliases ? marker : STR(""), one, &l);
+    store_read_end(t);
+    lambda_page_end(&l.page, member, rc, &err);
 }
 
 /* --- jobs ------------------------------------------------------------------------------------ */
