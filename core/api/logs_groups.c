@@ -5,6 +5,16 @@
 
 enum { LIST_MAX = 50, TAGS_MAX = 50 };
 
+/* The group of a request that says nothing else; false: refused, and answered. */
+static bool take_group_alone(struct call *c, struct str *group)
+{
+    struct err err = {0};
+    int rc = logs_api_take_group(c, group, &err);
+    if (rc)
+        call_error(c, rc, &err);
+    return rc == 0;
+}
+
 /* --- describing --------------------------------------------------------------------------------- */
 
 static json_t *group_json(struct call *c, const struct log_group_info *g)
@@ -197,12 +207,8 @@ static void tags_listed(void *ctx, int rc, const struct log_tag *tags, size_t co
 
 void logs_api_list_tags(struct call *c)
 {
-    struct err err = {0};
     struct str group;
-    int rc = logs_api_take_group(c, &group, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
+    if (take_group_alone(c, &group))
         logs_tags(c->svc->logs, group, tags_listed, c);
 }
 
@@ -229,12 +235,8 @@ void logs_api_create_group(struct call *c)
 
 void logs_api_delete_group(struct call *c)
 {
-    struct err err = {0};
     struct str group;
-    int rc = logs_api_take_group(c, &group, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
+    if (take_group_alone(c, &group))
         logs_remove_group(c->svc->logs, group, logs_api_changed, c);
 }
 
@@ -273,11 +275,7 @@ void logs_api_put_retention(struct call *c)
 
 void logs_api_delete_retention(struct call *c)
 {
-    struct err err = {0};
     struct str group;
-    int rc = logs_api_take_group(c, &group, &err);
-    if (rc)
-        call_error(c, rc, &err);
-    else
+    if (take_group_alone(c, &group))
         logs_set_retention(c->svc->logs, group, 0, logs_api_changed, c);
 }

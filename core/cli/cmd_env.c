@@ -47,16 +47,24 @@ static void settings(const struct target *t, struct setting out[static SETTINGS]
     out[6] = (struct setting){"PERILUNE_ENDPOINT", t->url};
 }
 
+/* The target, which has keys, and its settings; or an exit code. */
+static int resolve(struct cli *cli, struct target *t, struct setting list[SETTINGS])
+{
+    int rc = target_resolve(cli, t);
+    if (rc == CLI_OK)
+        rc = need_keys(t);
+    if (rc == CLI_OK)
+        settings(t, list);
+    return rc;
+}
+
 static int run_env(struct cli *cli)
 {
     struct target t;
     struct setting list[SETTINGS];
-    int rc = target_resolve(cli, &t);
-    if (rc == CLI_OK)
-        rc = need_keys(&t);
+    int rc = resolve(cli, &t, list);
     if (rc)
         return rc;
-    settings(&t, list);
     if (cli_has(cli, "--json")) {
         json_t *doc = json_object();
         for (size_t i = 0; i < SETTINGS; i++)
@@ -79,12 +87,9 @@ static int run_aws(struct cli *cli)
 {
     struct target t;
     struct setting list[SETTINGS];
-    int rc = target_resolve(cli, &t);
-    if (rc == CLI_OK)
-        rc = need_keys(&t);
+    int rc = resolve(cli, &t, list);
     if (rc)
         return rc;
-    settings(&t, list);
     for (size_t i = 0; i < SETTINGS; i++) {
         if (*list[i].value)
             setenv(list[i].name, list[i].value, 1);
