@@ -27,13 +27,14 @@ local header_names = {
   __index = function(headers, name)
     return type(name) == "string" and rawget(headers, lower(name)) or nil
   end,
+  __metatable = "headers",
 }
 
-local response = {}
-response.__index = response
+local methods = {}
+local response = { __index = methods, __metatable = "response" }
 
 -- The body's value, or nil, err when it is no JSON text.
-function response:json()
+function methods:json()
   return decode(self.body)
 end
 

@@ -101,7 +101,7 @@ INSTANCES = {
     "tx after": ["tx after table transaction", "tx after:invoke_async function", "tx after:open function"],
     "invoke": ["invoke table"],  # an array, as json.decode marks it
     "failed": ["failed table error", "failed.error.stackTrace table"],
-    "response": ["response table", "response.headers table", "response.headers<meta>.__index function", "response<meta>.json function"],
+    "response": ["response table response", "response.headers table headers", "response:json function"],
     "refused": ["refused table error"],
     "secret": ["secret table error"],
     "all": ["all.# thread"],
