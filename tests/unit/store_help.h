@@ -4,27 +4,16 @@
 #define STORE_HELP_H
 
 #include <fcntl.h>
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "folder_help.h"
 #include "store/store.h"
-#include "unit.h"
 
 struct fixture {
     uv_loop_t loop;
-    char dir[64];
+    char dir[FOLDER_MAX];
     struct store *store;
     uint64_t map_size;
 };
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st;
-    (void)flag;
-    (void)f;
-    return remove(path);
-}
 
 static inline void fixture_open(struct fixture *f)
 {
@@ -43,8 +32,7 @@ static inline void fixture_close(struct fixture *f)
 
 static inline void fixture_init(struct fixture *f)
 {
-    strncpy(f->dir, "/tmp/perilune-unit-XXXXXX", sizeof f->dir);
-    assert_non_null(mkdtemp(f->dir));
+    folder_make(f->dir);
     assert_int_equal(uv_loop_init(&f->loop), 0);
     fixture_open(f);
 }
@@ -53,7 +41,7 @@ static inline void fixture_deinit(struct fixture *f)
 {
     fixture_close(f);
     assert_int_equal(uv_loop_close(&f->loop), 0);
-    nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(f->dir);
 }
 
 /* Closes and opens again, as a restart does. */
@@ -61,6 +49,19 @@ static inline void fixture_restart(struct fixture *f)
 {
     fixture_close(f);
     fixture_open(f);
+}
+
+static inline size_t fixture_rows(struct fixture *f, enum table table)
+{
+    struct str k, v;
+    size_t n = 0;
+    struct store_txn *t = store_read(f->store);
+    struct store_cursor *c = store_cursor(t, table);
+    for (bool more = store_seek(c, STR(""), &k, &v); more; more = store_next(c, &k, &v))
+        n++;
+    store_cursor_close(c);
+    store_read_end(t);
+    return n;
 }
 
 struct call {

@@ -199,15 +199,7 @@ static int read_file(struct fn *fn, const char *path, const char *want)
 
 static size_t rows(enum table table)
 {
-    struct store_txn *t = store_read(f.store);
-    struct store_cursor *c = store_cursor(t, table);
-    struct str k, v;
-    size_t n = 0;
-    for (bool more = store_seek(c, STR(""), &k, &v); more; more = store_next(c, &k, &v))
-        n++;
-    store_cursor_close(c);
-    store_read_end(t);
-    return n;
+    return fixture_rows(&f, table);
 }
 
 /* --- tests -------------------------------------------------------------------------------------

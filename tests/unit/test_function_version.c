@@ -244,15 +244,7 @@ static uint64_t timeout_of(const char *qualifier)
 
 static size_t packages(void)
 {
-    struct store_txn *t = store_read(f.store);
-    struct store_cursor *c = store_cursor(t, T_PACKAGES);
-    struct str k, v;
-    size_t n = 0;
-    for (bool more = store_seek(c, STR(""), &k, &v); more; more = store_next(c, &k, &v))
-        n++;
-    store_cursor_close(c);
-    store_read_end(t);
-    return n;
+    return fixture_rows(&f, T_PACKAGES);
 }
 
 /* --- tests ------------------------------------------------------------------------------------- */

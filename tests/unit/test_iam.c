@@ -1,10 +1,8 @@
 /* test_iam: IAM's and STS's operations through the gate on a real store. The bodies are what the
  * aws CLI sends; the answers are looked at as XML text, element by element. */
-#include <ftw.h>
-#include <unistd.h>
-
 #include "auth/arn.h"
 #include "base/codec.h"
+#include "folder_help.h"
 #include "gate_help.h"
 
 const struct op gate_ops[] = {
@@ -224,21 +222,14 @@ static void whoami(void **state)
 /* --- a store for each test -----------------------------------------------------------------------
  */
 
-static char dir[64];
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st, (void)flag, (void)f;
-    return remove(path);
-}
+static char dir[FOLDER_MAX];
 
 static int open_store(void **state)
 {
     (void)state;
     struct err err = {0};
     struct store_opts o = {.dir = dir, .map_size = 1u << 28, .loop = &loop};
-    snprintf(dir, sizeof dir, "/tmp/perilune-unit-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    folder_make(dir);
     uv_loop_init(&loop);
     svc = (struct services){.loop = &loop, .region = "us-east-1"};
     if (store_open(&o, &svc.store, &err))
@@ -261,7 +252,7 @@ static int close_store(void **state)
     store_close(svc.store);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(dir);
     return 0;
 }
 

@@ -2,25 +2,8 @@
 #include "svc/kv.h"
 
 #include "base/clock.h"
-#include "store_help.h"
+#include "store_alone.h"
 #include "svc/kv_sweep.h"
-
-static struct fixture f;
-
-static int setup(void **state)
-{
-    (void)state;
-    f = (struct fixture){0};
-    fixture_init(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_deinit(&f);
-    return 0;
-}
 
 struct op {
     struct str ns, key, value;

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,24 +12,17 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "folder_help.h"
 #include "svc/logs.h"
 
 static uv_loop_t loop;
-static char dir[] = "/tmp/perilune-logs-XXXXXX";
+static char dir[FOLDER_MAX];
 static struct logs *logs;
 static uint64_t total_max = 1 << 30, group_max = 64 << 20;
 
 static const char id1[] = "11111111-2222-3333-4444-555555555555";
 static const char id2[] = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
 static const int64_t T0 = 1790000000000;
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st;
-    (void)flag;
-    (void)f;
-    return remove(path);
-}
 
 static void open_logs(void)
 {
@@ -48,9 +40,7 @@ static void close_logs(void)
 static int set_up(void **state)
 {
     (void)state;
-    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
-    if (!mkdtemp(dir))
-        return -1;
+    folder_make(dir);
     uv_loop_init(&loop);
     open_logs();
     return 0;
@@ -63,7 +53,7 @@ static int tear_down(void **state)
         close_logs();
     total_max = 1 << 30;
     group_max = 64 << 20;
-    nftw(dir, remove_one, 20, FTW_DEPTH | FTW_PHYS);
+    folder_remove(dir);
     return uv_loop_close(&loop);
 }
 
@@ -325,7 +315,7 @@ static void torn_tail(void **state)
     size_t size = 0;
     for (size_t cut = 0; cut < 150; cut += 7) {
         close_logs();
-        nftw(dir, remove_one, 20, FTW_DEPTH | FTW_PHYS);
+        folder_remove(dir);
         open_logs();
         struct log_stream *s = hello();
         one_run(s, T0);
@@ -873,7 +863,7 @@ static void folder_taken_away(void **state)
     spin(80);
     char folder[200];
     snprintf(folder, sizeof folder, "%s/g+aws+lambda+hello", dir);
-    nftw(folder, remove_one, 20, FTW_DEPTH | FTW_PHYS);
+    folder_remove(folder);
     one_run(s, T0 + 10);
     spin(1300);
     log_stream_close(s);
@@ -935,7 +925,7 @@ static void killed(void **state)
     (void)state;
     close_logs();
     for (int round = 0; round < 15; round++) {
-        nftw(dir, remove_one, 20, FTW_DEPTH | FTW_PHYS);
+        folder_remove(dir);
         pid_t child = fork();
         if (child == 0) {
             struct err err;

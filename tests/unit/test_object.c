@@ -1,73 +1,10 @@
 /* test_object: objects in a real store: bodies of all sizes, checks that leave nothing, references
  * and files, events in the same commit, conditions, back-pressure. The queue is the test's own: it
  * keeps what it is given, or refuses. */
-#include "svc/object.h"
-
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "store_help.h"
-#include "svc/queue.h"
-
-static struct {
-    int puts, kicks, refuse_after; /* refuse_after < 0: never */
-    char payload[4096];
-    char function[80], source[80], request_id[37];
-} queue;
-
-int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e)
-{
-    (void)q;
-    (void)t;
-    if (queue.refuse_after >= 0 && queue.puts >= queue.refuse_after)
-        return E_THROTTLED;
-    queue.puts++;
-    snprintf(queue.payload, sizeof queue.payload, "%.*s", STR_FMT(e->payload));
-    snprintf(queue.function, sizeof queue.function, "%.*s", STR_FMT(e->function_name));
-    snprintf(queue.source, sizeof queue.source, "%.*s", STR_FMT(e->source_arn));
-    memcpy(queue.request_id, e->request_id, 37);
-    return 0;
-}
-
-void queue_kick(struct queue *q, uint64_t function_id)
-{
-    (void)q;
-    (void)function_id;
-    queue.kicks++;
-}
-
-struct world {
-    struct fixture f;
-    struct objects *objects;
-};
-
-static int make_bucket(struct store_txn *t, void *ctx)
-{
-    uint64_t id;
-    (void)ctx;
-    return bucket_create(t, STR("photos"), &id);
-}
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    fixture_init(&w->f);
-    w->objects = objects_open(&w->f.loop, w->f.store, NULL, "us-east-1");
-    assert_int_equal(call_run(&w->f, make_bucket, NULL), 0);
-    memset(&queue, 0, sizeof queue);
-    queue.refuse_after = -1;
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    objects_close(w->objects);
-    fixture_deinit(&w->f);
-    free(w);
-    return 0;
-}
+#include "world_help.h"
 
 /* --- helpers ------------------------------------------------------------------------------------
  */
@@ -122,19 +59,6 @@ static struct outcome put(struct world *w, const struct object_put_req *r, struc
     return out;
 }
 
-static struct str pattern(size_t n)
-{
-    static char *bytes;
-    static size_t size;
-    if (size < n) {
-        bytes = realloc(bytes, n);
-        for (size_t i = size; i < n; i++)
-            bytes[i] = (char)((i * 2654435761u) >> 13);
-        size = n;
-    }
-    return str_of(bytes, n);
-}
-
 static void md5_hex(struct str s, char out[33])
 {
     unsigned char d[16];
@@ -142,28 +66,14 @@ static void md5_hex(struct str s, char out[33])
     hex_encode(d, 16, out);
 }
 
-static int files;
-static int count_file(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)path;
-    (void)st;
-    (void)f;
-    files += flag == FTW_F;
-    return 0;
-}
-
 /* Blob files on the disk once the pool is quiet. */
 static int blob_files(struct world *w)
 {
-    char dir[128];
     for (int i = 0; i < 20; i++) {
         uv_run(&w->f.loop, UV_RUN_NOWAIT);
         usleep(2000);
     }
-    snprintf(dir, sizeof dir, "%s/blobs", w->f.dir);
-    files = 0;
-    nftw(dir, count_file, 8, FTW_PHYS);
-    return files;
+    return (int)folder_files(w->f.dir, "blobs");
 }
 
 struct reading {
@@ -479,7 +389,7 @@ static void full_queue(void **state)
     struct world *w = *state;
     struct rules rules = {.list = {rule("all", "s3:ObjectCreated:*", "")}, .n = 1};
     assert_int_equal(call_run(&w->f, put_rules, &rules), 0);
-    queue.refuse_after = 0;
+    queue.refuse = true;
     struct object_put_req r = request("k");
     assert_int_equal(put(w, &r, STR("x")).rc, E_THROTTLED);
     assert_int_equal(put(w, &r, pattern(100000)).rc, E_THROTTLED);

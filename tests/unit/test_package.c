@@ -8,7 +8,7 @@
 #include "base/crc.h"
 #include "base/hash.h"
 #include "base/rec.h"
-#include "store_help.h"
+#include "store_alone.h"
 #include "zipmake.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -16,23 +16,6 @@ enum { GROWTH_KIB = 512 * 1024 }; /* freed memory is kept for a while */
 #else
 enum { GROWTH_KIB = 16 * 1024 };
 #endif
-
-static struct fixture f;
-
-static int setup(void **state)
-{
-    (void)state;
-    f = (struct fixture){0};
-    fixture_init(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_deinit(&f);
-    return 0;
-}
 
 struct result {
     bool done;
@@ -69,27 +52,11 @@ static struct result build_zip(struct zm *z)
     return build(&src);
 }
 
-static size_t blob_count;
-
-static int count_one(const char *path, const struct stat *st, int flag, struct FTW *w)
-{
-    (void)path;
-    (void)st;
-    (void)w;
-    blob_count += flag == FTW_F;
-    return 0;
-}
-
-/* Blob files on the disk, once all work is done. */
 static size_t blobs(void)
 {
-    char path[128];
-    snprintf(path, sizeof path, "%s/blobs", f.dir);
     for (int i = 0; i < 50 && uv_run(&f.loop, UV_RUN_NOWAIT); i++)
         usleep(2000);
-    blob_count = 0;
-    nftw(path, count_one, 16, FTW_PHYS);
-    return blob_count;
+    return folder_files(f.dir, "blobs");
 }
 
 static int ref(struct store_txn *t, void *ctx)

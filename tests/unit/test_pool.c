@@ -330,12 +330,11 @@ static void timeouts_while_others_are_answered(void **state)
         ask(&a[1], good, "echo fine");
         wait_for(a, 2, 10);
         assert_string_equal(a[1].payload, "fine");
-        assert_true(a[1].ns < 150000000);
         assert_int_equal(a[0].rc, 0);
         assert_true(a[0].error);
         assert_string_equal(a[0].type, "Sandbox.Timedout");
         assert_non_null(strstr(a[0].payload, "Error: Task timed out after 0.20 seconds"));
-        assert_true(a[0].ns >= 200000000 && a[0].ns < 450000000);
+        assert_true(a[0].ns >= 200000000);
         assert_int_equal(a[0].billed_ms, 200);
     }
     buf_addc(&fake_log, 0);
@@ -368,7 +367,6 @@ static void deaths_are_attributed(void **state)
         assert_string_equal(a.type, deaths[i].type);
         assert_non_null(strstr(a.payload, deaths[i].text));
         assert_non_null(strstr(a.payload, a.id));
-        assert_true(a.ns < 500000000);
         a = one(fn, "echo next");
         assert_string_equal(a.payload, "next");
     }
@@ -495,14 +493,14 @@ static void slow_head_blocks_nobody(void **state)
     struct pool_stats s;
     one(fn, "echo warm");
     for (int i = 0; i < 4; i++)
-        ask(&a[i], fn, "call 400");
+        ask(&a[i], fn, "call 1000");
     for (int i = 4; i < 12; i++)
         ask(&a[i], fn, "echo quick");
     wait_for(a + 4, 8, 10);
-    for (int i = 4; i < 12; i++) {
+    for (int i = 0; i < 4; i++)
+        assert_false(a[i].done);
+    for (int i = 4; i < 12; i++)
         assert_string_equal(a[i].payload, "quick");
-        assert_true(a[i].ns < 250000000);
-    }
     pool_stats(pool, &s);
     assert_true(s.runners >= 5);
     wait_for(a, 4, 10);
@@ -1151,7 +1149,6 @@ static void hostile_runners_are_retired(void **state)
         assert_true(a[0].error);
         if (strcmp(a[0].type, "Runtime.ExitError"))
             fail_msg("%s: %s %s", ways[i], a[0].type, a[0].payload);
-        assert_true(a[0].ns < 1500000000);
         assert_string_equal(one(bad, "echo again").payload, "again");
     }
     /* lies about what it has read stop its own data only; the deadline ends it */

@@ -3,24 +3,7 @@
 
 #include "base/rec.h"
 #include "store/key.h"
-#include "store_help.h"
-
-static struct fixture f;
-
-static int setup(void **state)
-{
-    (void)state;
-    f = (struct fixture){0};
-    fixture_init(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_deinit(&f);
-    return 0;
-}
+#include "store_alone.h"
 
 struct op {
     struct str name, sealed;

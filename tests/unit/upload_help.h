@@ -1,89 +1,19 @@
-/* upload_help: a bucket in a real store and uploads in it, waited for. The queue is the test's own:
- * it counts, or refuses. */
+/* upload_help: uploads in the bucket of world_help.h, waited for. */
 #ifndef UPLOAD_HELP_H
 #define UPLOAD_HELP_H
 
 #include "base/hash.h"
-#include "store_help.h"
 #include "svc/ingest.h"
 #include "svc/object_read.h"
 #include "svc/object_rows.h"
 #include "svc/upload_rows.h"
-
-static struct {
-    int puts, kicks;
-    bool refuse;
-    char payload[4096];
-} queue;
-
-int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e)
-{
-    (void)q;
-    (void)t;
-    if (queue.refuse)
-        return E_THROTTLED;
-    queue.puts++;
-    snprintf(queue.payload, sizeof queue.payload, "%.*s", STR_FMT(e->payload));
-    return 0;
-}
-
-void queue_kick(struct queue *q, uint64_t function_id)
-{
-    (void)q;
-    (void)function_id;
-    queue.kicks++;
-}
-
-struct world {
-    struct fixture f;
-    struct objects *objects;
-};
-
-static int make_bucket(struct store_txn *t, void *ctx)
-{
-    uint64_t id;
-    return bucket_create(t, str_c(ctx), &id);
-}
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    char name[] = "photos";
-    fixture_init(&w->f);
-    w->objects = objects_open(&w->f.loop, w->f.store, NULL, "us-east-1");
-    assert_int_equal(call_run(&w->f, make_bucket, name), 0);
-    memset(&queue, 0, sizeof queue);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    objects_close(w->objects);
-    fixture_deinit(&w->f);
-    free(w);
-    return 0;
-}
+#include "world_help.h"
 
 static inline void restart(struct world *w)
 {
     objects_close(w->objects);
     fixture_restart(&w->f);
     w->objects = objects_open(&w->f.loop, w->f.store, NULL, "us-east-1");
-}
-
-static inline struct str pattern(size_t n)
-{
-    static char *bytes;
-    static size_t size;
-    if (size < n) {
-        bytes = realloc(bytes, n);
-        for (size_t i = size; i < n; i++)
-            bytes[i] = (char)((i * 2654435761u) >> 13);
-        size = n;
-    }
-    return str_of(bytes, n);
 }
 
 /* --- what callbacks tell ---------------------------------------------------------------------- */
@@ -227,19 +157,6 @@ static inline void del(struct world *w, const char *key)
 
 /* --- what is left ------------------------------------------------------------------------------ */
 
-static inline size_t rows(struct world *w, enum table table)
-{
-    struct str k, v;
-    size_t n = 0;
-    struct store_txn *t = store_read(w->f.store);
-    struct store_cursor *c = store_cursor(t, table);
-    for (bool more = store_seek(c, STR(""), &k, &v); more; more = store_next(c, &k, &v))
-        n++;
-    store_cursor_close(c);
-    store_read_end(t);
-    return n;
-}
-
 /* Turns the loop until the table has that many rows; fails after ten seconds. */
 static inline void await_rows(struct world *w, enum table table, size_t want)
 {
@@ -250,23 +167,9 @@ static inline void await_rows(struct world *w, enum table table, size_t want)
     assert_int_equal(rows(w, table), want);
 }
 
-static int files;
-static int count_file(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)path;
-    (void)st;
-    (void)f;
-    files += flag == FTW_F;
-    return 0;
-}
-
 static inline int blob_files(struct world *w)
 {
-    char dir[128];
-    snprintf(dir, sizeof dir, "%s/blobs", w->f.dir);
-    files = 0;
-    nftw(dir, count_file, 8, FTW_PHYS);
-    return files;
+    return (int)folder_files(w->f.dir, "blobs");
 }
 
 /* The same for the files of blobs. */
