@@ -110,8 +110,10 @@ def test_role_limits_the_function(server, iam):
 
 @boto
 def test_caller_identity(server):
-    who = server.client("sts").get_caller_identity()
+    sts = server.client("sts")
+    who = sts.get_caller_identity()
     assert who["Account"] == ACCOUNT and who["Arn"] == f"arn:aws:iam::{ACCOUNT}:root" and who["UserId"]
+    assert sts.get_access_key_info(AccessKeyId="AKIAIOSFODNN7EXAMPLE")["Account"] == ACCOUNT
 
 
 @pytest.mark.http

@@ -237,6 +237,10 @@ def test_never_configured(s3, bucket):
             call(Bucket=bucket)
         with refused("NoSuchBucket", 404):
             call(Bucket=unique("no"))
+    s3.put_object(Bucket=bucket, Key="k")
+    for call in (s3.get_object_legal_hold, s3.get_object_retention):
+        with refused("InvalidRequest", 400):
+            call(Bucket=bucket, Key="k")
     for call in (s3.list_bucket_analytics_configurations, s3.list_bucket_inventory_configurations, s3.list_bucket_metrics_configurations,
                  s3.list_bucket_intelligent_tiering_configurations):
         assert call(Bucket=bucket)["IsTruncated"] is False

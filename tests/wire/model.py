@@ -74,9 +74,11 @@ class Models:
 
     def _rest_rows(self, model):
         rows = []
-        for name in model.operation_names:
-            op = model.operation_model(name)
-            if op.deprecated:  # another has the same request
+        request = lambda op: (op.http["method"], op.http["requestUri"])
+        operations = [model.operation_model(name) for name in model.operation_names]
+        current = {request(op) for op in operations if not op.deprecated}
+        for op in operations:
+            if op.deprecated and request(op) in current:
                 continue
             path, _, query = op.http["requestUri"].partition("?")
             literal = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))

@@ -3,7 +3,8 @@ whether it read the effect back through another operation.
 
 An operation that changes something counts as read back when, in the same server's life, one that reads
 (EFFECT_IN, or the same noun with Get, Head, List or Describe) spoke of the same resource: with success, or
-for a deletion with a 404 or by a list. Operations that only read count when they answered.
+for a deletion with a 404 or by a list. Operations that only read count when they answered; of those that
+never did, as there is nothing of that kind here, the statuses are listed.
 """
 import collections
 import json
@@ -34,7 +35,7 @@ EFFECT_IN = {
     "UntagResource": "ListTags ListTagsForResource", "Invoke": "FilterLogEvents GetLogEvents", "InvokeAsync": "FilterLogEvents GetLogEvents",
     "CreateFunction": "GetFunction Invoke ListFunctions GetFunctionConfiguration", "PutFunctionConcurrency": "GetFunctionConcurrency",
     "PutRetentionPolicy": "DescribeLogGroups", "DeleteRetentionPolicy": "DescribeLogGroups", "PutLogEvents": "GetLogEvents FilterLogEvents",
-    "UpdateAssumeRolePolicy": "GetRole", "AttachRolePolicy": "ListAttachedRolePolicies", "DetachRolePolicy": "ListAttachedRolePolicies",
+    "UpdateAssumeRolePolicy": "GetRole AssumeRole", "UpdateRoleDescription": "GetRole", "AttachRolePolicy": "ListAttachedRolePolicies", "DetachRolePolicy": "ListAttachedRolePolicies",
     "AttachUserPolicy": "ListAttachedUserPolicies", "DetachUserPolicy": "ListAttachedUserPolicies",
     "SetDefaultPolicyVersion": "GetPolicy", "TagRole": "ListRoleTags", "UntagRole": "ListRoleTags", "TagUser": "ListUserTags",
     "UntagUser": "ListUserTags", "TagLogGroup": "ListTagsLogGroup", "UntagLogGroup": "ListTagsLogGroup", "AssumeRole": "GetCallerIdentity",
@@ -83,18 +84,20 @@ def names(service, e):
 
 def readers(op):
     noun = VERB.sub("", op)
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    plural = noun[:-1] + "ies" if re.search("[^aeou]y$", noun) else noun + "s"
     return set(EFFECT_IN.get(op, "").split()) | {v + n for v in ("Get", "Head", "List", "Describe") for n in (noun, plural)}
 
 
 def main(folder):
     models, rows = model.Models(), answered()
     used, spoken = collections.defaultdict(list), collections.defaultdict(lambda: collections.defaultdict(list))
+    told = collections.defaultdict(set)  # statuses
     for e in wire.exchanges(folder):
         found = models.operation(e)
         if found:
             service, op = found
             server = e.source.split(":")[0]
+            told[service, op.name].add(e.status)
             if e.status < 400:
                 used[service, op.name].append((server, names(service, e)))
             spoken[server][op.name].append((e.status, names(service, e)))
@@ -118,7 +121,8 @@ def main(folder):
             through = read_back(service, op)
             n = len(used[service, op])
             print(f"  {op:42} {n:6} × " + (f"read back by {through}" if through and through != op else "read" if through else
-                                            "NOT READ BACK" if n else "NOT TESTED"))
+                                            "NOT READ BACK" if n else
+                                            "only with " + ", ".join(map(str, sorted(told[service, op]))) if told[service, op] else "NOT TESTED"))
         print("  not answered: " + ", ".join(op for op in operations if op not in rows[service]))
 
 

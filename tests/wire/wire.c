@@ -33,7 +33,8 @@ struct head {
 enum {
     FDS = 65536,
     KEEP_CALL = 256 * 1024,
-    KEEP_CONNECTION = 4 * 1024 * 1024,
+    KEEP_CONNECTION = 4 * 1024 * 1024, /* beyond that only the beginning of each call: heads, small bodies */
+    KEEP_LATER = 4096,
     KEEP_ALL = 256 * 1024 * 1024,
 };
 
@@ -75,7 +76,9 @@ static void record(int kind, int fd, const struct iovec *iov, int n, size_t leng
     int saved = errno;
     pthread_mutex_lock(&wire.lock);
     size_t keep = length < KEEP_CALL ? length : KEEP_CALL;
-    if (wire.of[fd].kept + keep > KEEP_CONNECTION || wire.kept + keep > KEEP_ALL)
+    if (wire.of[fd].kept + keep > KEEP_CONNECTION && keep > KEEP_LATER)
+        keep = KEEP_LATER;
+    if (wire.kept + keep > KEEP_ALL)
         keep = 0;
     wire.of[fd].kept += (uint32_t)keep;
     wire.kept += keep;
