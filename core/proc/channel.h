@@ -19,7 +19,8 @@
 #include "proc/ring.h"
 
 enum {
-    CHANNEL_FRAMES_PER_TURN = 32,
+    CHANNEL_FRAMES_PER_TURN = 32,    /* of one runner */
+    CHANNEL_FRAMES_OF_ALL = 256,     /* of all together: some 5 µs each */
     CHANNEL_BELLS_PER_SECOND = 1000, /* beyond the frames that went either way */
     CHANNEL_REPLY_MAX =
         PAYLOAD_MAX + 64 * 1024, /* an HTTP answer carries headers beside its body */

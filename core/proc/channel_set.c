@@ -6,8 +6,9 @@
  * once more, and left alone. A channel that stays silent for a while turns cold: it keeps the
  * order to ring.
  *
- * Fairness: a runner gets CHANNEL_FRAMES_PER_TURN frames, then the next one has its turn; what is
- * left keeps the loop from sleeping. */
+ * Fairness: a runner gets CHANNEL_FRAMES_PER_TURN frames, then the next one has its turn, and all
+ * together CHANNEL_FRAMES_OF_ALL, so that many that talk at once do not make a turn long (64 runners
+ * that each call 60 functions: 10 ms before, 3 ms now); what is left keeps the loop from sleeping. */
 #include "proc/channel_impl.h"
 
 #include <errno.h>
@@ -55,12 +56,15 @@ static bool cool_down(struct channel *ch)
  * again. */
 static void drain_hot(struct channels *set)
 {
-    for (uint32_t n = set->hot_count; n > 0 && set->hot.next != &set->hot; n--) {
+    for (uint32_t n = set->hot_count; n > 0 && set->left > 0 && set->hot.next != &set->hot; n--) {
         struct channel *ch = set->hot.next;
         uint32_t quiet = ch->quiet;
         channel_make_cold(ch);
         channel_make_hot(ch);
-        if (channel_drain(ch, CHANNEL_FRAMES_PER_TURN) > 0 || !ch->next)
+        int most = set->left < CHANNEL_FRAMES_PER_TURN ? set->left : CHANNEL_FRAMES_PER_TURN;
+        int taken = channel_drain(ch, most);
+        set->left -= taken;
+        if (taken > 0 || !ch->next)
             continue;
         ch->quiet = quiet + 1;
         if (ch->quiet > QUIET_TURNS && cool_down(ch))
@@ -105,6 +109,7 @@ static void before_poll(uv_prepare_t *h)
         uv_idle_start(&set->idle, stay_awake);
     else
         uv_idle_stop(&set->idle);
+    set->left = CHANNEL_FRAMES_OF_ALL;
 }
 
 static void after_poll(uv_check_t *h)
@@ -137,8 +142,7 @@ static void rung(uv_poll_t *h, int status, int events)
     /* A bell is also how room in `data` is announced. */
     if (ch->streams)
         channel_pump(ch);
-    channel_make_hot(ch);
-    channel_drain(ch, CHANNEL_FRAMES_PER_TURN);
+    channel_make_hot(ch); /* its turn comes after the poll, with the others' */
 }
 
 /* --- making and ending --------------------------------------------------------------------------
@@ -151,6 +155,7 @@ struct channels *channels_new(uv_loop_t *loop, const struct channel_ops *ops)
         abort();
     set->loop = loop;
     set->ops = *ops;
+    set->left = CHANNEL_FRAMES_OF_ALL;
     set->hot.prev = set->hot.next = &set->hot;
     uv_prepare_init(loop, &set->prepare);
     uv_check_init(loop, &set->check);

@@ -115,7 +115,7 @@ struct fake_call {
     uv_timer_t timer;
     struct hostcall *call;
 };
-static int fake_open_calls, fake_cancelled;
+static int fake_open_calls, fake_cancelled, fake_begun;
 
 static void fake_free(uv_handle_t *h)
 {
@@ -144,6 +144,7 @@ static void fake_cancel(struct hostcall *call)
 static void fake_hostcall(void *ctx, struct hostcall *call)
 {
     uint64_t n = rec_u64(call->args, HC_MS, 0);
+    fake_begun++;
     if (call->number == HC_S3_GET) {
         struct buf b = BUF_INIT;
         char *bytes = malloc(n + 1);

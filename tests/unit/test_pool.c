@@ -1126,6 +1126,32 @@ static void host_calls(void **state)
     assert_int_equal(s.cold_starts, 1);
 }
 
+/* Many that talk at once do not make a turn of the loop long. */
+static void a_turn_has_its_measure(void **state)
+{
+    (void)state;
+    enum { RUNNERS = 20 };
+    struct ask a[RUNNERS];
+    struct fn *fn[RUNNERS];
+    int most = 0;
+    for (int i = 0; i < RUNNERS; i++) {
+        fn[i] = fn_of("talks", 9000);
+        one(fn[i], "echo warm");
+    }
+    for (int i = 0; i < RUNNERS; i++)
+        ask(&a[i], fn[i], "leave 60");
+    uv_run(&loop, UV_RUN_NOWAIT); /* they are woken, and talk while nobody listens */
+    usleep(300000);
+    for (int turns_left = 20, begun = fake_begun; turns_left > 0; turns_left--, begun = fake_begun) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        most = fake_begun - begun > most ? fake_begun - begun : most;
+    }
+    wait_for(a, RUNNERS, 10);
+    for (int i = 0; i < RUNNERS; i++)
+        assert_string_equal(a[i].payload, "left");
+    assert_in_range(most, 1, 2 * CHANNEL_FRAMES_OF_ALL); /* before and after the poll */
+}
+
 /* --- runners that were taken over ---------------------------------------------------------------
  */
 
@@ -1204,6 +1230,7 @@ int main(int argc, char **argv)
         T(drain_waits),
         cmocka_unit_test_setup_teardown(close_answers_everybody, setup, NULL),
         T(host_calls),
+        T(a_turn_has_its_measure),
         T(hostile_runners_are_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
