@@ -110,8 +110,9 @@ SCALE ?= 1
 fault: all fault-tools
 	SCALE=$(SCALE) BUILD=$(BUILD) $(PYTHON) tests/fault/run.py $(ONLY)
 fault-runners: ONLY = D2
+fault-hostile: ONLY = H
 fault-multipart: ONLY = D6
-fault-runners fault-multipart: fault
+fault-runners fault-hostile fault-multipart: fault
 
 # The queue and the schedules in a pretended world (tests/sim/README.md). One seed: SEED=7 make sim.
 SIM = $(BUILD)/sim/sim
@@ -274,5 +275,5 @@ clean:
 
 FORCE:
 -include $(shell find $(BUILD)/obj $(BUILD)/unit $(BUILD)/fault $(BUILD)/sim -name '*.d' 2>/dev/null)
-.PHONY: sim sim-short fault-sim fault-tools mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners check test asan lint demo demo-stop install uninstall deb clean FORCE
+.PHONY: sim sim-short fault-sim fault-tools mutants fuzz fuzzers replay bench-policy sync-long bench bench-quick bench-s3 opcov all build-unit unit fault fault-multipart fault-runners fault-hostile check test asan lint demo demo-stop install uninstall deb clean FORCE
 .DELETE_ON_ERROR:

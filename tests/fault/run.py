@@ -36,6 +36,8 @@ ROWS = [
      {"MULTIPART_KILLS": rounds(50), "MULTIPART_UPLOADS": "64", "MULTIPART_CUTS": str(max(4, int(rounds(500)))), "MULTIPART_LOAD_S": "3"}),
     ("D7", "SIGTERM under load, SIGSTOP", ["tests/e2e/test_stop.py"], {"STOP_CYCLES": rounds(500), "STOP_S": str(max(2, 30 * SCALE))}),
     ("D8", "backups under load", ["tests/e2e/test_backup.py"], {"BACKUPS": rounds(100)}),
+    ("H", "hostile functions among healthy ones", ["tests/e2e/test_hostile.py"],
+     {"HOSTILE_ROUNDS": rounds(100), "HOSTILE_MORE": rounds(10), "HOSTILE_AT_ONCE": "16"}),
     ("D9", "retries, ages, destinations under a test clock", "fault-clock", {}),
     ("D10", "the queue as a state machine", "fault-sim", {}),
 ]

@@ -190,6 +190,23 @@ static void play_hostile(const char *what)
     } else if (!strcmp(what, "bells")) {
         for (;;)
             play_bell();
+    } else if (!strcmp(what, "full-bell")) { /* one more and a blocking write would wait */
+        uint64_t all = UINT64_MAX - 1;
+        if (write(play.ch->bell, &all, sizeof all) < 0)
+            _exit(1);
+    } else if (!strcmp(what, "shrink")) { /* of whatever descriptor may be the shared memory's */
+        for (int fd = 0; fd < 64; fd++)
+            if (ftruncate(fd, 4096) == 0)
+                _exit(1);
+    } else if (!strcmp(what,
+                       "entries")) { /* says of all that they have begun, and under other names */
+        for (int i = 0; i < FRAME_SLOTS; i++)
+            atomic_store(&play.ch->shm->entry[i], (uint32_t)i * 0x9e3779b9u);
+    } else if (!strcmp(what, "positions")) { /* of the core's own writing, too */
+        for (int i = 0; i < RING_COUNT; i++) {
+            atomic_store(&play.ch->shm->pos[i].head, 0xfffffff8u);
+            atomic_store(&play.ch->shm->pos[i].tail, 0x80000000u);
+        }
     } else if (!strcmp(what, "tail")) {
         atomic_store(play.ch->data.mine, play.ch->data.at + 4096);
         play_call(HC_S3_GET, play.id, 100 * 1024);

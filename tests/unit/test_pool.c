@@ -1142,7 +1142,8 @@ static void a_turn_has_its_measure(void **state)
         ask(&a[i], fn[i], "leave 60");
     uv_run(&loop, UV_RUN_NOWAIT); /* they are woken, and talk while nobody listens */
     usleep(300000);
-    for (int turns_left = 20, begun = fake_begun; turns_left > 0; turns_left--, begun = fake_begun) {
+    for (int turns_left = 20, begun = fake_begun; turns_left > 0;
+         turns_left--, begun = fake_begun) {
         uv_run(&loop, UV_RUN_NOWAIT);
         most = fake_begun - begun > most ? fake_begun - begun : most;
     }
@@ -1159,10 +1160,11 @@ static void hostile_runners_are_retired(void **state)
 {
     (void)state;
     struct fn *bad = fn_of("hostile", 2000), *good = fn_of("healthy", 3000);
-    static const char *ways[] = {
-        "garbage",     "head",      "length",     "type",        "reply-id", "reply-size",
-        "reply-short", "call-size", "call-sum",   "call-number", "call-rec", "call-twice",
-        "call-many",   "chunk",     "chunk-long", "ready",       "credit",   "bells"};
+    static const char *ways[] = {"garbage",   "head",        "length",      "type",
+                                 "reply-id",  "reply-size",  "reply-short", "call-size",
+                                 "call-sum",  "call-number", "call-rec",    "call-twice",
+                                 "call-many", "chunk",       "chunk-long",  "ready",
+                                 "credit",    "bells",       "shrink",      "positions"};
     one(good, "echo warm");
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct ask a[2];
@@ -1177,10 +1179,21 @@ static void hostile_runners_are_retired(void **state)
             fail_msg("%s: %s %s", ways[i], a[0].type, a[0].payload);
         assert_string_equal(one(bad, "echo again").payload, "again");
     }
-    /* lies about what it has read stop its own data only; the deadline ends it */
-    struct ask a = one(bad, "hostile tail");
-    assert_string_equal(a.type, "Sandbox.Timedout");
-    assert_int_equal(fake_open_calls, 0);
+    /* lies about what it has read or begun stop its own work only; the deadline ends it */
+    static const char *lies[] = {"hostile tail", "hostile full-bell", "hostile entries"};
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct ask a[3];
+        ask(&a[0], bad, lies[i]);
+        ask(&a[1], bad, "echo behind");
+        ask(&a[2], good, "echo fine");
+        wait_for(a, 3, 10);
+        assert_string_equal(a[0].type, "Sandbox.Timedout");
+        assert_true(a[1].rc == 0);
+        assert_string_equal(a[2].payload, "fine");
+        assert_true(a[2].ns < 1500000000);
+        assert_string_equal(one(bad, "echo again").payload, "again");
+        assert_int_equal(fake_open_calls, 0);
+    }
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,30 @@
+"""The healthy neighbour of hostile functions: asks one URL again and again over one connection until its input ends,
+then prints how long each answer took and what was wrong with any. In a process of its own, so that nothing but the
+server makes it wait.
+
+    neighbour.py PORT PATH
+"""
+import http.client
+import json
+import select
+import sys
+import time
+
+PAUSE_S = 0.002
+
+port, path = int(sys.argv[1]), sys.argv[2]
+times, wrong = [], []
+connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
+    began = time.monotonic()
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        got = response.status, response.read()
+    except Exception as e:  # whatever it is, the neighbour noticed
+        got = repr(e)
+        connection.close()
+    times.append(time.monotonic() - began)
+    if got != (200, b"well") and len(wrong) < 5:
+        wrong.append(f"the neighbour was told {got}")
+json.dump({"times": times, "wrong": wrong}, sys.stdout)

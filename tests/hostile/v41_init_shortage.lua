@@ -1,0 +1,9 @@
+-- V41: no memory left in the init phase
+-- expect: Runtime.OutOfMemory
+local t = {}
+for i = 1, 1e9 do
+  t[i] = ("x"):rep(1000) .. i
+end
+return function()
+  return #t
+end
