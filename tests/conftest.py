@@ -20,6 +20,7 @@ def pytest_configure():
         top = pathlib.Path(__file__).resolve().parent.parent
         log = pathlib.Path(os.environ.get("PERILUNE_BUILD", top / os.environ.get("BUILD", "build"))) / "wire"
         shutil.rmtree(log, ignore_errors=True)
+        log.with_suffix(".turns").unlink(missing_ok=True)
         if log.parent.is_dir():
             log.mkdir()
             os.environ["WIRE_LOG"] = str(log)

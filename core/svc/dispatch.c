@@ -210,6 +210,10 @@ static bool advance(struct pool *p, struct version *v)
     unwait(p, v);
     if (dispatch_acquire(p, inv, &soon))
         return true;
+    if (!soon && !invoke_is_patient(inv)) { /* others have got the place that it waited for */
+        invoke_refuse(p, inv, E_THROTTLED);
+        return true;
+    }
     dispatch_wait(p, inv, true);
     if (starved)
         set_starved(p, v, true);

@@ -92,12 +92,18 @@ void invoke_refuse(struct pool *p, struct invocation *inv, int rc)
     finish(p, inv, &res);
 }
 
+bool invoke_is_patient(const struct invocation *inv)
+{
+    return !inv->req.nested && !inv->req.asynchronous;
+}
+
 /* For those that found no runner. What another invocation or the durable queue waits for does not
- * stand behind others here, but it may wait for a runner that is being made. */
+ * stand behind others here, but it may wait for a runner that is being made; of those that do, no more
+ * than could have one. */
 static void wait_or_refuse(struct pool *p, struct invocation *inv, bool soon)
 {
-    bool patient = !inv->req.nested && !inv->req.asynchronous;
-    if ((patient || soon) && inv->version->waiting < POOL_FIFO_MAX)
+    uint32_t most = invoke_is_patient(inv) ? POOL_FIFO_MAX : soon ? p->opts.max_runners : 0;
+    if (inv->version->waiting < (most < POOL_FIFO_MAX ? most : POOL_FIFO_MAX))
         dispatch_wait(p, inv, inv->req.nested);
     else
         invoke_refuse(p, inv, E_THROTTLED);

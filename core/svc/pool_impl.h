@@ -197,6 +197,8 @@ void invoke_replied(struct runner *r, const struct frame_reply *reply, struct st
 void invoke_failed(struct runner *r, struct invocation *inv, const struct outcome *o,
                    uint64_t now_ns); /* inv: popped */
 void invoke_refuse(struct pool *p, struct invocation *inv, int rc);
+/* Whether it waits in its version's queue; the others only for a runner that is being made. */
+bool invoke_is_patient(const struct invocation *inv);
 /* A line of the run (inv) or of the init phase (NULL), within the log's limit. */
 void invoke_log(struct runner *r, struct invocation *inv, enum log_severity level, struct str line);
 

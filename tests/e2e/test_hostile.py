@@ -110,7 +110,10 @@ def attack(server, case, name):
     if not hasattr(local, "client"):
         local.client = server.client("lambda", read_timeout=60)
     began = time.monotonic()
-    value, error, _ = server.invoke(name, {"again": False}, client=local.client)
+    try:
+        value, error, _ = server.invoke(name, {"again": False}, client=local.client)
+    except Exception as e:  # it has no answer at all
+        return time.monotonic() - began, "none", f"{name}: after {time.monotonic() - began:.3f} s: {e!r} {getattr(e, 'response', '')}"
     took = time.monotonic() - began
     kind = value.get("errorType") if error and isinstance(value, dict) else "ok"
     if not case.fits(value, error):

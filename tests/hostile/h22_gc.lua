@@ -1,5 +1,6 @@
 -- H22: finalizers that would run when the state is closed
 -- expect: ok
+-- timeout: 5
 return function()
   local kept = {}
   for i = 1, 100 do

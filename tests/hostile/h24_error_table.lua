@@ -1,5 +1,6 @@
 -- H24: an empty table as error
 -- expect: *
+-- timeout: 5
 return function()
   error({})
 end

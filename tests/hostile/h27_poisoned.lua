@@ -1,5 +1,6 @@
 -- H27: globals broken for whoever comes next
 -- expect: ok *
+-- timeout: 5
 return function(event)
   if event.again then
     return string.format("%d", 1)

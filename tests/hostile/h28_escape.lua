@@ -1,5 +1,6 @@
 -- H28: every name that could reach the system
 -- expect: ok
+-- timeout: 5
 return function()
   for _, name in ipairs({ "dofile", "loadfile", "newproxy", "getfenv", "setfenv", "ffi", "jit", "gcinfo", "module" }) do
     assert(rawget(_G, name) == nil, name)

@@ -1,5 +1,6 @@
 -- H29: a thousand host calls begun and left
 -- expect: ok *
+-- timeout: 5
 return function()
   local started = 0
   for _ = 1, 1000 do

@@ -1,5 +1,6 @@
 -- H30: another function's variables
 -- expect: ok
+-- timeout: 5
 return function()
   assert(os.getenv("SECRET") == nil and os.getenv("PATH") == nil and os.getenv("PERILUNE_ROOT_SECRET_KEY") == nil)
   local value, err = kv.open("neighbour"):get("key")

@@ -1,5 +1,6 @@
 -- H35: anything that is cdata, or prints an address
 -- expect: ok
+-- timeout: 5
 return function()
   local seen, bad = {}, {}
   local function walk(v, path)

@@ -1,5 +1,6 @@
 -- V2: few strings, long separators
 -- expect: Runtime.OutOfMemory
+-- timeout: 5
 return function()
   local t = {}
   for i = 1, 100000 do

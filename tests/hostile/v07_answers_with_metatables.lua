@@ -1,5 +1,6 @@
 -- V7: an answer whose metatables never return, never end, or fail
 -- expect: ok
+-- timeout: 5
 return function()
   local function never()
     while true do

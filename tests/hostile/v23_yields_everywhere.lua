@@ -1,5 +1,6 @@
 -- V23: yields out of comparators, callbacks, metamethods, iterators, readers and error handlers
 -- expect: ok
+-- timeout: 5
 return function()
   local yield = coroutine.yield
   local evil = setmetatable({}, { __index = yield, __newindex = yield, __add = yield, __lt = yield, __concat = yield, __tostring = yield, __call = yield, __eq = yield })

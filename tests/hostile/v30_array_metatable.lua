@@ -1,5 +1,6 @@
 -- V30: the metatables that the runtime hands out, made evil
 -- expect: ok
+-- timeout: 5
 -- calls: 2
 return function(event)
   local function never()

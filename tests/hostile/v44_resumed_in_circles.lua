@@ -1,5 +1,6 @@
 -- V44: coroutines that resume each other, themselves and the dead
 -- expect: ok
+-- timeout: 5
 return function()
   local a, b
   a = coroutine.create(function() return coroutine.resume(b) end)

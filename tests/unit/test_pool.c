@@ -558,6 +558,26 @@ static void nested_and_async_never_queue(void **state)
     assert_string_equal(a[5].payload, "n");
 }
 
+/* More nested calls than places wait for the runners that are being made, and no longer. */
+static void nested_wait_for_new_runners_only(void **state)
+{
+    (void)state;
+    enum { PLACES = 8, CALLS = 12 };
+    static struct ask a[CALLS];
+    struct fn *fn = fn_of("nested", 9000);
+    int answered = 0, refused = 0;
+    pool->opts.max_runners = PLACES;
+    for (int i = 0; i < CALLS; i++)
+        ask_more(&a[i], fn, STR("call 2000"), true, false);
+    wait_for(a, CALLS, 20);
+    for (int i = 0; i < CALLS; i++) {
+        answered += a[i].rc == 0 && !a[i].error;
+        refused += a[i].rc == E_THROTTLED;
+    }
+    assert_int_equal(answered, PLACES);
+    assert_int_equal(refused, CALLS - PLACES);
+}
+
 /* What runs and what waits counts, over all versions of a function and whoever asks. */
 static void reserved_places(void **state)
 {
@@ -1220,6 +1240,7 @@ int main(int argc, char **argv)
         T(slow_head_blocks_nobody),
         cmocka_unit_test_setup_teardown(queue_is_bounded_and_fair, setup_two, teardown),
         cmocka_unit_test_setup_teardown(nested_and_async_never_queue, setup_two, teardown),
+        T(nested_wait_for_new_runners_only),
         T(reserved_places),
         T(account_limit),
         T(what_is_said_keeps_runners),
