@@ -85,6 +85,15 @@ struct str call_header(const struct call *c, const char *name)
     return found;
 }
 
+struct str call_base_url(struct call *c)
+{
+    struct str host = c->req->host;
+    if (*c->svc->public_url)
+        return str_c(c->svc->public_url);
+    return arena_printf(c->arena, "%s://%.*s", c->svc->behind_tls_proxy ? "https" : "http",
+                        STR_FMT(host.n ? host : STR("localhost")));
+}
+
 static bool has_header(const struct http_req *req, struct str name)
 {
     for (size_t i = 0; i < req->header_count; i++)

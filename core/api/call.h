@@ -34,9 +34,12 @@ struct services {
     struct str domain;               /* --domain: buckets are hosts below it; "" for none */
     struct str root_access_key, root_secret;
     const char *endpoint;    /* the API's URL, in links */
+    const char *public_url;  /* --public-url: the same, when it was told; else "" */
+    json_t *settings;        /* the flags it was started with (GET /perilune/v1/settings) */
     struct signins *signins; /* svc/signin.h */
     struct pulse *pulse;     /* svc/pulse.h */
     struct upkeep *upkeep;   /* api/upkeep.h; NULL: none under way */
+    struct trend *trend;     /* svc/trend.h */
     const char *console_url; /* where the console is; "" without one */
     bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
     uint64_t concurrency;    /* of the account: --concurrency */
@@ -108,6 +111,9 @@ void call_error(struct call *c, int code, const struct err *err);
  * call_stream_end. */
 void call_stream_begin(struct call *c, int status, const char *content_type, int64_t length);
 void call_stream_end(struct call *c, bool ok);
+/* Where the caller reaches the API, without a slash at the end, in the arena: --public-url, else the
+ * host that he named; p NULL past the arena's limit. */
+struct str call_base_url(struct call *c);
 /* "arn:aws:s3:::BUCKET[/KEY]" in the arena (key p NULL: of the bucket), whatever bytes the key holds;
  * p NULL past the arena's limit. */
 struct str call_s3_arn(struct call *c, struct str bucket, struct str key);

@@ -44,8 +44,8 @@ struct str lambda_package_link(struct call *c, struct str rec)
         return STR("");
     hex_encode((const unsigned char *)sha.p, sha.n, hex);
     sign(c->svc->store, str_c(hex), expires_s, mac);
-    return arena_printf(c->arena, "http://%.*s" LAMBDA_PACKAGES "%s?Expires=%llu&Signature=%s",
-                        STR_FMT(c->req->host), hex, (unsigned long long)expires_s, mac);
+    return arena_printf(c->arena, "%.*s" LAMBDA_PACKAGES "%s?Expires=%llu&Signature=%s",
+                        STR_FMT(call_base_url(c)), hex, (unsigned long long)expires_s, mac);
 }
 
 /* "…/SHA?Expires=N&Signature=MAC" in just this form; the package's key into sha. */

@@ -19,11 +19,11 @@ static void set_text(json_t *o, const char *member, struct str text)
     json_object_set_new(o, member, json_text(text));
 }
 
-/* /url/NAME/ or /url/NAME:ALIAS/ on the host that the caller knows. */
+/* /url/NAME/ or /url/NAME:ALIAS/ where the caller reaches us. */
 static struct str address(struct call *c, struct str name, struct str qualifier)
 {
-    return arena_printf(c->arena, "http://%.*s/url/%.*s%s%.*s/", STR_FMT(c->req->host),
-                        STR_FMT(name), qualifier.n ? ":" : "", STR_FMT(qualifier));
+    return arena_printf(c->arena, "%.*s/url/%.*s%s%.*s/", STR_FMT(call_base_url(c)), STR_FMT(name),
+                        qualifier.n ? ":" : "", STR_FMT(qualifier));
 }
 
 static json_t *configuration(struct call *c, struct str rec, bool created)

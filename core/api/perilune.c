@@ -124,7 +124,7 @@ static void deploy_end(struct deploying *d, int rc, json_t *report, const struct
     if (rc == 0) {
         struct buf url = BUF_INIT;
         if (d->manifest.url) {
-            buf_printf(&url, "http://%.*s/url/%.*s/", STR_FMT(c->req->host),
+            buf_printf(&url, "%.*s/url/%.*s/", STR_FMT(call_base_url(c)),
                        STR_FMT(d->manifest.name));
             json_object_set_new(report, "url", json_text(buf_str(&url)));
             buf_deinit(&url);

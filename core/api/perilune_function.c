@@ -3,6 +3,8 @@
  *   GET    /perilune/v1/functions/F/test-events         {"events":[{"name","event","updated_ms"}]}
  *   PUT    /perilune/v1/functions/F/test-events/NAME    body: the event's JSON
  *   DELETE /perilune/v1/functions/F/test-events/NAME
+ *   GET    /perilune/v1/functions/F/metrics             {"step_ms","points":[{"t","requests","errors",
+ *              "p50_ms","p99_ms","max_ms","memory_bytes"}]}: the last hour, the newest point still grows
  *   GET    /perilune/v1/functions/F/denial              {"denial": null or what its role lacked last} */
 #include "api/lambda.h"
 #include "base/clock.h"
@@ -11,6 +13,7 @@
 #include "base/json.h"
 #include "svc/pulse.h"
 #include "svc/test_event.h"
+#include "svc/trend.h"
 
 struct keeping {
     struct lambda_job j;
@@ -145,4 +148,28 @@ void perilune_denial(struct call *c)
                               json_text(str_c(d->role)), "policy", policy_json(d))
                   : json_null();
     call_json(c, 200, json_pack("{s:o}", "denial", o));
+}
+
+/* --- metrics ----------------------------------------------------------------------------------- */
+
+void perilune_metrics(struct call *c)
+{
+    struct trend_point points[TREND_POINTS];
+    struct err err = {0};
+    struct str name;
+    uint64_t id;
+    int rc = find(c, &name, &id, &err);
+    if (rc) {
+        call_error(c, rc, &err);
+        return;
+    }
+    size_t n = trend_points(c->svc->trend, id, points);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            rows, json_pack("{s:I, s:i, s:i, s:f, s:f, s:f, s:I}", "t", (json_int_t)points[i].t_ms,
+                            "requests", (int)points[i].requests, "errors", (int)points[i].errors,
+                            "p50_ms", points[i].p50_ms, "p99_ms", points[i].p99_ms, "max_ms",
+                            points[i].max_ms, "memory_bytes", (json_int_t)points[i].memory_peak));
+    call_json(c, 200, json_pack("{s:i, s:o}", "step_ms", TREND_STEP_MS, "points", rows));
 }

@@ -25,10 +25,9 @@ static void answer(void *ctx, int rc, const struct object_meta *m, const struct 
         return;
     }
     struct buf doc = BUF_INIT;
-    struct str host = call_header(c, "host");
     s3_xml_begin(&doc, "CompleteMultipartUploadResult");
-    buf_lit(&doc, "<Location>http://");
-    xml_escape(&doc, host.n ? host : STR("localhost"));
+    buf_lit(&doc, "<Location>");
+    xml_escape(&doc, call_base_url(c));
     buf_addc(&doc, '/');
     buf_add(&doc, c->param[0]);
     buf_addc(&doc, '/');

@@ -316,7 +316,7 @@ static void committed(void *ctx, int rc, const struct object_meta *m, const stru
     if (!target.p)
         target = get(p, "redirect");
     uri_encode(&path, p->key, true);
-    struct str location = arena_printf(c->arena, "http://%.*s/%.*s/%.*s", STR_FMT(c->req->host),
+    struct str location = arena_printf(c->arena, "%.*s/%.*s/%.*s", STR_FMT(call_base_url(c)),
                                        STR_FMT(c->param[0]), STR_FMT(buf_str(&path)));
     buf_deinit(&path);
     posting_free(p);

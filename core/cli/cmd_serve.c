@@ -44,6 +44,7 @@
 #include "svc/sampler.h"
 #include "svc/schedule.h"
 #include "svc/signin.h"
+#include "svc/trend.h"
 #include "svc/watchdog.h"
 
 enum {
@@ -333,6 +334,7 @@ static void run_ended(void *ctx, struct fn *fn, const struct invoke_result *r)
     struct server *s = ctx;
     meter_count(s->meter, fn, r);
     pulse_count(s->svc.pulse, fn, r);
+    trend_count(s->svc.trend, fn, r);
 }
 
 static void run_failed(void *ctx, struct fn *fn, const struct invoke_result *r)
@@ -345,6 +347,7 @@ static int open_pool(struct server *s, struct err *err)
 {
     struct services *v = &s->svc;
     v->pulse = pulse_open();
+    v->trend = trend_open();
     struct hostcalls_opts h = {
         .loop = &s->loop,
         .store = v->store,
@@ -467,6 +470,7 @@ static void set_endpoint(struct server *s)
     hostcalls_endpoint(s->hostcalls, url);
     snprintf(s->endpoint, sizeof s->endpoint, "%s", url);
     s->svc.endpoint = s->endpoint;
+    s->svc.public_url = n ? s->endpoint : "";
 }
 
 static int listen_api(struct server *s)
@@ -598,6 +602,8 @@ static void close_parts(struct server *s)
     if (s->meter)
         meter_free(s->meter);
     pulse_close(v->pulse);
+    trend_close(v->trend);
+    json_decref(v->settings);
 }
 
 int cmd_serve(int argc, char **argv)
@@ -628,6 +634,7 @@ int cmd_serve(int argc, char **argv)
     s.svc.root_access_key = str_c(s.root.access_key);
     s.svc.root_secret = str_c(s.root.secret);
     s.svc.started_ms = clock_wall_ms();
+    s.svc.settings = serve_opts_json(&s.opts);
     watch_signals(&s);
     rc = open_parts(&s, &err);
     if (rc)

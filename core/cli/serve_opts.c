@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/paths.h"
 
@@ -29,7 +29,7 @@ static const struct row {
     {"console-dir", TEXT, FIELD(console_dir), NULL, "DIR",
      "serve the console from a built tree, to work on it"},
     {"public-url", TEXT, FIELD(public_url), NULL, "URL",
-     "how clients reach the API, in links that functions sign"},
+     "how clients reach the API, in function URLs and links"},
     {"region", TEXT, FIELD(region), "us-east-1", "NAME", "region in every ARN"},
     {"trusted-proxy", TEXT, FIELD(trusted_proxy), NULL, "ADDRESS",
      "take the client's address from its X-Forwarded-For"},
@@ -189,4 +189,29 @@ const struct cli_flag *serve_opts_flags(void)
             (struct cli_flag){names[i], 0, *rows[i].arg ? rows[i].arg : NULL, rows[i].help, true};
     }
     return flags;
+}
+
+json_t *serve_opts_json(const struct serve_opts *o)
+{
+    static const char *const kinds[] = {"text", "count", "bytes", "seconds", "switch"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *field = (const char *)o + rows[i].at, *text;
+        uint64_t n;
+        json_t *value;
+        if (rows[i].kind == TEXT) {
+            memcpy(&text, field, sizeof text);
+            value = text ? json_text(str_c(text)) : json_null();
+        } else if (rows[i].kind == SWITCH) {
+            value = json_boolean(*(const bool *)field);
+        } else {
+            memcpy(&n, field, sizeof n);
+            value = json_integer((json_int_t)n);
+        }
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o, s:s?}", "flag",
+                                              rows[i].flag, "arg", rows[i].arg, "help",
+                                              rows[i].help, "kind", kinds[rows[i].kind], "value",
+                                              value, "default", rows[i].dflt));
+    }
+    return list;
 }

@@ -3,6 +3,7 @@
 #ifndef CLI_SERVE_OPTS_H
 #define CLI_SERVE_OPTS_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,6 +44,9 @@ struct serve_opts {
 /* Fills *out from defaults, environment and arguments. 0, or 2 after a line on stderr; 3 when help
  * was printed. */
 int serve_opts_parse(int argc, char **argv, struct serve_opts *out);
+/* [{"flag","arg","help","kind","value","default"}]: what the server was started with. Numbers are of
+ * bytes, seconds or a count, as kind says; text that is not set is null. The caller's reference. */
+json_t *serve_opts_json(const struct serve_opts *o);
 /* The same flags as rows of the command line's table, for help, completions and manual; ends with a
  * row whose name is NULL. */
 const struct cli_flag *serve_opts_flags(void);

@@ -4,12 +4,11 @@
  * turns while nothing runs. Time is monotonic; only what is told is wall time. */
 #include "svc/pulse.h"
 
-#include <math.h>
-
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "svc/durations.h"
 #include "svc/role.h"
 
 enum { CLASSES = 160, CLASSES_PER_DOUBLING = 6, SLOTS = PULSE_POINTS + 2, SECONDS = 64 };
@@ -66,12 +65,6 @@ static struct slot *slot_at(struct pulse *p, int64_t step)
     return s;
 }
 
-static size_t class_of(uint64_t us)
-{
-    double c = us < 1 ? 0 : log2((double)us) * CLASSES_PER_DOUBLING;
-    return c < CLASSES - 1 ? (size_t)c : CLASSES - 1;
-}
-
 static void copy_text(char *to, size_t size, struct str s)
 {
     size_t n = s.n < size ? s.n : size - 1;
@@ -117,24 +110,15 @@ void pulse_count(struct pulse *p, const struct fn *fn, const struct invoke_resul
         *c = (struct second){.at = second};
     s->requests++;
     s->errors += r->error;
-    s->classes[class_of(r->duration_us)]++;
+    s->classes[duration_class(r->duration_us, CLASSES_PER_DOUBLING, CLASSES)]++;
     c->requests++;
     c->errors += r->error;
     note_run(p, fn, r);
 }
 
-/* The middle of the class in which that part of the runs has ended, in ms. */
 static double percentile(const uint32_t *classes, double part)
 {
-    uint64_t all = 0, seen = 0;
-    for (size_t i = 0; i < CLASSES; i++)
-        all += classes[i];
-    for (size_t i = 0; i < CLASSES && all; i++) {
-        seen += classes[i];
-        if ((double)seen >= part * (double)all)
-            return exp2(((double)i + 0.5) / CLASSES_PER_DOUBLING) / 1000;
-    }
-    return 0;
+    return duration_percentile(classes, CLASSES, CLASSES_PER_DOUBLING, part);
 }
 
 void pulse_now(struct pulse *p, struct pulse_now *out)
