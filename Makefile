@@ -180,6 +180,14 @@ asan:
 sync-long: all
 	PERILUNE_SYNC=long BUILD=$(BUILD) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/e2e/test_sync.py
 
+# The console with 10,000 functions, 100,000 objects and 100,000 log lines; figures. And every page as a picture.
+.PHONY: console-scale console-shots
+console-scale: all
+	CONSOLE_CASES=long_lists SCALE=whole BUILD=$(BUILD) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/console
+console-shots: all
+	rm -rf $(BUILD)/shots && mkdir -p $(BUILD)/shots
+	SHOTS=$(abspath $(BUILD))/shots BUILD=$(BUILD) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/console
+
 lint:
 	@sh tests/lint.sh
 

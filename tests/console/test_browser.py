@@ -17,8 +17,9 @@ from perilune import ACCESS_KEY, BINARY, BUILD, SANITIZED, SECRET_KEY, TOP, Serv
 
 INSTALLED = TOP / BUILD / "console-tests"
 CHROMIUM = "/usr/bin/chromium"
-SCRIPTS = ("browser.mjs", "events.mjs")
-CASES = [name for script in SCRIPTS for name in re.findall(r"^ {2,4}async (\w+)\(\{", (HERE / script).read_text(), re.M)]
+SCRIPTS = sorted(HERE.glob("*.mjs"))
+ONLY = os.environ.get("CONSOLE_CASES", "").split()
+CASES = [name for script in SCRIPTS for name in re.findall(r"^ {2,4}async (\w+)\(\{", script.read_text(), re.M) if not ONLY or name in ONLY]
 
 
 def missing():
@@ -36,7 +37,7 @@ def missing():
             return f"npm ci: {r.stderr.strip().splitlines()[-1] if r.stderr.strip() else r.returncode}"
         done.write_bytes(lock)
     for script in SCRIPTS:
-        shutil.copy(HERE / script, INSTALLED / script)
+        shutil.copy(script, INSTALLED / script.name)
     return None
 
 
@@ -59,7 +60,8 @@ def results():
         env = dict(os.environ, CONSOLE=url, LINK=console_link(server, url), SLOW="5" if SANITIZED else "1",
                    PICTURE=base64.b64encode(pictures.png(320, 200)).decode(),
                    AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
-        r = subprocess.run(["node", "browser.mjs"], cwd=INSTALLED, env=env, capture_output=True, text=True, timeout=240)
+        r = subprocess.run(["node", "browser.mjs", *ONLY], cwd=INSTALLED, env=env, capture_output=True, text=True, timeout=3000)
+        sys.stderr.write(r.stderr)
         assert r.returncode == 0, r.stderr
         code = server.stop()
         assert code == 0, server.stderr()

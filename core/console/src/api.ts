@@ -4,6 +4,8 @@
 // can use it. Event streams are read with fetch because EventSource cannot send it; they come back by
 // themselves with Last-Event-ID and so miss nothing.
 
+import { slice } from "./slices.ts";
+
 const STORE = "perilune.session";
 
 export interface Identity {
@@ -62,6 +64,8 @@ async function failure(r: Response): Promise<ApiError> {
     const o = JSON.parse(text);
     message = o.message ?? o.Message ?? text;
   } catch {
+    // What is no XML would become a document of the parser's own, whose styles the policy blocks aloud.
+    if (!/^\s*<(\?xml|Error)/.test(text)) return new ApiError(r.status, code || `HTTP ${r.status}`, text.slice(0, 500) || r.statusText);
     const doc = new DOMParser().parseFromString(text, "application/xml");
     code ||= doc.querySelector("Code")?.textContent ?? "";
     message = doc.querySelector("Message")?.textContent ?? text;
@@ -112,6 +116,16 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
+// What a thing is, or null where there is none.
+export async function orNull<T>(wanted: Promise<T>): Promise<T | null> {
+  try {
+    return await wanted;
+  } catch (e) {
+    if (e instanceof ApiError && e.status === 404) return null;
+    throw e;
+  }
+}
+
 export type SignIn = { link: string } | { access_key: string; secret_key: string };
 
 export async function signIn(how: SignIn): Promise<Session> {
@@ -151,10 +165,12 @@ export async function follow(
       const r = await request(path, { signal, headers });
       state(true);
       const reader = r.body!.pipeThrough(new TextDecoderStream()).getReader();
+      const rest = slice();
       let text = "";
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
+        await rest(); // what is buffered comes without a pause
         tries = 0;
         text += value;
         let end: number;
@@ -164,13 +180,15 @@ export async function follow(
             const colon = line.indexOf(": ");
             if (colon <= 0) continue;
             const field = line.slice(0, colon);
-            const rest = line.slice(colon + 2);
-            if (field === "id") e.id = last = rest;
-            else if (field === "event") e.event = rest;
-            else if (field === "data") e.data += (e.data ? "\n" : "") + rest;
+            const told = line.slice(colon + 2);
+            if (field === "id") e.id = last = told;
+            else if (field === "event") e.event = told;
+            else if (field === "data") e.data += (e.data ? "\n" : "") + told;
           }
           text = text.slice(end + 2);
           if (e.data) each(e);
+          await rest();
+          if (signal.aborted) return;
         }
       }
     } catch (e) {

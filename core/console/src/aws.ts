@@ -1,6 +1,7 @@
 // aws: the AWS calls that pages make, as functions. Paths and shapes are AWS's; see ../README.md.
-import { call, request } from "./api.ts";
+import { call, orNull, request } from "./api.ts";
 import { part } from "./router.ts";
+import { breathe } from "./slices.ts";
 
 // --- Lambda ----------------------------------------------------------------------------------
 
@@ -19,6 +20,8 @@ export interface Fn {
   Version: string;
   CodeSha256: string;
   Environment?: { Variables: Record<string, string> };
+  DeadLetterConfig?: { TargetArn?: string };
+  LoggingConfig?: { LogFormat?: string };
 }
 
 export const fnPath = (name: string, rest = "") => `${LAMBDA}/${part(name)}${rest}`;
@@ -29,13 +32,11 @@ export const functionPage = (marker = "", most = 50) =>
     `${LAMBDA}/?MaxItems=${most}${marker && `&Marker=${part(marker)}`}`,
   );
 
-// All functions there are, a page at a time, for searches by name; `each` hears what came so far.
-export async function everyFunction(each: (found: Fn[]) => void, gone: () => boolean) {
-  const found: Fn[] = [];
+// All functions there are, a page at a time; `each` hears what every page brought.
+export async function everyFunction(each: (some: Fn[]) => void, gone: () => boolean) {
   for (let marker = ""; !gone(); ) {
-    const page = await functionPage(marker, 1000);
-    found.push(...page.Functions);
-    each(found);
+    const page = await functionPage(marker, 500);
+    each(page.Functions);
     if (!page.NextMarker) return;
     marker = page.NextMarker;
   }
@@ -82,6 +83,18 @@ export async function invoke(name: string, event: string, qualifier = ""): Promi
   };
 }
 
+// --- Logs ------------------------------------------------------------------------------------
+
+export async function logsCall<T>(target: string, body: unknown): Promise<T> {
+  const r = await request("/v1/aws/logs/", {
+    method: "POST",
+    headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": `Logs_20140328.${target}` },
+    body: JSON.stringify(body),
+  });
+  const answer = await r.text();
+  return (answer ? JSON.parse(answer) : undefined) as T;
+}
+
 // --- S3 --------------------------------------------------------------------------------------
 
 export const xml = async (r: Response) =>
@@ -119,10 +132,11 @@ export interface Page {
 
 const plain = (escaped: string) => decodeURIComponent(escaped.replaceAll("+", " "));
 
-export async function objects(bucket: string, prefix: string, next: string, most = 100): Promise<Page> {
+// `deep` looks into folders instead of naming them.
+export async function objects(bucket: string, prefix: string, next: string, most = 100, deep = false): Promise<Page> {
   const q = new URLSearchParams({
     "list-type": "2",
-    delimiter: "/",
+    ...(!deep && { delimiter: "/" }),
     "encoding-type": "url", // keys may hold what XML cannot
     "max-keys": String(most),
     prefix,
@@ -140,41 +154,37 @@ export async function objects(bucket: string, prefix: string, next: string, most
   };
 }
 
-// --- IAM -------------------------------------------------------------------------------------
-
-export async function iam(action: string, fields: Record<string, string>): Promise<Document> {
-  const body = new URLSearchParams({ Action: action, Version: "2010-05-08", ...fields });
-  return xml(await request("/v1/aws/iam/", { method: "POST", body }));
+// All objects below a prefix, a page at a time.
+export async function everyObject(bucket: string, prefix: string, each: (some: Item[]) => void, gone: () => boolean) {
+  for (let next = ""; !gone(); ) {
+    const page = await objects(bucket, prefix, next, 500, true);
+    each(page.items);
+    if (!page.next) return;
+    next = page.next;
+    await breathe();
+  }
 }
 
-export interface Statement {
-  Sid?: string;
-  Effect: string;
-  Action?: string | string[];
-  NotAction?: string | string[];
-  Resource?: string | string[];
-  NotResource?: string | string[];
-  Condition?: unknown;
+// --- documents -------------------------------------------------------------------------------
+
+// Adds an element to another, with a text of its own.
+export function add(to: Element, tag: string, value?: string): Element {
+  const e = to.appendChild(to.ownerDocument.createElementNS(to.namespaceURI, tag));
+  if (value !== undefined) e.textContent = value;
+  return e;
 }
 
-export interface RolePolicy {
-  name: string;
-  statements: Statement[];
-  document: string;
-}
+const S3_NS = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-const list = <T>(v: T | T[]) => (Array.isArray(v) ? v : [v]);
+export const newDocument = (root: string) => document.implementation.createDocument(S3_NS, root);
 
-export async function rolePolicies(role: string): Promise<RolePolicy[]> {
-  const names = all(await iam("ListRolePolicies", { RoleName: role }), "member");
-  return Promise.all(
-    names.map(async (n) => {
-      const name = n.textContent!;
-      const doc = await iam("GetRolePolicy", { RoleName: role, PolicyName: name });
-      const document = decodeURIComponent(text(doc, "PolicyDocument"));
-      return { name, document, statements: list(JSON.parse(document).Statement) };
-    }),
-  );
-}
+// What is configured on a bucket, or null where nothing is.
+export const getConf = async (bucket: string, what: string) => {
+  const r = await orNull(request(`${s3Path(bucket)}?${what}`));
+  return r && xml(r);
+};
 
-export const roleName = (arn: string) => arn.slice(arn.lastIndexOf("/") + 1);
+export const putConf = (bucket: string, what: string, doc: Document) =>
+  request(`${s3Path(bucket)}?${what}`, { method: "PUT", body: new XMLSerializer().serializeToString(doc) });
+
+export const deleteConf = (bucket: string, what: string) => request(`${s3Path(bucket)}?${what}`, { method: "DELETE" });

@@ -1,6 +1,6 @@
 // denial: the last thing a function's role lacked, and the statement that grants it, one click away.
 import { call } from "./api.ts";
-import { iam } from "./aws.ts";
+import { iam } from "./iam.ts";
 import { part } from "./router.ts";
 import { Problem, Time, say, useAction } from "./ui.tsx";
 

@@ -10,6 +10,7 @@ import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { EditorState, type Extension } from "@codemirror/state";
 import { EditorView, drawSelection, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
+import { complete } from "./completion.ts";
 
 const theme = EditorView.theme({
   "&": { height: "100%", color: "var(--text)", backgroundColor: "var(--face)", fontSize: "13.5px" },
@@ -85,7 +86,7 @@ function extensions(o: Options): Extension[] {
     ];
   return [
     ...common, typingOver, history(), closeBrackets(), indentOnInput(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter(),
-    autocompletion({ override: [completeAnyWord] }),
+    autocompletion({ override: o.language === "lua" ? [complete, completeAnyWord] : [completeAnyWord] }),
     keymap.of([
       { key: "Mod-s", preventDefault: true, run: () => (o.save?.(), true) },
       // Tab indents; Escape, then Tab leaves.

@@ -1,7 +1,7 @@
 // palette: Ctrl-K, some letters, Enter. Pages are known; functions and buckets are asked for when it
 // opens, and searched as they come.
 import { computed, signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { signOut } from "./api.ts";
 import { buckets, everyFunction } from "./aws.ts";
 import { switchTheme } from "./frame.tsx";
@@ -54,21 +54,17 @@ export function openPalette() {
 
 // A place that cannot be listed is left out here; its own page says why.
 async function ask() {
-  let functions: Entry[] = [];
-  let others: Entry[] = [];
-  const show = () => (found.value = [...functions, ...others]);
+  const all: Entry[] = (found.value = []);
+  const show = (some: Entry[]) => {
+    for (const e of some) all.push(e);
+    found.value = all.slice();
+  };
   await Promise.allSettled([
     everyFunction(
-      (all) => {
-        functions = all.map((f) => to("function", f.FunctionName, `/functions/${part(f.FunctionName)}`));
-        show();
-      },
+      (some) => show(some.map((f) => to("function", f.FunctionName, `/functions/${part(f.FunctionName)}`))),
       () => !open.value,
     ),
-    buckets().then((all) => {
-      others = all.map((b) => to("bucket", b.name, `/buckets/${part(b.name)}`));
-      show();
-    }),
+    buckets().then((some) => show(some.map((b) => to("bucket", b.name, `/buckets/${part(b.name)}`)))),
   ]);
 }
 
@@ -81,7 +77,7 @@ addEventListener("keydown", (e) => {
 
 export function Palette() {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open.value) dialog.current?.showModal();
   }, [open.value]);
   const close = () => dialog.current?.close();

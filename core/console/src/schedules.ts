@@ -1,9 +1,10 @@
 // schedules: rules of `events` and schedules of `scheduler`, by the calls of both services and ours.
 import { ApiError, call, request } from "./api.ts";
-import { fnPath, iam } from "./aws.ts";
+import { fnPath } from "./aws.ts";
+import { iam } from "./iam.ts";
+import { functionOf, statements } from "./notifications.ts";
 import { part } from "./router.ts";
 import { server } from "./session.ts";
-import { statements } from "./triggers.ts";
 
 export type Kind = "rule" | "schedule";
 
@@ -41,7 +42,6 @@ export const setPolicy = (s: { kind: Kind; name: string }, missed: string, overl
 export const checkExpression = (expression: string, timezone: string) =>
   call<{ error: string | null; next: string[] }>("POST", "/v1/check-schedule", { expression, timezone });
 
-export const functionOf = (arn: string) => arn.split(":")[6] ?? arn;
 export const functionArn = (name: string) => `arn:aws:lambda:${server().region}:${server().account}:function:${name}`;
 
 const events = async (op: string, body: unknown) =>
@@ -143,6 +143,12 @@ export async function changeSchedule(s: Schedule, w: Wanted) {
     Description: w.description,
     Target: { ...kept, Arn: targetArn(w), RoleArn, ...(w.input && { Input: w.input }) },
   });
+}
+
+// Takes some of its targets from a rule.
+export async function takeTargets(s: Schedule, gone: (arn: string) => boolean) {
+  const { Targets } = (await events("ListTargetsByRule", { Rule: s.name })) as { Targets: Target[] };
+  await events("RemoveTargets", { Rule: s.name, Ids: Targets.filter((t) => gone(t.Arn)).map((t) => t.Id) });
 }
 
 export async function deleteSchedule(s: Schedule) {

@@ -136,6 +136,17 @@ export function bytes(n: number) {
   return `${u && n < 100 ? n.toFixed(1) : Math.round(n)} ${UNITS[u]}`;
 }
 
+// One number that matters.
+export function Figure(p: { label: string; value: string; more?: string; bad?: boolean }) {
+  return (
+    <div class="figure">
+      <span class="faint">{p.label}</span>
+      <strong class={p.bad ? "bad" : ""}>{p.value}</strong>
+      <span class="faint">{p.more}</span>
+    </div>
+  );
+}
+
 // --- said once, for a moment -----------------------------------------------------------------
 
 export const said = signal("");

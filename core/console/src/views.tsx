@@ -20,7 +20,6 @@ const VIEWS: View[] = [
   { path: /^\/functions$/, load: () => import("./pages/functions.tsx") },
   { path: /^\/functions\/([^/]+)(?:\/([^/]+))?$/, load: () => import("./pages/function.tsx") },
   { path: /^\/buckets$/, load: () => import("./pages/buckets.tsx") },
-  { path: /^\/buckets\/([^/]+)$/, load: () => import("./pages/bucket.tsx") },
   { path: /^\/runs$/, load: () => import("./pages/runs.tsx") },
   { path: /^\/runs\/([^/]+)$/, load: () => import("./pages/run.tsx") },
   { path: /^\/queue$/, load: () => import("./pages/queue.tsx") },
@@ -29,6 +28,9 @@ const VIEWS: View[] = [
   { path: /^\/usage$/, load: () => import("./pages/usage.tsx") },
   { path: /^\/schedules$/, load: () => import("./pages/schedules.tsx") },
   { path: /^\/schedules\/(?:new|(rule|schedule)\/([^/]+))$/, load: () => import("./pages/schedule.tsx") },
+  { path: /^\/buckets\/([^/]+)(?:\/([^/]+))?$/, load: () => import("./pages/bucket.tsx") },
+  { path: /^\/access(?:\/([^/]+)(?:\/([^/]+))?)?$/, load: () => import("./pages/access.tsx") },
+  { path: /^\/settings$/, load: () => import("./pages/server.tsx") },
 ];
 
 // The navigation's rows.
@@ -43,6 +45,8 @@ export const PLACES: { path: string; label: string }[] = [
   { path: "/kv", label: "Key-value" },
   { path: "/secrets", label: "Secrets" },
   { path: "/usage", label: "Usage" },
+  { path: "/access", label: "Access" },
+  { path: "/settings", label: "Settings" },
 ];
 
 const loaded = new Map<View, ComponentType<ViewProps>>();

@@ -1,7 +1,7 @@
 // blank: a function of a few lines, and a role of its own that may write its log.
 import { useSignal } from "@preact/signals";
 import { call } from "../api.ts";
-import { iam } from "../aws.ts";
+import { iam } from "../iam.ts";
 import { go, part } from "../router.ts";
 import { server } from "../session.ts";
 import { AsCommand, Field, Head, Problem, bound, shell, submits, useAction } from "../ui.tsx";

@@ -16,8 +16,10 @@ const LATER: Record<string, () => Promise<{ default: ComponentType<TabProps> }>>
   code: () => import("./code.tsx"),
   test: () => import("./test.tsx"),
   runs: () => import("./runs_tab.tsx"),
+  metrics: () => import("./metrics.tsx"),
   triggers: () => import("./triggers.tsx"),
   permissions: () => import("./permissions.tsx"),
+  versions: () => import("./versions.tsx"),
   settings: () => import("./settings.tsx"),
 };
 
@@ -26,8 +28,10 @@ const TABS: [string, string][] = [
   ["test", "Test"],
   ["runs", "Runs"],
   ["logs", "Logs"],
+  ["metrics", "Metrics"],
   ["triggers", "Triggers"],
   ["permissions", "Permissions"],
+  ["versions", "Versions"],
   ["settings", "Settings"],
 ];
 

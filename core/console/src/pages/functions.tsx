@@ -1,52 +1,24 @@
 // functions: a page of them at a time, by name; or those of all whose name or description matches.
-import { useEffect } from "preact/hooks";
-import { useSignal } from "@preact/signals";
 import { type Fn, everyFunction, functionPage } from "../aws.ts";
+import { Found } from "../found.tsx";
 import { go, here, part, withQuery } from "../router.ts";
-import { Busy, Empty, Head, Problem, Rows, Time, bytes, useLoad } from "../ui.tsx";
+import { Busy, Empty, Head, Problem, Time, bytes, useLoad } from "../ui.tsx";
 
-function Matches({ words }: { words: string }) {
-  const all = useSignal<Fn[]>([]);
-  const busy = useSignal(true);
-  const error = useSignal<unknown>(null);
-  useEffect(() => {
-    let gone = false;
-    everyFunction(
-      (found) => gone || (all.value = [...found]),
-      () => gone,
-    )
-      .catch((e) => (error.value = e))
-      .finally(() => (busy.value = false));
-    return () => {
-      gone = true;
-    };
-  }, []);
-  const wanted = words.toLowerCase();
-  const rows = all.value.filter((f) => `${f.FunctionName} ${f.Description}`.toLowerCase().includes(wanted));
-  return (
-    <>
-      <Problem what="The functions could not be searched." error={error.value} />
-      <p class="faint" role="status">
-        {rows.length} of {all.value.length}
-        {busy.value && " so far"}
-      </p>
-      {rows.length > 0 && (
-        <Rows
-          rows={rows}
-          count={rows.length}
-          height={40}
-          label="Functions"
-          row={(f) => (
-            <div class="item">
-              <a href={`/functions/${part(f.FunctionName)}`}>{f.FunctionName}</a>
-              <span class="faint clip">{f.Description}</span>
-            </div>
-          )}
-        />
-      )}
-    </>
-  );
-}
+const Matches = ({ words }: { words: string }) => (
+  <Found
+    ask={everyFunction}
+    of={[]}
+    words={words}
+    text={(f: Fn) => `${f.FunctionName} ${f.Description}`}
+    label="Functions"
+    row={(f: Fn) => (
+      <div class="item">
+        <a href={`/functions/${part(f.FunctionName)}`}>{f.FunctionName}</a>
+        <span class="faint clip">{f.Description}</span>
+      </div>
+    )}
+  />
+);
 
 export default function Functions() {
   const marker = here.value.searchParams.get("after") ?? "";

@@ -1,13 +1,14 @@
 // logs: a function's lines as they come. Where a bucket calls the function, a file dropped here goes
 // there, and its line appears below.
 import { useEffect, useRef } from "preact/hooks";
-import { useComputed, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { follow } from "../api.ts";
 import { here, withQuery, go } from "../router.ts";
 import { s3Triggers } from "../triggers.ts";
 import { AsCommand, DropZone, Empty, Live, Problem, Rows, Time, copy, line, useLoad } from "../ui.tsx";
 import { send, uploads } from "../upload.ts";
 import { server } from "../session.ts";
+import { useSieve } from "../slices.ts";
 import { made } from "../made.ts";
 import type { TabProps } from "./function.tsx";
 import { UploadRow } from "./uploads.tsx";
@@ -19,7 +20,7 @@ interface Line {
   message: string;
 }
 
-const KEPT = 50_000;
+const KEPT = 200_000; // then the oldest go
 const SPANS: [string, number][] = [
   ["15 minutes", 900_000],
   ["1 hour", 3_600_000],
@@ -41,7 +42,7 @@ export function LogsTab({ fn }: TabProps) {
   const level = q.get("level") ?? "";
   const request = q.get("request") ?? "";
   const all = useRef<Line[]>([]);
-  const count = useSignal(0); // grows with every batch
+  const count = useSignal(0);
   const live = useSignal(false);
   const settled = useSignal(false);
   const error = useSignal<unknown>(null);
@@ -54,16 +55,17 @@ export function LogsTab({ fn }: TabProps) {
     let batch: Line[] = [];
     let soon = 0;
     all.current = [];
-    count.value++;
+    count.value = 0;
     error.value = null;
     picked.value = null;
-    // Lines come in bursts; the page is drawn once for each.
+    // Lines come in bursts; the page is drawn once for each. The list grows in place, so that what was
+    // looked through before need not be again.
     const flush = () => {
       soon = 0;
-      const lines = all.current.concat(batch);
-      all.current = lines.length > KEPT ? lines.slice(-KEPT) : lines;
+      for (const l of batch) all.current.push(l);
       batch = [];
-      count.value++;
+      if (all.current.length > KEPT) all.current = all.current.slice(-KEPT * 0.9);
+      count.value = all.current.length;
     };
     const query = new URLSearchParams({ follow: "1", since: String(Date.now() - span) });
     if (level) query.set("level", level.toUpperCase());
@@ -86,16 +88,11 @@ export function LogsTab({ fn }: TabProps) {
     };
   }, [fn.FunctionName, span, level, request]);
 
-  const shown = useComputed(() => {
-    count.value;
-    const words = filter.value.toLowerCase();
-    if (!words && platform.value) return all.current;
-    return all.current.filter(
-      (l) => (platform.value || !PLATFORM.test(l.message)) && (!words || l.message.toLowerCase().includes(words)),
-    );
-  });
+  const words = filter.value.toLowerCase();
+  const whole = platform.value;
+  const keep = !words && whole ? null : (l: Line) => (whole || !PLATFORM.test(l.message)) && (!words || l.message.toLowerCase().includes(words));
+  const { rows, busy } = useSieve(all.current, count.value, keep, [words, whole]);
   const set = (name: string, value: string) => go(withQuery(name, value), true);
-  const rows = shown.value;
   return (
     <>
       <TryIt fn={fn} />
@@ -121,6 +118,11 @@ export function LogsTab({ fn }: TabProps) {
           </button>
         )}
         <span class="grow" />
+        {words && (
+          <span class="faint" role="status">
+            {rows.length} of {count.value}
+          </span>
+        )}
         <Live on={live.value} />
       </div>
       <Problem what="The log could not be followed." error={error.value} />
@@ -145,7 +147,7 @@ export function LogsTab({ fn }: TabProps) {
           )}
         />
       )}
-      {all.current.length > 0 && !rows.length && <p class="faint">No line matches the filter.</p>}
+      {all.current.length > 0 && !rows.length && !busy && <p class="faint">No line matches the filter.</p>}
       {picked.value && (
         <aside class="panel" aria-label="The line">
           <div class="row">

@@ -3,8 +3,17 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { follow } from "../api.ts";
 import { functionPage } from "../aws.ts";
+import { Chart, type Series } from "../chart.tsx";
 import { part } from "../router.ts";
-import { Busy, Empty, Head, Live, Problem, Time, bytes, useLoad } from "../ui.tsx";
+import { Busy, Empty, Figure, Head, Live, Problem, Time, bytes, useLoad } from "../ui.tsx";
+
+interface Point {
+  t: number;
+  requests: number;
+  errors: number;
+  p50_ms: number;
+  p99_ms: number;
+}
 
 interface Snapshot {
   now_ms: number;
@@ -15,50 +24,34 @@ interface Snapshot {
   p99_ms: number;
   queue: { queued: number; running: number; waiting: number; dead: number; oldest_ms: number };
   runners: { running: number; spare: number; busy: number };
-  disk: { free_bytes: number; total_bytes: number } | null;
+  disk: { free_bytes: number; total_bytes: number; store_bytes: number } | null;
   memory: { server_bytes: number; runners_bytes: number };
-  series: { step_ms: number; points: { t: number; requests: number; errors: number }[] };
+  series: { step_ms: number; points: Point[] };
   failures: { timestamp: number; function: string; request_id: string; error: string; message: string }[];
 }
 
 const KEPT = 180; // half an hour of points
 
-function Figure(p: { label: string; value: string; more?: string; bad?: boolean }) {
+function Charts({ points }: { points: Point[] }) {
+  const of = (label: string, style: string, value: (p: Point) => number): Series => ({ label, class: style, of: points.map(value) });
+  const times = points.map((p) => p.t);
   return (
-    <div class="figure">
-      <span class="faint">{p.label}</span>
-      <strong class={p.bad ? "bad" : ""}>{p.value}</strong>
-      <span class="faint">{p.more}</span>
+    <div class="cards">
+      <Chart
+        title="Runs in ten seconds"
+        times={times}
+        room={KEPT}
+        bars={[of("runs", "runs", (p) => p.requests), of("failed", "errors", (p) => p.errors)]}
+        show={String}
+      />
+      <Chart
+        title="How long they take"
+        times={times}
+        room={KEPT}
+        lines={[of("half are faster than", "runs", (p) => p.p50_ms), of("99 %", "slow", (p) => p.p99_ms)]}
+        show={(n) => `${n.toFixed(1)} ms`}
+      />
     </div>
-  );
-}
-
-// Requests as bars, errors in them.
-function Chart(p: { points: Snapshot["series"]["points"] }) {
-  const most = Math.max(1, ...p.points.map((x) => x.requests));
-  const total = p.points.reduce((n, x) => n + x.requests, 0);
-  const failed = p.points.reduce((n, x) => n + x.errors, 0);
-  return (
-    <figure class="chart">
-      <svg viewBox={`0 0 ${KEPT} 40`} preserveAspectRatio="none" role="img" aria-label={`${total} runs, ${failed} failed`}>
-        {p.points.map((x, i) => {
-          const at = KEPT - p.points.length + i;
-          const high = (x.requests / most) * 38;
-          const bad = (x.errors / most) * 38;
-          return (
-            <>
-              <rect x={at} width="0.8" y={40 - high} height={high} class="runs" />
-              <rect x={at} width="0.8" y={40 - bad} height={bad} class="errors" />
-            </>
-          );
-        })}
-      </svg>
-      <figcaption class="faint">
-        {total
-          ? `Runs of the last half hour: ${total}, of which ${failed} failed. Highest bar: ${most} in ten seconds.`
-          : "No run ended in the last half hour."}
-      </figcaption>
-    </figure>
   );
 }
 
@@ -109,9 +102,15 @@ export default function Overview() {
             <Figure label="Given up" value={String(s.queue.dead)} bad={s.queue.dead > 0} more="dead events" />
             <Figure label="Runners" value={`${s.runners.busy} of ${s.runners.running}`} more="busy" />
             <Figure label="Memory" value={bytes(s.memory.server_bytes + s.memory.runners_bytes)} more="server and runners" />
-            {s.disk && <Figure label="Disk free" value={bytes(s.disk.free_bytes)} more={`of ${bytes(s.disk.total_bytes)}`} />}
+            {s.disk && <Figure label="Disk free" value={bytes(s.disk.free_bytes)} more={`of ${bytes(s.disk.total_bytes)}; ${bytes(s.disk.store_bytes)} of records`} />}
           </div>
-          <Chart points={s.series.points} />
+          {s.status !== "ok" && (
+            <div class="problem" role="alert">
+              <strong>The server takes no writes.</strong>
+              <span>Its disk is full or failed. Reads and deletes go on; make room, and it goes on by itself.</span>
+            </div>
+          )}
+          <Charts points={s.series.points} />
           <h2>Newest failures</h2>
           {s.failures.length ? (
             <ul class="list">

@@ -1,12 +1,13 @@
 // schedule: one rule or schedule: its next times, its last runs, what it calls; making one.
 import { useEffect } from "preact/hooks";
 import { type Signal, useSignal } from "@preact/signals";
-import { everyFunction } from "../aws.ts";
+import { functionPage } from "../aws.ts";
 import {
-  type Kind, type Schedule, type Wanted, MISSED, OVERLAP, changeSchedule, checkExpression, createSchedule, deleteSchedule, functionArn, functionOf,
+  type Kind, type Schedule, type Wanted, MISSED, OVERLAP, changeSchedule, checkExpression, createSchedule, deleteSchedule, functionArn,
   inputOf, roleFor, schedule, setPolicy,
 } from "../schedules.ts";
 import { runPage, useStirred } from "../runs.ts";
+import { functionOf } from "../notifications.ts";
 import { go, part } from "../router.ts";
 import { server } from "../session.ts";
 import { AsCommand, Busy, Confirm, Field, Head, Problem, Time, bound, line, say, submits, useAction, useLoad } from "../ui.tsx";
@@ -240,14 +241,10 @@ function When({ f, zoned }: { f: Form; zoned: boolean }) {
 function Target({ f }: { f: Form }) {
   const names = useSignal<string[]>([]);
   useEffect(() => {
-    let gone = false;
-    everyFunction(
-      (found) => gone || (names.value = found.slice(0, 1000).map((x) => x.FunctionName)),
-      () => gone,
-    ).catch(() => {}); // a name can be typed as well
-    return () => {
-      gone = true;
-    };
+    functionPage("", 500).then(
+      (page) => (names.value = page.Functions.map((x) => x.FunctionName)),
+      () => {}, // a name can be typed as well
+    );
   }, []);
   return (
     <>

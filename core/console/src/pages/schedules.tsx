@@ -1,7 +1,8 @@
 // schedules: rules and schedules together: when each is due next, run now, pause.
 import { useSignal } from "@preact/signals";
-import { type Schedule, act, functionOf, schedulePage } from "../schedules.ts";
+import { type Schedule, act, schedulePage } from "../schedules.ts";
 import { span } from "../runs.ts";
+import { functionOf } from "../notifications.ts";
 import { here, part, withQuery } from "../router.ts";
 import { AsCommand, Busy, Empty, Head, Problem, Time, line, say, useAction, useLoad } from "../ui.tsx";
 
