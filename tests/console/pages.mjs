@@ -282,25 +282,25 @@ export const cases = {
 
   async schedules_and_urls({ page }) {
     await signIn(page);
-    await blank(page, "timed");
+    await blank(page, "clocked");
     await page.getByRole("link", { name: "Triggers" }).click();
     await page.getByRole("button", { name: "Add a schedule" }).click();
     await page.getByRole("button", { name: "at nine on working days" }).click();
     await page.getByLabel("Time zone").fill("Europe/Paris");
     await page.getByRole("button", { name: "Add the schedule" }).click();
-    const row = page.locator(".flow li", { hasText: "timed-at-1" });
+    const row = page.locator(".flow li", { hasText: "clocked-at-1" });
     await row.getByText("Europe/Paris").waitFor();
     check((await row.locator("time").getAttribute("datetime")) > new Date().toISOString(), "the next run is no time to come");
     await page.getByRole("button", { name: "Add a URL" }).click();
     await page.getByRole("button", { name: "Add the URL" }).click();
-    const url = await page.locator("a", { hasText: "/url/timed/" }).getAttribute("href");
+    const url = await page.locator("a", { hasText: "/url/clocked/" }).getAttribute("href");
     check((await fetch(url)).status === 200, "the URL does not answer anybody");
     await page.getByRole("button", { name: "Change" }).click();
     await page.getByLabel("Signed requests only").check();
     await page.getByRole("button", { name: "Save the URL" }).click();
     await page.locator(".flow").getByText("signed requests").waitFor();
     check((await fetch(url)).status === 403, "the URL answers anybody still");
-    await confirm(page, row.getByRole("button", { name: "Remove" }), "Remove timed-at-1");
+    await confirm(page, row.getByRole("button", { name: "Remove" }), "Remove clocked-at-1");
     await row.waitFor({ state: "detached" });
   },
 
