@@ -36,7 +36,7 @@ class Line:
             got += self.socket.recv(1 << 20)
         head, body = got.split(b"\r\n\r\n", 1)
         length = re.search(rb"content-length: *(\d+)", head, re.I)
-        while length and len(body) < int(length[1]):
+        while len(body) < int(length[1]) if length else b"chunked" in head and not body.endswith(b"0\r\n\r\n"):
             body += self.socket.recv(1 << 20)
         took = (time.perf_counter() - began) * 1e6
         assert head.startswith(b"HTTP/1.1 %d" % want), (head, body[:300])

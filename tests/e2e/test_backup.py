@@ -261,6 +261,10 @@ def scrub(server, code=0):
     return json.loads(r.stdout)
 
 
+def blobs(server):
+    return sum(len(names) for _, _, names in os.walk(server.data / "blobs"))
+
+
 def blob_of(server, body):
     return next(p for p in (server.data / "blobs").rglob("*") if p.is_file() and p.read_bytes() == body)
 
@@ -329,12 +333,12 @@ def test_one_at_a_time_and_stopping(own_server):
         assert r.returncode == 5 and "under way" in r.stderr
         # deletes and writes go on; a deleted object's file stays for the backup
         assert wire.delete("large7").status == 204 and wire.put("new", os.urandom(100000)).status == 200
+        assert wire.get("large7").status == 404 and blobs(server) == 9
         assert server.stop() == 0, server.stderr()
     server.start()
     assert wire.get("large7") is None or wire.get("large7").status == 404
     scrub(server)
-    files = sum(len(names) for _, _, names in os.walk(server.data / "blobs"))
-    assert files == 8  # seven large ones and the new one
+    assert blobs(server) == 8  # seven large ones and the new one
     with server.raw("GET /perilune/v1/backup HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in server.sign(
             "GET", "/perilune/v1/backup", service="perilune").items()) + "\r\n") as raw:
         assert raw.head()[0] == 200
