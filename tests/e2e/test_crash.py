@@ -42,7 +42,7 @@ def lives(total, kills, kinds, threads):
             total.ready.append(server.ready_s)
         ids = list(told)
         # what a crash cut off is run again at once; what failed for another reason, after a minute
-        eventually(lambda: not unexecuted(server, ids)[0], 120, 0.2)
+        eventually(lambda: all_ran(server, ids), 120, 0.2)
         _, twice, more = unexecuted(server, ids)
         assert more <= kills * IN_FLIGHT_MAX
         wire = Wire(server)
@@ -57,14 +57,18 @@ def lives(total, kills, kinds, threads):
     total.more += more
 
 
+def all_ran(server, ids):
+    dead = server.cli("dead", "list", "--json").stdout
+    assert '"id"' not in dead, f"given up: {dead[:500]}"
+    return not unexecuted(server, ids)[0]
+
+
 def check_events_of_strangers(server, told):
     """Objects whose 200 was cut off: they are there with their event, or neither is."""
     pages = server.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     keys = [x["Key"] for page in pages for x in page.get("Contents", [])]
     assert {name for name, kind in told.items() if kind != "event"} <= set(keys), "an acknowledged object is missing"
-    eventually(lambda: not unexecuted(server, keys)[0], 120, 0.2)
-    dead = server.cli("dead", "list", "--json").stdout
-    assert '"id"' not in dead, f"given up: {dead[:500]}"
+    eventually(lambda: all_ran(server, keys), 120, 0.2)
 
 
 def kill_loop(name, what, kinds, threads=6):
