@@ -87,7 +87,7 @@ static json_t *overview(struct services *v, int64_t *after_ms)
                         json_pack("{s:I, s:I, s:I, s:I, s:I}", "queued", (json_int_t)q.queued,
                                   "running", (json_int_t)q.running, "waiting",
                                   (json_int_t)q.waiting, "dead", (json_int_t)q.dead, "oldest_ms",
-                                  (json_int_t)queue_oldest_ms(v->queue)));
+                                  (json_int_t)q.late_ms));
     json_object_set_new(o, "runners",
                         json_pack("{s:i, s:i, s:i, s:i}", "running", (int)p.runners, "spare",
                                   (int)p.spares, "busy", (int)p.busy, "waiting", (int)p.waiting));

@@ -153,29 +153,6 @@ void queue_stats(const struct queue *q, struct queue_stats *out)
                                 .dead = totals.dead_rows};
 }
 
-/* Each function's rows are in order of their time: one look a function. */
-int64_t queue_oldest_ms(const struct queue *q)
-{
-    enum { LOOKS = 300 };
-    struct store_txn *t = store_read(q->o.store);
-    struct store_cursor *c = store_cursor(t, T_DUE);
-    struct str k, v;
-    int64_t now = clock_store_ms(), oldest = now;
-    uint64_t function = 0, due;
-    bool any = store_seek(c, STR(""), &k, &v);
-    for (int i = 0; any && i < LOOKS; i++) {
-        if (!key_take_u64(&k, &function) || !key_take_u64(&k, &due))
-            break;
-        if ((int64_t)due < oldest)
-            oldest = (int64_t)due;
-        struct key next = {0};
-        any = store_seek(c, key_str(key_u64(&next, function + 1)), &k, &v);
-    }
-    store_cursor_close(c);
-    store_read_end(t);
-    return now - oldest;
-}
-
 /* --- turns -------------------------------------------------------------------------------------
  */
 

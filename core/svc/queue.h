@@ -60,8 +60,4 @@ struct queue_stats {
     int64_t late_ms; /* how long the one that is due longest has waited */
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);
-/* For how long the event that is due longest has been so, in ms; 0 when none is. Of the first few
- * hundred functions that have any. */
-int64_t queue_oldest_ms(const struct queue *q);
-
 #endif

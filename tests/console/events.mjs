@@ -1,21 +1,39 @@
 // What becomes of events, as a person sees it: runs, the queue, schedules, and what they used.
-export default function cases({ CONSOLE, HOSTILE, check, signIn, blank, write, save, tabTo, overflow }) {
-  // A call with the page's own session.
-  const api = (page, method, path, body, headers = {}) =>
-    page.evaluate(
-      async ([method, path, body, headers]) => {
-        const authorization = `Bearer ${localStorage.getItem("perilune.session")}`;
-        const r = await fetch(path, { method, headers: { authorization, ...headers }, body: body ?? undefined });
-        if (!r.ok) throw new Error(`${method} ${path}: ${r.status} ${await r.text()}`);
-        const text = await r.text();
-        return text ? JSON.parse(text) : null;
-      },
-      [method, path, body, headers],
-    );
+import { readFileSync } from "node:fs";
 
-  const send = (page, name, event) =>
-    api(page, "POST", `/v1/aws/lambda/2015-03-31/functions/${name}/invocations`, JSON.stringify(event), { "x-amz-invocation-type": "Event" });
+// A call with the page's own session.
+const api = (page, method, path, body, headers = {}) =>
+  page.evaluate(
+    async ([method, path, body, headers]) => {
+      const authorization = `Bearer ${localStorage.getItem("perilune.session")}`;
+      const r = await fetch(path, { method, headers: { authorization, ...headers }, body: body ?? undefined });
+      if (!r.ok) throw new Error(`${method} ${path}: ${r.status} ${await r.text()}`);
+      const text = await r.text();
+      return text ? JSON.parse(text) : null;
+    },
+    [method, path, body, headers],
+  );
 
+const send = (page, name, event) =>
+  api(page, "POST", `/v1/aws/lambda/2015-03-31/functions/${name}/invocations`, JSON.stringify(event), { "x-amz-invocation-type": "Event" });
+
+// For pictures of the pages, after the cases: something on each of them.
+export const EVENT_VIEWS = [
+  "/runs", "/runs?state=done", "/functions/replayed/runs", "/queue?state=dead", "/queue?state=queued", "/schedules", "/schedules/new",
+  "/schedules/schedule/nightly", "/kv", "/kv/shown", "/kv/shown?key=order", "/kv/shown?key=", "/secrets", "/usage", "/usage?by=day",
+];
+export async function prepare(page) {
+  for (let n = 1; n <= 3; n++) await send(page, "replayed", { bad: `order ${n} is refused`, items: [{ id: n, count: 2 }] });
+  await send(page, "replayed", { order: 7 });
+  await api(page, "PUT", "/v1/kv/shown/order", '{"id":7,"items":[{"sku":"moon-1","count":2}],"paid":true}');
+  await api(page, "PUT", "/v1/kv/shown/session?ttl=3600", "c2Vzc2lvbg");
+  await api(page, "PUT", "/v1/secrets/api-token", "not shown");
+  const RoleArn = "arn:aws:iam::000000000000:role/nightly-schedule";
+  const made = { ScheduleExpression: "cron(30 2 * * ? *)", ScheduleExpressionTimezone: "Europe/Paris", FlexibleTimeWindow: { Mode: "OFF" }, Description: "Cleans up what the day has left.", Target: { Arn: "arn:aws:lambda:us-east-1:000000000000:function:replayed", RoleArn } };
+  await api(page, "POST", "/v1/aws/scheduler/schedules/nightly", JSON.stringify(made)).catch(() => {}); // it is there already
+}
+
+export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, blank, write, save, tabTo, overflow }) {
   // A function that fails as long as the event says so; its events are tried once.
   async function failing(page, name) {
     await blank(page, name);
@@ -123,7 +141,7 @@ export default function cases({ CONSOLE, HOSTILE, check, signIn, blank, write, s
       check(/9:00/.test(await next.first().locator("td").first().innerText()), "the zone's own clock says nine");
       const at = await next.first().locator("time").getAttribute("datetime");
       check(at.endsWith("T00:00:00.000Z"), `nine in Tokyo is midnight in UTC, not ${at}`);
-      await page.getByRole("button", { name: "Run mornings now" }).click();
+      await page.getByRole("button", { name: "Run now: mornings" }).click();
       await row(page, "scheduler").getByText("done").waitFor();
       await page.getByRole("button", { name: "Pause mornings" }).click();
       await page.getByText("It is paused: nothing is due").waitFor();
@@ -159,11 +177,173 @@ export default function cases({ CONSOLE, HOSTILE, check, signIn, blank, write, s
       await page.getByLabel("Function to call").fill("ruled");
       await page.getByRole("button", { name: "Save the schedule" }).click();
       await page.getByRole("link", { name: "ruled", exact: true }).waitFor();
-      await page.getByRole("button", { name: "Run hourly now" }).click();
+      await page.getByRole("button", { name: "Run now: hourly" }).click();
       await row(page, "events").getByText("done").waitFor(); // its policy lets the rule in
       await row(page, "events").getByRole("link").first().click();
       await page.locator("pre.event", { hasText: "Scheduled Event" }).waitFor();
       await page.getByText(":rule/hourly").first().waitFor();
+    },
+
+    async kv_browsed_and_edited({ page, expect }) {
+      await signIn(page);
+      for (let i = 0; i < 120; i++) await api(page, "PUT", `/v1/kv/orders/order-${String(i).padStart(3, "0")}`, JSON.stringify({ n: i }));
+      await api(page, "PUT", "/v1/kv/orders/other%2Fkey", "plain");
+      await page.goto(`${CONSOLE}/kv`);
+      await page.getByRole("link", { name: "orders" }).click();
+      await row(page, "order-099").waitFor();
+      await page.getByRole("link", { name: "Next page" }).click();
+      await row(page, "order-119").waitFor();
+      await page.getByLabel("Keys that begin with").fill("order-04");
+      await until("ten keys", async () => (await row(page, "order-04").count()) === 10 && (await page.locator("tbody tr").count()) === 10);
+      await page.getByRole("link", { name: "order-042" }).click();
+      const value = page.getByLabel("Value", { exact: true });
+      await until("the value", async () => (await value.inputValue()) === '{"n":42}');
+      await value.fill('{"n":43}');
+      await page.getByLabel("Expires after, seconds").fill("3600");
+      await page.getByRole("button", { name: "Save the value" }).click();
+      await page.getByText(/expires /).waitFor();
+      check((await api(page, "GET", "/v1/kv/orders/order-042")).n === 43, "it is not stored");
+      await api(page, "PUT", "/v1/kv/orders/order-042", '{"n":44}'); // somebody else was faster
+      expect(412, "PUT", /^\/v1\/kv\/orders\/order-042\?/);
+      await value.fill('{"n":45}');
+      await page.getByRole("button", { name: "Save the value" }).click();
+      await page.getByText("It was not saved.").waitFor();
+      await page.goto(`${CONSOLE}/kv/orders?prefix=other`);
+      await page.getByRole("link", { name: "other/key" }).click();
+      await until("the value", async () => (await value.inputValue()) === "plain");
+      await page.getByRole("button", { name: "Delete…" }).click();
+      await page.getByRole("button", { name: "Delete other/key" }).click();
+      await page.getByText("No key begins so.").waitFor();
+      await page.getByRole("link", { name: "New key" }).click();
+      await page.getByLabel("Key", { exact: true }).fill("made here");
+      await value.fill("yes");
+      await page.getByRole("button", { name: "Save the value" }).click();
+      await page.getByText("does not expire").waitFor();
+      await page.goto(`${CONSOLE}/kv/orders?prefix=made`);
+      await page.getByRole("link", { name: "made here" }).waitFor();
+    },
+
+    async secrets_set_rotated_deleted({ page }) {
+      await signIn(page);
+      await page.goto(`${CONSOLE}/secrets`);
+      await page.getByLabel("Name", { exact: true }).fill("stripe-key");
+      await page.getByLabel("Value", { exact: true }).fill("first");
+      await page.getByRole("button", { name: "Set the secret" }).click();
+      await row(page, "stripe-key").waitFor();
+      await page.getByRole("button", { name: "Rotate stripe-key" }).click();
+      check((await page.getByLabel("Value", { exact: true }).inputValue()) === "", "a value is shown");
+      await page.getByLabel("Value", { exact: true }).fill("second");
+      await page.getByRole("button", { name: "Rotate the secret" }).click();
+      await page.getByText("stripe-key has its new value").waitFor();
+      check(!/first|second/.test(await page.content()), "a value is on the page");
+      await blank(page, "reader");
+      await write(page, 'return { main = function() return #secrets.get("stripe-key") end }\n');
+      await save(page);
+      await page.goto(`${CONSOLE}/secrets`);
+      await row(page, "stripe-key").getByRole("button", { name: "Delete…" }).click();
+      await page.getByRole("button", { name: "Delete stripe-key" }).click();
+      await row(page, "stripe-key").waitFor({ state: "detached" });
+    },
+
+    async usage_counted_and_downloaded({ page }) {
+      await signIn(page);
+      await failing(page, "used");
+      for (let n = 0; n < 3; n++) await api(page, "POST", "/v1/aws/lambda/2015-03-31/functions/used/invocations", "{}");
+      await until("it is counted", async () => (await api(page, "GET", "/v1/usage?function=used")).usage.some((r) => r.requests === 3));
+      await page.goto(`${CONSOLE}/usage`);
+      await row(page, "used").first().waitFor();
+      check((await row(page, /^used/).locator("td").nth(1).innerText()) === "3", "three requests");
+      await page.getByText("At AWS's list price").waitFor();
+      const coming = page.waitForEvent("download");
+      await page.getByRole("button", { name: "Download CSV" }).click();
+      const file = await coming;
+      const text = readFileSync(await file.path(), "utf8");
+      check(text.startsWith("function,day,requests,") && /^used,\d{4}-\d\d-\d\d,3,0,/m.test(text), `the file is ${text}`);
+      await page.getByLabel("One line for each").selectOption("day");
+      await row(page, /^\d{4}-\d\d-\d\d/).first().waitFor();
+      check(page.url().includes("by=day"), "the view has no address");
+    },
+
+    async events_by_keyboard({ page }) {
+      const key = page.keyboard;
+      await signIn(page);
+      await failing(page, "keyed");
+      await send(page, "keyed", { bad: "once" });
+      await until("it is dead", async () => (await dead(page, "keyed")).length === 1);
+      await key.press("Control+k");
+      await page.getByRole("combobox", { name: "Go to" }).waitFor();
+      await key.type("queue");
+      await key.press("Enter");
+      await page.getByRole("heading", { name: "Queue" }).waitFor();
+      await tabTo(page, "Dead");
+      await key.press("Enter");
+      await row(page, "keyed").waitFor();
+      const box = row(page, "keyed").getByRole("checkbox");
+      await tabTo(page, await box.getAttribute("aria-label"));
+      await key.press("Space");
+      check(await box.isChecked(), "the space bar chooses");
+      await page.locator("main").focus();
+      await tabTo(page, "Drop 1 event…");
+      await key.press("Enter");
+      await page.getByRole("dialog").waitFor();
+      await tabTo(page, "Drop 1 event of keyed");
+      await key.press("Enter");
+      await row(page, "keyed").waitFor({ state: "detached" });
+    },
+
+    async hostile_events_are_inert({ page }) {
+      await signIn(page);
+      await failing(page, "inert");
+      await send(page, "inert", { bad: HOSTILE, [HOSTILE]: HOSTILE });
+      await send(page, "inert", { [HOSTILE]: HOSTILE });
+      await api(page, "PUT", `/v1/kv/inert/${encodeURIComponent(HOSTILE)}`, HOSTILE);
+      const RoleArn = "arn:aws:iam::000000000000:role/none";
+      await api(page, "POST", "/v1/aws/scheduler/schedules/inert", JSON.stringify({ ScheduleExpression: "rate(1 day)", Description: HOSTILE, FlexibleTimeWindow: { Mode: "OFF" }, Target: { Arn: "arn:aws:lambda:us-east-1:000000000000:function:inert", RoleArn, Input: JSON.stringify(HOSTILE) } }));
+      await until("both are over", async () => (await dead(page, "inert")).length === 1 && (await api(page, "GET", "/v1/runs?function=inert&state=done")).runs.length === 1);
+      const { runs } = await api(page, "GET", "/v1/runs?function=inert");
+      for (const r of runs) {
+        await page.goto(`${CONSOLE}/runs/${r.id}`);
+        await page.locator("pre.event", { hasText: "onerror" }).waitFor();
+      }
+      for (const path of ["/runs", "/queue?state=dead", "/functions/inert/runs"]) {
+        await page.goto(CONSOLE + path);
+        await row(page, "OrderRejected").first().waitFor();
+      }
+      await page.goto(`${CONSOLE}/kv/inert`);
+      await page.getByRole("link", { name: "onerror" }).click();
+      await until("the value", async () => (await page.getByLabel("Value", { exact: true }).inputValue()).includes("onerror"));
+      await page.goto(`${CONSOLE}/schedules/schedule/inert`);
+      await page.locator("dd", { hasText: "onerror" }).waitFor();
+      await page.getByText("Change it").click();
+      await until("the event", async () => (await page.getByLabel("Event to send").inputValue()).includes("onerror"));
+      check(await page.evaluate(() => !window.hit && !document.querySelector("main script, main img")), "markup came to life");
+    },
+
+    async event_pages_narrow_and_accessible({ page }) {
+      await signIn(page);
+      await failing(page, "narrow-events");
+      await send(page, "narrow-events", { bad: "a".repeat(200) });
+      await until("it is dead", async () => (await dead(page, "narrow-events")).length === 1);
+      await api(page, "PUT", `/v1/kv/narrow/${"k".repeat(300)}`, "v".repeat(3000));
+      await api(page, "PUT", `/v1/secrets/${"s".repeat(100)}`, "x");
+      await api(page, "POST", "/v1/aws/events/", JSON.stringify({ Name: "r".repeat(64), ScheduleExpression: "cron(0/5 8-17 ? * MON-FRI *)" }), { "x-amz-target": "AWSEvents.PutRule", "content-type": "application/x-amz-json-1.1" });
+      const [{ id }] = await dead(page, "narrow-events");
+      const found = [];
+      await page.setViewportSize({ width: 360, height: 700 });
+      for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        for (const path of ["/runs", `/runs/${id}`, "/functions/narrow-events/runs", "/queue?state=dead", "/queue?state=running", "/schedules", "/schedules/new", `/schedules/rule/${"r".repeat(64)}`, "/kv", "/kv/narrow", `/kv/narrow?key=${"k".repeat(300)}`, "/secrets", "/usage"]) {
+          await page.goto(CONSOLE + path);
+          await page.locator("h1").waitFor();
+          await page.locator(".busy").waitFor({ state: "detached" });
+          if ((await overflow(page)) > 0) found.push(`${path} is wider than the screen`);
+          found.push(...(await violations(page, `${path}, ${colorScheme}`)));
+        }
+      }
+      await page.goto(`${CONSOLE}/runs/${id}`);
+      await page.getByRole("button", { name: "Replay edited…" }).click();
+      found.push(...(await violations(page, "replay edited")));
+      check(!found.length, found.join("\n"));
     },
   };
 }

@@ -1,9 +1,11 @@
 // shots: every view as a picture, for somebody to look at.
+import { EVENT_VIEWS, prepare } from "./events.mjs";
 import { signIn } from "./steps.mjs";
 
 const { CONSOLE } = process.env;
 
 const VIEWS = [
+  ...EVENT_VIEWS,
   "/create", "/create/s3-upload", "/create/blank", "/functions", "/buckets", "/buckets/mouse-in?object=cat.png",
   "/buckets/by-mouse", "/functions/edited/code?version=2", "/functions/nothing/code", "/nowhere",
   ...["code", "test", "logs", "triggers", "permissions", "settings"].map((tab) => `/functions/mouse/${tab}`),
@@ -22,8 +24,9 @@ export async function shoot(browser, folder) {
       await page.goto(CONSOLE);
       await shot("signin");
       await signIn(page);
+      await prepare(page);
       await shot("overview");
-      for (const path of VIEWS) {
+      for (const path of VIEWS.filter((v) => v.match(process.env.VIEWS ?? ""))) {
         await page.goto(CONSOLE + path);
         await shot(path.slice(1).replace(/\W+/g, "-"));
       }

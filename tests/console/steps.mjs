@@ -1,4 +1,8 @@
 // steps: what the cases do again and again.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const { CONSOLE, LINK, PICTURE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
 const SLOW = Number(process.env.SLOW ?? 1); // a sanitizer's build
 
@@ -103,6 +107,17 @@ export async function run(page, name) {
 }
 
 export const answered = (page, text) => page.locator(".answer", { hasText: text }).waitFor();
+
+// What axe finds wrong with the page as it stands.
+export async function violations(page, where) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => axe.run(
+    // The editor's scroller has no focus of its own: the text in it, which scrolls it, has.
+    { include: document, exclude: [{ fromShadowDom: [".editor", ".cm-scroller"] }] },
+    { resultTypes: ["violations"] },
+  ));
+  return violations.map((v) => `${where}: ${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(" ").slice(0, 300)}`);
+}
 
 export const HOSTILE = `"><img src=x onerror="window.hit=1"><script>window.hit=1</script>\u202e'"`;
 

@@ -1,10 +1,7 @@
 // The tutorial by every hand, and what must hold on every page.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { HOSTILE, answered, blank, check, drop, line, overflow, picture, run, save, signIn, tabTo, tutorialByMouse, write } from "./steps.mjs";
+import { HOSTILE, answered, blank, check, drop, line, overflow, picture, run, save, signIn, tabTo, tutorialByMouse, violations, write } from "./steps.mjs";
 
 const { CONSOLE, LINK, PICTURE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const TABS = ["code", "test", "runs", "logs", "metrics", "triggers", "permissions", "versions", "settings"];
 const PLACES = [
@@ -21,14 +18,8 @@ async function accessible(page) {
     await page.locator("h1").waitFor();
     await page.locator("p.busy").waitFor({ state: "detached" });
     await before?.();
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => axe.run(
-      // The editor's scroller has no focus of its own: the text in it, which scrolls it, has.
-      { include: document, exclude: [{ fromShadowDom: [".editor", ".cm-scroller"] }] },
-      { resultTypes: ["violations"] },
-    ));
-    const found = violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(" ").slice(0, 300)}`);
-    check(!found.length, `${path}: ${found.join("; ")}`);
+    const found = await violations(page, path);
+    check(!found.length, found.join("; "));
   };
 }
 

@@ -513,6 +513,11 @@ def test_overview(console):
     f = o["failures"][0]
     assert f["function"] == name and "broken on purpose" in f["message"] and len(f["request_id"]) == 36
     assert {"queued", "running", "waiting", "dead", "oldest_ms"} == set(o["queue"])
+    console.server.client("lambda").put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    console.server.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"bad":true}')
+    queue = lambda: console.call("GET", "/v1/overview")["queue"]
+    eventually(lambda: queue()["dead"] == 1 and not queue()["queued"] + queue()["running"])
+    assert queue()["oldest_ms"] == 0, "the dead wait for nothing"
     assert o["disk"]["total_bytes"] > o["disk"]["free_bytes"] > 0 and o["memory"]["server_bytes"] > 0
     assert o["series"]["step_ms"] == 10000
     s = Stream(console, "/v1/overview?follow=1")

@@ -18,7 +18,7 @@ export function Actions({ s, done }: { s: Schedule; done: () => void }) {
   const doing = (what: "run" | "pause" | "resume", word: string) => action.run(() => act(s, what).then(() => (say(word), done())));
   return (
     <>
-      <button type="button" disabled={action.busy} aria-label={`Run ${s.name} now`} onClick={() => void doing("run", `${s.name} runs now, beside its times.`)}>
+      <button type="button" disabled={action.busy} aria-label={`Run now: ${s.name}`} onClick={() => void doing("run", `${s.name} runs now, beside its times.`)}>
         Run now
       </button>
       <button
