@@ -5,19 +5,23 @@
 #include "base/log.h"
 #include "base/rec.h"
 #include "svc/queue_row.h"
+#include "svc/url_json.h"
 
 enum {
     WRITE_MS = 1000,
     ERRORS_A_SECOND = 40,
     SUCCESSES_A_SECOND = 20,
-    EVENT_MAX = 64 * 1024, /* bytes */
-    ROW_COST = 512,        /* as the queue counts it */
+    EVENT_MAX = 64 * 1024,       /* bytes */
+    ROW_COST = 512,              /* as the queue counts it */
+    ANSWER_HEAD_MAX = 64 * 1024, /* of a URL's answer, all but its body */
 };
 
 struct sample {
     struct sample *next;
     struct event_row row; /* its strings are in bytes */
     struct str payload;
+    bool url;        /* payload is a rec of URL_* */
+    bool url_answer; /* … and so is row.result */
     struct buf bytes;
 };
 
@@ -53,12 +57,35 @@ static void free_when_over(struct sampler *s)
 /* --- writing -----------------------------------------------------------------------------------
  */
 
+/* A job may be applied twice: the sample stays as it is. */
+static int write_url(const struct sample *one, struct store_txn *t, uint64_t keep)
+{
+    struct buf event = BUF_INIT, answer = BUF_INIT;
+    struct event_row row = one->row;
+    char request_id[37];
+    snprintf(request_id, sizeof request_id, "%.*s", STR_FMT(row.request_id));
+    url_json_event(&event, one->payload, request_id);
+    if (one->url_answer) {
+        url_json_answer(&answer, row.result);
+        row.result_bytes = row.result_bytes - row.result.n + answer.n; /* with what was cut off */
+        row.result = buf_str(&answer);
+        if (row.result.n > EVENT_RESULT_MAX)
+            row.result.n = EVENT_RESULT_MAX;
+    }
+    row.bytes = event.n + ROW_COST;
+    int rc = event.rc || answer.rc ? 0 : event_row_record(t, &row, buf_str(&event), keep);
+    buf_deinit(&event);
+    buf_deinit(&answer);
+    return rc;
+}
+
 static int write_apply(struct job *job, struct store_txn *t)
 {
     struct sampler *s = (struct sampler *)job;
     int rc = 0;
     for (struct sample *one = s->writing; one && rc == 0; one = one->next)
-        rc = event_row_record(t, &one->row, one->payload, s->keep);
+        rc = one->url ? write_url(one, t, s->keep)
+                      : event_row_record(t, &one->row, one->payload, s->keep);
     return rc;
 }
 
@@ -98,10 +125,9 @@ static void on_timer(uv_timer_t *timer)
 
 static bool wanted(struct sampler *s, const struct invoke_req *req, const struct invoke_result *r)
 {
-    if (s->stopped || req->asynchronous || r->rc || req->event_kind != EVENT_JSON ||
-        req->fn->id == 0 || req->event.n > EVENT_MAX)
+    if (s->stopped || req->asynchronous || r->rc || req->fn->id == 0 || req->event.n > EVENT_MAX)
         return false;
-    int64_t second = (int64_t)(clock_mono_ns() / 1000000000u);
+    int64_t second = (int64_t)(uv_now(store_loop(s->store)) / 1000);
     if (second != s->second) {
         s->second = second;
         s->errors = s->successes = 0;
@@ -127,6 +153,28 @@ static void write_try(struct buf *b, const struct event_row *row, const struct i
     rec_end(b, mark);
 }
 
+/* Bytes of a URL's answer without its body; 0 when it is none, or too large to be kept. */
+static size_t answer_head(const struct invoke_result *r)
+{
+    size_t n =
+        r->kind == REPLY_HTTP && !r->error ? r->payload.n - rec_str(r->payload, URL_BODY).n : 0;
+    return n <= ANSWER_HEAD_MAX ? n : 0;
+}
+
+/* The answer, or as much of it as is kept. */
+static void put_result(struct sample *one, const struct invoke_result *r)
+{
+    struct buf *b = &one->bytes;
+    size_t at = b->n;
+    one->row.result_bytes = r->payload.n;
+    one->url_answer = answer_head(r) > 0;
+    if (one->url_answer)
+        url_json_cut(b, r->payload, EVENT_RESULT_MAX);
+    else if (r->kind != REPLY_HTTP)
+        put(b, r->payload, EVENT_RESULT_MAX);
+    one->row.result = str_of(b->p + at, b->n - at);
+}
+
 void sampler_take(void *ctx, const struct invoke_req *req, const struct invoke_result *r)
 {
     struct sampler *s = ctx;
@@ -136,10 +184,12 @@ void sampler_take(void *ctx, const struct invoke_req *req, const struct invoke_r
     struct buf *b = one ? &one->bytes : NULL;
     struct str type = r->error_type.n ? r->error_type : STR("Unhandled");
     size_t latest = str_is(req->fn->qualifier, "$LATEST") ? 0 : req->fn->qualifier.n;
-    if (!one || !buf_reserve(b, req->event.n + EVENT_RESULT_MAX + LINEAGE_MAX + 2048)) {
+    size_t head = answer_head(r);
+    if (!one || !buf_reserve(b, req->event.n + head + EVENT_RESULT_MAX + LINEAGE_MAX + 2048)) {
         free(one);
         return;
     }
+    one->url = req->event_kind == EVENT_URL;
     one->row = (struct event_row){.id = store_new_id(s->store),
                                   .function_id = req->fn->id,
                                   .bytes = req->event.n + ROW_COST,
@@ -160,8 +210,7 @@ void sampler_take(void *ctx, const struct invoke_req *req, const struct invoke_r
         one->row.error_type = put(b, type, 64);
         one->row.error = put(b, r->payload, EVENT_ERROR_MAX);
     } else {
-        one->row.result = put(b, r->payload, EVENT_RESULT_MAX);
-        one->row.result_bytes = r->payload.n;
+        put_result(one, r);
     }
     size_t at = b->n;
     write_try(b, &one->row, r);

@@ -3,7 +3,8 @@
  * All errors and all successes while there are few; of a crowd a share (ERRORS_A_SECOND and
  * SUCCESSES_A_SECOND over all functions). Nothing is written on a run's way: a copy is taken, and
  * once a second one job writes what has come. A crash may cost that second. Events longer than
- * EVENT_MAX are passed over, and so are those of function URLs, which are no JSON. */
+ * EVENT_MAX are passed over. Those of function URLs and their answers are copied as the records that
+ * they are, and made into JSON by that job. */
 #ifndef SVC_SAMPLER_H
 #define SVC_SAMPLER_H
 

@@ -1,6 +1,8 @@
 """The ledger of events: listed, replayed, given up, redriven; what a crash leaves of it."""
 import datetime
 import json
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -184,6 +186,45 @@ def test_runs_that_somebody_waited_for(server, lam):
     assert dead(server, name) == [], "its caller knows; it is on no list"
     again = ask(server, "runs", "replay", rows[1]["id"], "--event", '{"n":9}')
     assert eventually(lambda: ask(server, "runs", "show", again["id"]).get("result")) == 9
+
+
+@boto
+def test_runs_of_a_url(server, lam):
+    """Kept like other runs that somebody waited for; but nobody's credentials are."""
+    code = """return { main = function(e)
+      if e.rawPath == "/bad" then error("bad") end
+      return { statusCode = 201, headers = { ["x-kind"] = "made" }, cookies = { "s=1; Path=/" }, body = e.rawPath == "/long" and ("é"):rep(4000) or "got " .. (e.body or "nothing") }
+    end }"""
+    name = server.make_function(code)
+    lam.create_function_url_config(FunctionName=name, AuthType="NONE")
+    lam.add_permission(FunctionName=name, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE")
+    url = f"{server.url}/url/{name}"
+    ask_url = lambda path, body=None, **headers: urllib.request.urlopen(urllib.request.Request(url + path, data=body, headers=headers), timeout=30).read()
+    assert ask_url("/first?a=1&a=%C3%A9&b", b"moon", Authorization="Bearer hidden", Cookie="sid=hidden", **{"X-Given": "kept"}) == b"got moon"
+    ask_url("/bytes", b"\xff\x00")
+    ask_url("/long")
+    with pytest.raises(urllib.error.HTTPError):
+        ask_url("/bad")
+    rows = eventually(lambda: len(runs(server, name)) == 4 and runs(server, name))
+    assert all(r["source"] == "url" and r["synchronous"] and r["state"] == "done" for r in rows)
+    shown = {}
+    for r in rows:
+        run = ask(server, "runs", "show", r["id"])
+        assert "hidden" not in json.dumps(run)
+        shown[run["event"]["rawPath"]] = run
+    first = shown["/first"]
+    event = first["event"]
+    assert (event["version"], event["rawQueryString"], event["body"], event["isBase64Encoded"]) == ("2.0", "a=1&a=%C3%A9&b", "moon", False)
+    assert event["queryStringParameters"] == {"a": "1,é", "b": ""} and event["headers"]["x-given"] == "kept"
+    assert event["headers"]["authorization"] == "(not kept)" and event["cookies"] == ["sid=(not kept)"]
+    http = event["requestContext"]["http"]
+    assert (http["method"], http["path"], http["sourceIp"], event["requestContext"]["requestId"]) == ("POST", "/first", "127.0.0.1", first["request_id"])
+    assert first["result"] == {"statusCode": 201, "headers": {"content-type": "application/json", "x-kind": "made"}, "cookies": ["s=(not kept)"], "isBase64Encoded": False, "body": "got moon"}
+    assert shown["/bytes"]["event"]["isBase64Encoded"] and shown["/bytes"]["event"]["body"] == "/wA="
+    assert shown["/long"]["result_bytes"] > 8000 and shown["/long"]["result_text"].startswith('{"statusCode":201')
+    assert shown["/bad"]["error_type"] == "Runtime.LuaError"
+    again = ask(server, "runs", "replay", first["id"])
+    assert eventually(lambda: ask(server, "runs", "show", again["id"]).get("result"))["body"] == "got moon"
 
 
 @boto
