@@ -120,11 +120,29 @@ export function useStirred(path: string, changed: () => void, every_ms = 1500) {
 
 // --- words -----------------------------------------------------------------------------------
 
-const KIND: Record<State, string> = { queued: "", running: "", waiting: "warn", done: "good", dead: "bad" };
+const KIND: Record<State, string> = { queued: "", running: "", waiting: "warn", done: "ok", dead: "bad" };
 
 export const stateKind = (r: Run) => (r.state === "done" && r.error_type ? "bad" : KIND[r.state]);
 export const stateWord = (r: Run) =>
   r.state === "done" ? (r.error_type ? "failed" : "done") : r.state === "waiting" ? "retry waits" : r.state;
+
+// What went wrong, in a line: the function's own words where it had some.
+export function failure(r: Run) {
+  if (!r.error && !r.error_type) return "";
+  try {
+    const e = JSON.parse(r.error ?? "") as { errorType?: string; errorMessage?: string };
+    if (e.errorMessage) return `${e.errorType ?? r.error_type}: ${e.errorMessage}`;
+  } catch {
+    // cut, or no JSON: as it is
+  }
+  return r.error ? `${r.error_type}: ${r.error}` : r.error_type!;
+}
+
+const TODAY = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const EARLIER = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+
+// In lists: the time of today's, the day of others'.
+export const when = (at: string) => (new Date(at).toDateString() === new Date().toDateString() ? TODAY : EARLIER);
 
 export function duration(ms: number | undefined) {
   if (ms === undefined) return "";

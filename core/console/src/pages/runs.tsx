@@ -1,5 +1,5 @@
 // runs: what ran, runs and is to run: of all functions, or as one function's tab. Newest first.
-import { type Run, STATES, duration, runPage, stateKind, stateWord, useStirred } from "../runs.ts";
+import { type Run, STATES, duration, failure, runPage, stateKind, stateWord, useStirred, when } from "../runs.ts";
 import { go, here, part, withQuery } from "../router.ts";
 import { AsCommand, Busy, Empty, Head, Live, Problem, Time, line, useLoad } from "../ui.tsx";
 import type { TabProps } from "./function.tsx";
@@ -38,7 +38,7 @@ export function RunTable(p: { rows: Run[]; plain?: boolean; pick?: (r: Run) => p
             {p.pick && <td class="pick">{p.pick(r)}</td>}
             <td>
               <a href={runPath(r.id)}>
-                <Time at={r.accepted} />
+                <Time at={r.accepted} format={when(r.accepted)} />
               </a>
             </td>
             {!p.plain && (
@@ -52,8 +52,8 @@ export function RunTable(p: { rows: Run[]; plain?: boolean; pick?: (r: Run) => p
             </td>
             <td class="wide num">{r.attempts}</td>
             <td class="num">{duration(r.duration_ms)}</td>
-            <td class="wide clip" title={r.error}>
-              {r.error_type}
+            <td class="wide clip bad" title={failure(r)}>
+              {failure(r).slice(0, 200)}
             </td>
           </tr>
         ))}

@@ -1,7 +1,7 @@
 // schedules: rules and schedules together: when each is due next, run now, pause.
 import { useSignal } from "@preact/signals";
 import { type Schedule, act, schedulePage } from "../schedules.ts";
-import { span } from "../runs.ts";
+import { span, when } from "../runs.ts";
 import { functionOf } from "../notifications.ts";
 import { here, part, withQuery } from "../router.ts";
 import { AsCommand, Busy, Empty, Head, Problem, Time, line, say, useAction, useLoad } from "../ui.tsx";
@@ -9,7 +9,7 @@ import { AsCommand, Busy, Empty, Head, Problem, Time, line, say, useAction, useL
 export const schedulePath = (s: { kind: string; name: string }) => `/schedules/${s.kind}/${part(s.name)}`;
 
 // "rule", "on" and the like.
-export const OnTag = ({ s }: { s: Schedule }) => <span class={s.state === "ENABLED" ? "tag good" : "tag warn"}>{s.state === "ENABLED" ? "on" : "paused"}</span>;
+export const OnTag = ({ s }: { s: Schedule }) => <span class={s.state === "ENABLED" ? "tag ok" : "tag warn"}>{s.state === "ENABLED" ? "on" : "paused"}</span>;
 
 // Runs now; pauses or resumes.
 export function Actions({ s, done }: { s: Schedule; done: () => void }) {
@@ -77,7 +77,6 @@ export default function Schedules() {
           <thead>
             <tr>
               <th>Name</th>
-              <th class="wide">When</th>
               <th>Next</th>
               <th class="wide">Calls</th>
               <th class="wide">
@@ -90,15 +89,13 @@ export default function Schedules() {
               <tr key={`${s.kind}/${s.name}`}>
                 <td class="break">
                   <a href={schedulePath(s)}>{s.name}</a> <span class="tag">{s.kind}</span> <OnTag s={s} />
-                </td>
-                <td class="wide">
-                  <code>{s.expression}</code>
-                  <span class="faint">{s.timezone}</span>
+                  <code class="faint">{s.expression}</code>
+                  {s.timezone !== "UTC" && <span class="faint">{s.timezone}</span>}
                 </td>
                 <td>
                   {s.next[0] ? (
                     <>
-                      <Time at={s.next[0]} /> <span class="faint">in {span(Date.parse(s.next[0]) - Date.now())}</span>
+                      <Time at={s.next[0]} format={when(s.next[0])} /> <span class="faint">in {span(Date.parse(s.next[0]) - Date.now())}</span>
                     </>
                   ) : (
                     <span class="faint">{s.state === "ENABLED" ? "never again" : "when resumed"}</span>

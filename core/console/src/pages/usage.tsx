@@ -57,8 +57,8 @@ function grouped(rows: Row[], by: "function" | "day"): Row[] {
 }
 
 const count = (n: number) => n.toLocaleString();
-const gbs = (n: number) => n.toLocaleString(undefined, { maximumFractionDigits: n < 100 ? 3 : 0 });
-const usd = (n: number) => (n === 0 ? "$0" : n < 0.01 ? `$${n.toPrecision(2)}` : `$${n.toFixed(2)}`);
+const gbs = (n: number) => n.toLocaleString(undefined, n < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: n < 100 ? 2 : 0 });
+const usd = (n: number) => `$${n > 0 && n < 0.01 ? n.toFixed(7) : n.toFixed(2)}`;
 
 // Functions' names hold no comma and no quote, and begin with nothing that a table would compute.
 const csv = (rows: Row[]) =>
@@ -151,7 +151,7 @@ export default function Usage() {
       )}
       {rows && total && price && rows.length > 0 && (
         <>
-          <div class="figures">
+          <div class="figures five">
             <Figure label="Requests" value={count(total.requests)} more={`${count(total.errors)} failed`} />
             <Figure label="Billed" value={`${count(total.billed_ms)} ms`} more={`${(total.billed_ms / Math.max(1, total.requests)).toFixed(1)} ms a request`} />
             <Figure label="GB-seconds" value={gbs(total.gb_s)} more="memory size × billed time" />
