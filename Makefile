@@ -93,7 +93,7 @@ $(WIRE): tests/wire/wire.c
 	    -fvisibility=hidden -o $@ $< -ldl -lpthread
 
 # What tests/fault/ preloads and runs.
-PRELOADED = shim failing
+PRELOADED = shim failing clock
 FAULT = $(PRELOADED:%=$(BUILD)/fault/%.so) $(patsubst tests/fault/%.c, $(BUILD)/fault/%, \
           $(filter-out $(PRELOADED:%=tests/fault/%.c), $(wildcard tests/fault/*.c)))
 $(BUILD)/fault/%.so: tests/fault/%.c

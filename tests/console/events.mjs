@@ -330,13 +330,13 @@ export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, bla
       const [{ id }] = await dead(page, "narrow-events");
       const found = [];
       await page.setViewportSize({ width: 360, height: 700 });
-      for (const colorScheme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme });
-        for (const path of ["/runs", `/runs/${id}`, "/functions/narrow-events/runs", "/queue?state=dead", "/queue?state=running", "/schedules", "/schedules/new", `/schedules/rule/${"r".repeat(64)}`, "/kv", "/kv/narrow", `/kv/narrow?key=${"k".repeat(300)}`, "/secrets", "/usage"]) {
-          await page.goto(CONSOLE + path);
-          await page.locator("h1").waitFor();
-          await page.locator(".busy").waitFor({ state: "detached" });
-          if ((await overflow(page)) > 0) found.push(`${path} is wider than the screen`);
+      for (const path of ["/runs", `/runs/${id}`, "/functions/narrow-events/runs", "/queue?state=dead", "/queue?state=running", "/schedules", "/schedules/new", `/schedules/rule/${"r".repeat(64)}`, "/kv", "/kv/narrow", `/kv/narrow?key=${"k".repeat(300)}`, "/secrets", "/usage"]) {
+        await page.goto(CONSOLE + path);
+        await page.locator("h1").waitFor();
+        await page.locator(".busy").waitFor({ state: "detached" });
+        if ((await overflow(page)) > 0) found.push(`${path} is wider than the screen`);
+        for (const colorScheme of ["light", "dark"]) {
+          await page.emulateMedia({ colorScheme });
           found.push(...(await violations(page, `${path}, ${colorScheme}`)));
         }
       }

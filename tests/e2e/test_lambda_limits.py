@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import re
+import statistics
 import threading
 import time
 
@@ -294,8 +295,18 @@ def test_a_function_that_feeds_its_own_trigger(server, lam):
     lam.add_permission(FunctionName=name, StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com", SourceArn=f"arn:aws:s3:::{bucket}")
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={
         "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn(name), "Events": ["s3:ObjectCreated:*"]}]})
+    healthy = server.make_function("return { main = function(e) return 'well' end }")
+
+    def took():
+        began = time.monotonic()
+        assert server.invoke(healthy, client=lam)[0] == "well"
+        return time.monotonic() - began
+
+    alone = [took() for _ in range(20)]
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    meanwhile = [took() for _ in range(20)]
     eventually(lambda: [x for x in server.log_lines(name) if "recursive loop" in x])
+    assert statistics.median(meanwhile) <= max(0.25, 10 * statistics.median(alone)), f"others notice the loop: {alone} {meanwhile}"
     drawn = eventually(lambda: [x for x in server.log_lines(name) if "The loop: " in x])[0]
     link = f"{name} > s3://{bucket}"
     assert " > ".join([link] * 16) + f" > {name}, which was stopped" in drawn

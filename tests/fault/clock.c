@@ -1,7 +1,6 @@
 /* clock: preloaded, it moves wall and boot time of one program by what a file says: two int64 of
  * milliseconds (wall, boot). CLOCK_MONOTONIC stays: no administrator can set it either. A test waits
  * for a retry in two minutes by writing sixteen bytes. CLOCK_MOVED names the file. */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -26,7 +25,7 @@ __attribute__((constructor)) static void start(void)
     close(fd);
 }
 
-int clock_gettime(clockid_t which, struct timespec *t)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t which, struct timespec *t)
 {
     int rc = real(which, t);
     if (rc || !moved_ms || (which != CLOCK_REALTIME && which != CLOCK_BOOTTIME))
