@@ -7,8 +7,9 @@ Without -n the order is the same.
 """
 import pathlib
 
-HEAVY = ("test_s3_clients.py", "test_s3.py", "test_tutorial.py", "test_browser.py", "test_sync.py", "test_service.py", "test_store_cuts.py",
-         "test_powercut.py", "test_s3_bodies.py", "test_schedules.py", "test_lambda.py", "test_runners.py", "test_js.py")
+HEAVY = ("test_browser.py", "test_s3_clients.py", "test_s3.py", "test_tutorial.py", "test_backup.py", "test_sync.py", "test_service.py",
+         "test_store_cuts.py", "test_powercut.py", "test_disk.py", "test_crash.py", "test_s3_bodies.py", "test_schedules.py", "test_lambda.py",
+         "test_runners.py", "test_stop.py", "test_js.py")
 ALONE = ("test_hostile.py", "test_limits.py")
 LAST = ("test_model.py",)
 
