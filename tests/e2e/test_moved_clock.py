@@ -101,7 +101,7 @@ def test_a_rule_of_the_stock_cli_fires_each_minute(moved):
     upcoming = lambda: [t["utc"] for t in ask(server, "schedule", "next", rule)["next"]]
     assert len(upcoming()) == 5 and not got()
     for runs in (1, 2, 3):
-        clock.move(wall_s=60)
+        clock.move(wall_s=60, boot_s=60)
         eventually(lambda: len(got()) >= runs, 30)
     events = got()
     assert all(e["source"] == "aws.events" and e["detail-type"] == "Scheduled Event" and e["resources"] == [rule_arn] for e in events)
