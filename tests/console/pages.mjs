@@ -366,5 +366,11 @@ export const cases = {
     await page.locator("li", { hasText: "seccomp" }).getByText("in force").waitFor();
     await page.getByRole("row", { name: /--max-runners 256/ }).waitFor();
     await page.getByRole("row", { name: /--runs-age 7 days/ }).waitFor();
+    const taken = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Take a backup" }).click();
+    check(/^perilune-.*\.backup$/.test((await taken).suggestedFilename()), "the backup has no name");
+    await page.getByText(/^The backup is here: \d/).waitFor();
+    await page.getByRole("button", { name: "Look through everything" }).click();
+    await page.getByText("Everything is there").waitFor();
   },
 };

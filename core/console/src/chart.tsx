@@ -27,7 +27,15 @@ export function Chart(p: {
   const most = Math.max(...all.map((s) => s.of.reduce((a, b) => Math.max(a, b), 0)), 0);
   const high = (n: number) => (most ? (n / most) * (HIGH - 2) : 0);
   const x = (i: number) => room - times.length + i;
-  const path = (s: Series) => s.of.map((n, i) => `${i ? "L" : "M"}${x(i) + 0.5} ${(HIGH - high(n)).toFixed(2)}`).join("");
+  // Where nothing ran there is no line; a point on its own is a short one.
+  const path = (s: Series) =>
+    s.of
+      .map((n, i) => {
+        if (!n) return "";
+        const y = (HIGH - high(n)).toFixed(2);
+        return s.of[i - 1] ? `L${x(i) + 0.5} ${y}` : `M${x(i) + 0.1} ${y}L${x(i) + (s.of[i + 1] ? 0.5 : 0.9)} ${y}`;
+      })
+      .join("");
   return (
     <figure class="chart">
       <figcaption>

@@ -12,6 +12,21 @@ import { AsCommand, Busy, Confirm, Empty, Field, Problem, bound, line, say, subm
 
 const words = (v: string | string[] | undefined) => (v === undefined ? [] : Array.isArray(v) ? v : [v]);
 
+// {"Service": "x", "AWS": ["a", "b"]}, "*"
+const principals = (p: unknown): string[] => {
+  if (p === "*" || p === undefined) return ["anybody"];
+  if (typeof p !== "object" || p === null) return [JSON.stringify(p)];
+  return Object.values(p).flat().map((who) => (who === "*" ? "anybody" : String(who)));
+};
+
+// {"ArnLike": {"AWS:SourceArn": "x"}}
+const conditions = (c: unknown): string[] => {
+  if (typeof c !== "object" || c === null) return [];
+  return Object.entries(c).flatMap(([test, keys]) =>
+    Object.entries((keys ?? {}) as object).map(([key, value]) => `if ${key} ${test} ${[value].flat().join(" or ")}`),
+  );
+};
+
 function Names(p: { yes?: string | string[]; no?: string | string[] }) {
   return (
     <>
@@ -32,7 +47,9 @@ function Grant({ s, who }: { s: Statement; who: boolean }) {
       <td class={s.Effect === "Deny" ? "bad" : ""}>{s.Effect === "Deny" ? "never" : "may"}</td>
       {who && (
         <td>
-          <code>{typeof s.Principal === "string" ? s.Principal : JSON.stringify(s.Principal)}</code>
+          {principals(s.Principal).map((p) => (
+            <code>{p}</code>
+          ))}
         </td>
       )}
       <td>
@@ -40,7 +57,9 @@ function Grant({ s, who }: { s: Statement; who: boolean }) {
       </td>
       <td>
         <Names yes={s.Resource} no={s.NotResource} />
-        {s.Condition !== undefined && <code class="faint">if {JSON.stringify(s.Condition)}</code>}
+        {conditions(s.Condition).map((c) => (
+          <code class="faint">{c}</code>
+        ))}
       </td>
     </tr>
   );
@@ -98,7 +117,7 @@ export function Document(p: { label: string; text: string; save: (text: string) 
   };
   return (
     <form onSubmit={submits(() => void action.run(save))}>
-      <textarea class="code short" aria-label={p.label} spellcheck={false} {...bound(text)} />
+      <textarea class="code document" aria-label={p.label} spellcheck={false} {...bound(text)} />
       <Problem what="It was not saved." error={action.error} />
       <div class="row">
         <button class="primary" disabled={action.busy}>

@@ -43,7 +43,7 @@ export function PoliciesPage() {
       <h2>Make a policy</h2>
       <form class="narrow" onSubmit={submits(() => void action.run(make))}>
         <Field label="Name" required pattern="[\w+=,.@\-]{1,128}" title="Letters, digits and + = , . @ _ -" {...bound(name)} />
-        <textarea class="code short" aria-label="What it says, JSON" spellcheck={false} {...bound(text)} />
+        <textarea class="code document" aria-label="What it says, JSON" spellcheck={false} {...bound(text)} />
         <Problem what="It was not made." error={action.error} />
         <button disabled={action.busy}>Make</button>
         <AsCommand

@@ -36,7 +36,7 @@ function Charts({ points }: { points: Point[] }) {
   const of = (label: string, style: string, value: (p: Point) => number): Series => ({ label, class: style, of: points.map(value) });
   const times = points.map((p) => p.t);
   return (
-    <div class="cards">
+    <div class="charts">
       <Chart
         title="Runs in ten seconds"
         times={times}

@@ -3,6 +3,7 @@
 import { call } from "../api.ts";
 import { server } from "../session.ts";
 import { Busy, Head, Problem, bytes, copy, useLoad } from "../ui.tsx";
+import { Backup, Scrub } from "./upkeep.tsx";
 
 interface Flag {
   flag: string;
@@ -132,6 +133,8 @@ export default function ServerSettings() {
             <Flags title={title} flags={names.flatMap((n) => a.settings.find((f) => f.flag === n) ?? [])} />
           ))}
           <Flags title="The rest" flags={a.settings.filter((f) => !named.has(f.flag))} />
+          <Backup />
+          <Scrub />
           <p class="faint">
             Flags are given where the server is started: <code>/etc/default/perilune</code> for the service, then <code>systemctl restart perilune</code>; or each as{" "}
             <code>PERILUNE_NAME</code> in its environment. How long a function's log is kept is in the function's settings.

@@ -12,14 +12,21 @@ const at = (date: string, name: string, rest: string) => `/v1/aws/lambda/${date}
 
 export default function Settings({ fn, reload }: TabProps) {
   return (
-    <>
-      <General fn={fn} reload={reload} />
-      <Concurrency name={fn.FunctionName} />
-      <Asynchronous fn={fn} reload={reload} />
-      <Log fn={fn} reload={reload} />
-      <Tags fn={fn} />
-      <Delete name={fn.FunctionName} />
-    </>
+    <div class="two even settings-of">
+      <div>
+        <section>
+          <h2>The function</h2>
+          <General fn={fn} reload={reload} />
+        </section>
+        <Concurrency name={fn.FunctionName} />
+        <Tags fn={fn} />
+      </div>
+      <div>
+        <Asynchronous fn={fn} reload={reload} />
+        <Log fn={fn} reload={reload} />
+        <Delete name={fn.FunctionName} />
+      </div>
+    </div>
   );
 }
 
