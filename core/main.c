@@ -7,9 +7,12 @@
 #include "proc/zygote.h"
 #include "runner/runner.h"
 
+static const struct zygote_program runner = {
+    .prepare = runner_prepare, .rehearse = runner_rehearse, .run = runner_main};
+
 int main(int argc, char **argv)
 {
     if (zygote_is(argc, argv))
-        return zygote_main(argc, argv, runner_prepare, runner_main);
+        return zygote_main(argc, argv, &runner);
     return cli_main(argc, argv);
 }

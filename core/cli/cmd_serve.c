@@ -31,6 +31,7 @@
 #include "cli/root_key.h"
 #include "cli/serve_opts.h"
 #include "net/http.h"
+#include "proc/slice.h"
 #include "proc/zygote.h"
 #include "svc/blueprint.h"
 #include "svc/bucket_policy.h"
@@ -654,6 +655,7 @@ int cmd_serve(int argc, char **argv)
             lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
         readiness_tell("READY=1");
         uv_timer_start(&s.idle, on_idle, IDLE_MS, IDLE_MS);
+        slice_short(0); /* the threads for files and hashes are there already */
         uv_run(&s.loop, UV_RUN_DEFAULT);
     }
     close_parts(&s);

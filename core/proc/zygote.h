@@ -20,10 +20,14 @@
 
 /* True when this process was executed to be the zygote. */
 bool zygote_is(int argc, char **argv);
-/* The zygote's life; returns the exit status. `prepare` (may be NULL) runs once before any fork,
- * `run` in each runner, inside the jail. */
-int zygote_main(int argc, char **argv, void (*prepare)(void),
-                void (*run)(struct runner_channel *ch));
+struct zygote_program {
+    void (*prepare)(void);                  /* NULL, or what is done once before any fork */
+    void (*rehearse)(void);                 /* NULL, or the like of a first invocation, without a
+                                              channel, in a child that is thrown away */
+    void (*run)(struct runner_channel *ch); /* in each runner, inside the jail */
+};
+/* The zygote's life; returns the exit status. */
+int zygote_main(int argc, char **argv, const struct zygote_program *program);
 
 /* --- the core's side ----------------------------------------------------------------------------
  */

@@ -4,6 +4,8 @@
  * in sending when the core does not read: there is nothing else for it to do. */
 #include "base/pages.h"
 #include "proc/jail.h"
+#include "proc/rehearsal.h"
+#include "proc/slice.h"
 #include "proc/zygote.h"
 #include "proc/zygote_wire.h"
 
@@ -20,7 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char program[] = "perilune-zygote";
+static const char own_name[] = "perilune-zygote";
+
+enum { NICE = 5 }; /* of runners, and of making them */
 
 struct child {
     pid_t pid;
@@ -30,7 +34,8 @@ struct child {
 static struct {
     struct jail jail;
     void (*run)(struct runner_channel *ch);
-    volatile uint32_t *layers; /* shared with the children: what the last one closed */
+    volatile uint32_t *layers;   /* shared with the children: what the last one closed */
+    struct rehearsal *rehearsal; /* likewise; NULL: none */
     pid_t self;
     struct child *children;
     size_t count, cap;
@@ -38,36 +43,39 @@ static struct {
 
 bool zygote_is(int argc, char **argv)
 {
-    return argc == 3 && str_is(str_c(argv[0]), program);
+    return argc == 3 && str_is(str_c(argv[0]), own_name);
 }
 
 /* --- memory -------------------------------------------------------------------------------------
- * A page fault costs more than a page: on some virtual machines fifteen times as much as having it
- * made ready in a batch. So the heap is left tidy before forking (no free chunks that the child
- * would have to sort), with some room at its end that the child makes its own in one call. What lies
- * below is shared until somebody writes there: most of a Lua state never changes. */
+ * A page fault costs some microseconds, most of a cold start. What lies in the zygote's memory is shared
+ * until somebody writes there; the pages that every function writes to are made the spare's own while
+ * nobody waits (rehearsal.h). */
 
-enum { HEAP_ROOM = 64 * 1024 };
-
+/* No free chunks that the child would have to sort, and some room at the heap's end. */
 static void tidy_heap(void)
 {
+    enum { HEAP_ROOM = 64 * 1024 };
     free(malloc(HEAP_ROOM)); /* the heap is now larger by as much */
     malloc_trim(HEAP_ROOM);
 }
 
-static void own_heap(void)
+/* Not a child that a core knows. */
+static void learn(void (*play)(void))
 {
-#ifdef MADV_POPULATE_WRITE
-    char *high = sbrk(0);
-    if (madvise(high - HEAP_ROOM, HEAP_ROOM, MADV_POPULATE_WRITE))
-        errno = 0; /* kernels before 5.14: page by page then */
-#endif
+    int status;
+    pid_t pid = z.rehearsal ? fork() : -1;
+    if (pid == 0) {
+        rehearsal_learn(z.rehearsal, play);
+        _exit(0);
+    }
+    if (pid > 0 && (waitpid(pid, &status, 0) != pid || status))
+        z.rehearsal->writes = z.rehearsal->reads = 0;
 }
 
 /* What the first invocation would find missing: the clock's pages, some stack, the rings' first. */
 static void touch(struct ring_shm *shm)
 {
-    volatile char stack[16 * 1024];
+    volatile char stack[24 * 1024];
     struct timespec t;
     for (size_t i = 0; i < sizeof stack; i += 4096)
         stack[i] = 0;
@@ -104,17 +112,17 @@ static void child_signals(void)
 
 static noreturn void runner(int memfd, int bell)
 {
-    enum { NICE = 5, ATTACH_FAILED = JAIL_EXIT + JAIL_LAYERS };
+    enum { ATTACH_FAILED = JAIL_EXIT + JAIL_LAYERS };
     struct runner_channel ch;
     prctl(PR_SET_NAME, "runner", 0, 0, 0);
     prefer_as_victim();
-    if (setpriority(PRIO_PROCESS, 0, NICE))
-        errno = 0;
     if (channel_runner_attach(&ch, memfd, JAIL_BELL))
         _exit(ATTACH_FAILED);
-    own_heap();
+    if (z.rehearsal)
+        rehearsal_apply(z.rehearsal);
     touch(ch.shm);
     child_signals();
+    slice_short(NICE); /* now that what it needs to be a spare is done */
     jail_enter(&z.jail, bell, z.self, z.layers);
     z.run(&ch);
     _exit(0);
@@ -256,8 +264,7 @@ static void settle_in(pid_t core, sigset_t *during_poll)
     sigemptyset(during_poll);
 }
 
-int zygote_main(int argc, char **argv, void (*prepare)(void),
-                void (*run)(struct runner_channel *ch))
+int zygote_main(int argc, char **argv, const struct zygote_program *program)
 {
     struct zygote_note hello = {.kind = ZYGOTE_HELLO};
     struct err err = {0};
@@ -265,12 +272,12 @@ int zygote_main(int argc, char **argv, void (*prepare)(void),
     bool weak = argc == 3 && str_is(str_c(argv[2]), "weak");
     settle_in((pid_t)strtol(argv[1], NULL, 10), &during_poll);
     z.self = getpid();
-    z.run = run;
+    z.run = program->run;
     z.layers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (z.layers == MAP_FAILED)
         return 1;
-    if (prepare)
-        prepare();
+    if (program->prepare)
+        program->prepare();
     if (jail_prepare(&z.jail, weak, &err))
         snprintf(hello.text, sizeof hello.text, "%.*s", (int)sizeof hello.text - 1, err.text);
     else
@@ -278,8 +285,14 @@ int zygote_main(int argc, char **argv, void (*prepare)(void),
     note(&hello, NULL);
     if (hello.text[0])
         return 1;
+    if (setpriority(PRIO_PROCESS, 0, NICE)) /* answers come before spares */
+        errno = 0;
     pages_give_back();
     tidy_heap();
+    if (program->rehearse) {
+        z.rehearsal = rehearsal_new();
+        learn(program->rehearse);
+    }
     for (;;) {
         struct pollfd p = {.fd = ZYGOTE_SOCKET, .events = POLLIN};
         if (ppoll(&p, 1, NULL, &during_poll) > 0)

@@ -15,6 +15,9 @@
  * binary is broken. */
 void runner_prepare(void);
 
+/* In a child that is thrown away: a function is loaded and called as by a URL, all but the channel. */
+void runner_rehearse(void);
+
 /* In the runner, after the jail is closed. */
 noreturn void runner_main(struct runner_channel *ch);
 

@@ -1219,7 +1219,7 @@ static void hostile_runners_are_retired(void **state)
 int main(int argc, char **argv)
 {
     if (zygote_is(argc, argv))
-        return zygote_main(argc, argv, NULL, pool_runner);
+        return zygote_main(argc, argv, &(struct zygote_program){.run = pool_runner});
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
