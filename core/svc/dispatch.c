@@ -95,7 +95,10 @@ bool dispatch_acquire(struct pool *p, struct invocation *inv, bool *soon)
     if (best)
         return false; /* brisk ones, all full: the queue moves as fast as they do */
     struct runner *r = another(p, v, nested, soon);
-    if (r && runners_push(r, inv, now_ns))
+    bool pushed = r && runners_push(r, inv, now_ns);
+    if (r)
+        load_begin(r); /* its bell is for both */
+    if (pushed)
         return true;
     best = nested ? NULL : shortest(v, now_ns);
     return best && runners_push(best, inv, now_ns);

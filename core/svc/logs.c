@@ -70,6 +70,9 @@ static void flush_all(struct logs *l)
 {
     size_t unsynced = 0;
     for (struct log_group *g = l->active; g; g = g->active_next)
+        log_group_open(g);
+    finish_jobs(l);
+    for (struct log_group *g = l->active; g; g = g->active_next)
         if (g->pending)
             log_flush_start(g);
     finish_jobs(l);
@@ -128,7 +131,6 @@ struct log_group *log_group_get(struct logs *l, struct str name)
         *slot = g;
         if (l->groups++ == 0)
             uv_timer_start(&l->keeper, on_keeper, KEEP_MS / 6, KEEP_MS / 6);
-        log_job_open(g);
     }
     g->used_ms = uv_now(l->loop);
     return g;
@@ -164,7 +166,7 @@ void log_group_free(struct log_group *g)
 static bool is_idle(const struct log_group *g)
 {
     return !g->streams && !g->followers && !g->jobs && !g->ops && !g->active && !g->pending &&
-           !g->unsynced && !g->delivering && g->opened;
+           !g->unsynced && !g->delivering && g->opened == g->opening;
 }
 
 void log_group_settle(struct log_group *g)
@@ -479,6 +481,7 @@ struct log_follower *logs_follow(struct logs *l, struct str group, void (*news)(
     f->ctx = ctx;
     if (log_group_name_ok(group)) {
         f->group = log_group_get(l, group);
+        log_group_open(f->group);
         f->next = f->group->followers;
         f->group->followers = f;
     }

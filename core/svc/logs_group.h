@@ -98,7 +98,8 @@ struct log_group {
     int64_t created_ms, last_chunk_ms;
     uint64_t used_ms, retry_ms; /* loop time */
     int jobs;                   /* on the pool */
-    bool opened, on_disk, active, news, flushing, exclusive, unsynced, failing, delivering;
+    bool opening, opened;       /* opening: its job has been given, or has ended */
+    bool on_disk, active, news, flushing, exclusive, unsynced, failing, delivering;
     /* the flush job */
     uv_work_t flush;
     struct log_piece *pieces;
@@ -151,7 +152,9 @@ void log_group_confess(struct log_group *g);
 /* logs_jobs.c */
 void log_job_begin(struct log_group *g);
 void log_job_end(struct log_group *g);
-void log_job_open(struct log_group *g);
+/* Looks what is on the disk, once. A group that is only written to waits for its first flush with
+ * that: the first run of a function has the processor to itself. */
+void log_group_open(struct log_group *g);
 void log_flush_start(struct log_group *g);
 /* Something is to be written: arranges for it. */
 void log_flush_want(struct log_group *g);

@@ -26,6 +26,11 @@ void log_job_end(struct log_group *g)
     g->logs->jobs--;
 }
 
+static bool may_flush(const struct log_group *g)
+{
+    return g->opened && !g->flushing && !g->exclusive;
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static void open_work(uv_work_t *w)
@@ -63,12 +68,17 @@ static void open_done(uv_work_t *w, int status)
         g->last_id = g->open_id;
     if (g->pending)
         log_group_told(g);
+    if (g->pending && may_flush(g) && !g->logs->closing)
+        log_flush_start(g);
     log_group_pump(g);
     log_group_settle(g);
 }
 
-void log_job_open(struct log_group *g)
+void log_group_open(struct log_group *g)
 {
+    if (g->opening)
+        return;
+    g->opening = true;
     g->open.data = g;
     log_job_begin(g);
     uv_queue_work(g->logs->loop, &g->open, open_work, open_done);
@@ -175,11 +185,6 @@ void log_flush_want(struct log_group *g)
     uv_timer_start(&l->timer, log_flush_tick, FLUSH_MS, 0);
 }
 
-static bool may_flush(const struct log_group *g)
-{
-    return g->opened && !g->flushing && !g->exclusive;
-}
-
 void log_flush_early(struct log_group *g)
 {
     if (may_flush(g) && !g->failing && !g->logs->closing)
@@ -192,6 +197,7 @@ static uint64_t flush_due(struct log_group *g, uint64_t now)
     bool waits = g->failing && now < g->retry_ms;
     if (!g->pending && !g->unsynced && !g->flushing && !g->give)
         return 0;
+    log_group_open(g);
     if (may_flush(g) && !waits && (g->pending || g->give))
         log_flush_start(g);
     if (waits)

@@ -152,6 +152,8 @@ void log_group_pump(struct log_group *g)
 {
     struct log_op *op;
     g->jobs++; /* not freed by an op that ends at once */
+    if (g->ops)
+        log_group_open(g);
     while ((op = g->ops) && g->opened && !g->exclusive) {
         if (op->kind == OP_CHANGE && g->flushing)
             break;

@@ -220,7 +220,8 @@ void dispatch_revoke(struct runner *r, uint32_t from);
 /* Whether number and memory of runners allow one more, when the idle make place; with `now` they
  * do. */
 bool runners_may_grow(struct pool *p, bool now);
-/* Whether a runner can be had in this turn of the loop; and one for this version, NULL when not. */
+/* Whether a runner can be had in this turn of the loop; and one for this version, NULL when not, which
+ * has yet to be given its code (load_begin). */
 bool runners_at_hand(struct pool *p);
 struct runner *runners_take(struct pool *p, struct version *v);
 bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns);

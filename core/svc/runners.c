@@ -214,7 +214,6 @@ struct runner *runners_take(struct pool *p, struct version *v)
         if (v->fn->log_json)
             log_stream_as_json(r->stream);
     }
-    load_begin(r);
     return r;
 }
 
