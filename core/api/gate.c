@@ -430,8 +430,10 @@ static void body_collected(struct http_req *req, int rc, struct str body)
 {
     struct call *c = req->user;
     struct call_private *v = c->private_;
-    v->json_err = arena_zalloc(c->arena, sizeof *v->json_err);
-    if (rc == 0 && !v->json_err)
+    v->json_err = arena_alloc(c->arena, sizeof *v->json_err);
+    if (v->json_err)
+        err_clear(v->json_err);
+    else if (rc == 0)
         rc = E_LIMIT;
     if (rc == E_LIMIT && c->op->body == BODY_PAYLOAD)
         rc = E_PAYLOAD_LIMIT;
@@ -527,7 +529,8 @@ void gate_take_peer(const struct services *svc, struct http_req *req)
 
 void gate_request(struct http_req *req, void *ctx)
 {
-    struct err err = {0};
+    struct err err;
+    err_clear(&err);
     gate_take_peer(ctx, req);
     if (open_path(ctx, req))
         return;

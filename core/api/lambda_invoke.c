@@ -138,9 +138,10 @@ static void event_stored(struct job *job, int rc)
 
 static void scanned(struct invoking *k)
 {
-    struct err err = {0};
+    struct err err;
     struct call *c = k->c;
     if (!k->valid) {
+        err_clear(&err);
         fn_unref(k->fn);
         err_set(&err, E_BAD_JSON,
                 "Could not parse request body into json: the payload is not valid JSON");
@@ -229,7 +230,8 @@ static void take(struct call *c, struct invoking *k)
 void lambda_invoke(struct call *c)
 {
     struct invoking *k = arena_zalloc(c->arena, sizeof *k);
-    struct err err = {0};
+    struct err err;
+    err_clear(&err);
     int rc = k ? read_request(c, k, &err) : E_LIMIT;
     if (rc)
         call_error(c, rc, &err);

@@ -301,7 +301,8 @@ static int admit(struct url_call *u, struct err *err)
 void url_request(struct services *svc, struct http_req *req)
 {
     struct url_call *u = arena_zalloc(req->arena, sizeof *u);
-    struct err err = {0};
+    struct err err;
+    err_clear(&err);
     if (!u) {
         url_reply_error(req, NULL, E_LIMIT, NULL);
         return;

@@ -15,17 +15,19 @@ enum { EXPIRES_MAX_S = 604800 };
 
 static struct str header(const struct sigv4_request *r, const char *name)
 {
+    struct str want = str_c(name);
     for (size_t i = 0; i < r->header_count; i++)
-        if (str_ieq(r->headers[i].name, str_c(name)))
+        if (str_ieq(r->headers[i].name, want))
             return r->headers[i].value;
     return (struct str){NULL, 0};
 }
 
 static size_t header_times(const struct sigv4_request *r, const char *name)
 {
+    struct str want = str_c(name);
     size_t n = 0;
     for (size_t i = 0; i < r->header_count; i++)
-        n += str_ieq(r->headers[i].name, str_c(name));
+        n += str_ieq(r->headers[i].name, want);
     return n;
 }
 

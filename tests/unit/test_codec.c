@@ -19,6 +19,23 @@ static void hex(void **state)
     assert_false(hex_decode(STR("-1"), back));
 }
 
+/* Every byte at every place of a run that is read four bytes at a time. */
+static void hex_of_every_byte(void **state)
+{
+    (void)state;
+    unsigned char in[7] = {0};
+    char out[2 * sizeof in + 1], want[sizeof out];
+    for (size_t n = 0; n <= sizeof in; n++)
+        for (size_t at = 0; at < n; at++)
+            for (int b = 0; b < 256; b++) {
+                in[at] = (unsigned char)b;
+                for (size_t i = 0; i < n; i++)
+                    snprintf(want + 2 * i, 3, "%02x", in[i]);
+                hex_encode(in, n, out);
+                assert_string_equal(out, want);
+            }
+}
+
 static void base64_vectors(void **state)
 {
     (void)state;
@@ -131,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex),
+        cmocka_unit_test(hex_of_every_byte),
         cmocka_unit_test(base64_vectors),
         cmocka_unit_test(base64_round_trip),
         cmocka_unit_test(base64_refuses),
