@@ -248,7 +248,7 @@ class Traffic:
         return told
 
     def etags(self):
-        return {name: etag for load in self.loads for name, etag in load.etags.items()}
+        return {name: etag for load in self.loads for name, etag in list(load.etags.items())}
 
     def refused(self):
         return sum((load.refused for load in self.loads), collections.Counter())
