@@ -1,5 +1,5 @@
 -- H23: garbage with the collector stopped
--- expect: ok
+-- expect: ok Sandbox.Timedout
 -- timeout: 5
 return function()
   pcall(collectgarbage, "stop")

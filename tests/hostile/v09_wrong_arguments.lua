@@ -1,6 +1,6 @@
 -- V9: every function of every module with arguments that it does not want
 -- expect: ok
--- timeout: 20
+-- timeout: 60
 -- memory: 256
 return function()
   local cyclic = {}

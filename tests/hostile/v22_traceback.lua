@@ -1,5 +1,5 @@
 -- V22: tracebacks of deep stacks, of other coroutines, with enormous messages
--- expect: ok Runtime.OutOfMemory
+-- expect: ok Runtime.OutOfMemory Sandbox.Timedout
 -- timeout: 10
 return function()
   local function deep(n)
