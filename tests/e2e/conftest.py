@@ -1,5 +1,4 @@
-"""Fixtures, and the count of cases per client at the end of the run."""
-import collections
+"""Fixtures, and the stock commands on this machine."""
 import functools
 import shutil
 import subprocess
@@ -7,13 +6,6 @@ import subprocess
 import pytest
 
 from perilune import Server
-
-MARKS = ("boto3", "aws_v1", "aws_v2", "rclone", "s3cmd", "js", "nginx", "http", "cli")
-
-
-def pytest_configure(config):
-    for mark in MARKS:
-        config.addinivalue_line("markers", f"{mark}: driven through that client")
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +44,3 @@ def aws_programs():
         if r.returncode == 0 and "aws-cli/" in text:
             found.setdefault("aws_v" + text.split("aws-cli/")[1][0], path)
     return found
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    report.clients = [m for m in MARKS if item.get_closest_marker(m)]
-
-
-def pytest_terminal_summary(terminalreporter):
-    counts = collections.Counter()
-    for report in terminalreporter.stats.get("passed", []):
-        if report.when == "call":
-            counts.update(getattr(report, "clients", []))
-    terminalreporter.write_line("cases per client: " + ", ".join(f"{m} {counts[m]}" for m in MARKS))
-    for report in terminalreporter.stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        terminalreporter.write_line(f"skipped: {report.nodeid}: {reason}")

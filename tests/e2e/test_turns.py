@@ -1,4 +1,4 @@
-"""tests/turns.py: what runs beside others, what alone, and that a failure anywhere is the run's."""
+"""tests/turns.py: what runs beside others, what alone, and that a failure anywhere is the run's and is counted once."""
 import json
 import subprocess
 import sys
@@ -10,6 +10,7 @@ BAD = ["test_a.py", "test_limits.py", "test_model.py"]  # one of each part
 CODE = """
 import json, time
 import pytest
+@pytest.mark.http
 @pytest.mark.parametrize("n", range({count}))
 def test_one(n):
     began = time.monotonic()
@@ -29,6 +30,7 @@ def run(folder, *flags):
     r = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *flags, str(folder)], cwd=folder, capture_output=True,
                        text=True, timeout=120, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(TOP / "tests"), "WIRE_LOG": str(folder)})
     assert r.returncode == 1 and r.stdout.splitlines()[-1].startswith("4 failed, 3 passed in "), r.stdout
+    assert [l.split("nginx ")[1] for l in r.stdout.splitlines() if l.startswith("cases per client: ")] == ["0, http 3, cli 0"], r.stdout
     runs = [json.loads(line) for line in out.read_text().splitlines()]
     assert [name for name, *_ in runs[-4:]] == ["test_hostile.py", "test_limits.py", "test_limits.py", "test_model.py"]
     return runs
