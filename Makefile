@@ -23,7 +23,7 @@ CFLAGS  ?= -O2 -g
 override CPPFLAGS += -Icore -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 override CFLAGS   += -std=gnu11 $(WARN) -fno-strict-aliasing -fstack-protector-strong \
                      -ffunction-sections -fdata-sections
-override LDFLAGS  += -Wl,--gc-sections -Wl,-z,relro,-z,now
+override LDFLAGS  += -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,pack-relative-relocs
 override LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llmdb -lhttp_parser -lpthread -lm
 
 SRC   = $(filter-out core/fetch/%, $(wildcard core/*.c core/*/*.c))
