@@ -54,6 +54,12 @@ export async function shoot(browser, folder) {
         await page.goto(CONSOLE + path);
         await shot(path.slice(1).replace(/\W+/g, "-"));
       }
+      await page.goto(`${CONSOLE}/queue?state=dead&function=replayed`);
+      await page.locator("tbody tr").first().getByRole("link").first().click();
+      await page.locator("pre.event").waitFor();
+      await shot("run-dead");
+      await page.getByRole("button", { name: "Replay edited…" }).click();
+      await shot("run-edited");
       await page.goto(`${CONSOLE}/create/s3-upload`);
       await page.getByRole("button", { name: "Preview" }).click();
       await shot("preview");
