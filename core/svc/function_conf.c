@@ -307,6 +307,11 @@ int fn_check_destination(struct store_txn *t, const char *region, struct str sel
                        "The destination ARN %.*s is invalid: this server delivers to functions "
                        "only, and has no %.*s.",
                        arn.n > 300 ? 300 : (int)arn.n, arn.p, STR_FMT(parts.service));
+    if (parsed && str_is(parts.service, "perilune"))
+        return err_set(err, E_INVALID,
+                       "The destination %.*s is invalid: webhooks are not served yet; name a "
+                       "function that makes the request.",
+                       arn.n > 300 ? 300 : (int)arn.n, arn.p);
     if (!parsed || arn_function(arn, str_c(region), &name, &qualifier) != 0 ||
         fn_row(t, name, qualifier, &rec) != 0)
         return err_set(err, E_INVALID, "The destination ARN %.*s is invalid.",

@@ -171,7 +171,8 @@ def test_destinations_that_are_refused(server, lam, echo):
     with refused("InvalidParameterValueException", 400, "You must specify at least one of error handling or destination setting."):
         lam.put_function_event_invoke_config(FunctionName=name)
     sqs = f"arn:aws:sqs:us-east-1:{ACCOUNT}:q"
-    for target, text in ((sqs, "sqs"), ("arn:aws:s3:::bucket", "s3"), (f"arn:aws:sns:us-east-1:{ACCOUNT}:t", "sns"), (arn("nosuch"), "is invalid"), (arn(echo), "permissions")):
+    for target, text in ((sqs, "sqs"), ("arn:aws:s3:::bucket", "s3"), (f"arn:aws:sns:us-east-1:{ACCOUNT}:t", "sns"), (arn("nosuch"), "is invalid"), (arn(echo), "permissions"),
+                         (f"arn:aws:perilune:us-east-1:{ACCOUNT}:webhook/https://example.com/hook", "webhooks are not served yet")):
         with refused("InvalidParameterValueException", 400) as e:
             put(target)
         assert text in e.value.response["Error"]["Message"]
