@@ -1085,6 +1085,14 @@ static void core_ends_with_its_zygote(void **state)
     assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+static bool all_have_pids(void)
+{
+    for (struct runner *r = pool->all; r; r = r->all_next)
+        if (r->pid <= 1)
+            return false;
+    return true;
+}
+
 /* And all that it started ends with the core, however that ends. */
 static void runners_end_with_the_core(void **state)
 {
@@ -1096,7 +1104,8 @@ static void runners_end_with_the_core(void **state)
     if (pid == 0) {
         open_pool(4, 60000);
         one(fn_of("x", 3000), "echo x");
-        run_ms(100);
+        for (int i = 0; i < 1000 && !(pool->all && all_have_pids()); i++)
+            run_ms(10);
         int n = 0;
         pids[n++] = zygote_pid();
         for (struct runner *r = pool->all; r && n < 64; r = r->all_next)
