@@ -1,16 +1,20 @@
 /* rate: one HTTP request over and over at a fixed rate, timed from when it was due.
  *
- *     rate PORT REQUESTS_PER_SECOND SECONDS CONNECTIONS FILE
+ *     rate PORT REQUESTS_PER_SECOND SECONDS CONNECTIONS FILE [nap]
  *
  * A closed loop waits for slow answers and so does not see them (coordinated omission). Here request k
  * is due at start + k / rate whatever came before; when all connections wait, it is sent late and its
  * time counts from when it was due. FILE holds the request's bytes; answers must have a
  * Content-Length and are counted as errors unless 2xx. Prints one line of JSON, times in µs.
  *
- * It never sleeps: waking up would be part of what is measured. Give it a core of its own. */
+ * It never sleeps: waking up would be part of what is measured. Give it a core of its own. Where there is
+ * none to give, `nap`: it sleeps until the next request is due, and comes before all others (as root) when
+ * it wakes, so that it neither takes the processor from what it measures nor waits for it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,8 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { EVENTS = 64 };
 
 struct connection {
     int fd;
@@ -79,11 +85,25 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static uint64_t due_ns(uint64_t start, size_t k, double rate)
+{
+    return start + (uint64_t)((double)k * 1e9 / rate);
+}
+
+/* Waits until that time at most. */
+static int wait_events(int ep, struct epoll_event ev[static EVENTS], uint64_t until_ns)
+{
+    uint64_t now = now_ns(), left = until_ns > now ? until_ns - now : 0;
+    struct timespec t = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
+    return epoll_pwait2(ep, ev, EVENTS, &t, NULL);
+}
+
 int main(int argc, char **argv)
 {
     static char request[65536];
-    if (argc != 6) {
-        fprintf(stderr, "usage: rate PORT RATE SECONDS CONNECTIONS FILE\n");
+    bool nap = argc == 7 && strcmp(argv[6], "nap") == 0;
+    if (argc != 6 && !nap) {
+        fprintf(stderr, "usage: rate PORT RATE SECONDS CONNECTIONS FILE [nap]\n");
         return 2;
     }
     int port = atoi(argv[1]), connections = atoi(argv[4]), idle = connections;
@@ -105,10 +125,12 @@ int main(int argc, char **argv)
         free_list[i] = i;
         epoll_ctl(ep, EPOLL_CTL_ADD, all[i].fd, &ev);
     }
+    if (nap && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}))
+        fprintf(stderr, "rate: without priority\n");
     uint64_t start = now_ns(), last = start + (uint64_t)((seconds + 10) * 1e9), t;
     while (done < total && (t = now_ns()) < last) {
         while (idle && sent < total) {
-            uint64_t due = start + (uint64_t)((double)sent * 1e9 / rate);
+            uint64_t due = due_ns(start, sent, rate);
             if (due > t)
                 break;
             struct connection *c = &all[free_list[--idle]];
@@ -117,8 +139,9 @@ int main(int argc, char **argv)
             if (send(c->fd, request, size, MSG_NOSIGNAL) != (ssize_t)size)
                 errors++;
         }
-        struct epoll_event ev[64];
-        int n = epoll_wait(ep, ev, 64, 0);
+        struct epoll_event ev[EVENTS];
+        int n = wait_events(ep, ev,
+                            nap ? (idle && sent < total ? due_ns(start, sent, rate) : last) : 0);
         for (int i = 0; i < n; i++) {
             struct connection *c = &all[ev[i].data.u32];
             int got = take(c, &errors);
