@@ -25,7 +25,7 @@ async function many(page, count, request) {
       check(r.ok, `${init.method} ${path}: ${r.status} ${text.slice(0, 200)}`);
     }
   };
-  await Promise.all(Array.from({ length: 16 }, work));
+  await Promise.all(Array.from({ length: 128 }, work));
 }
 
 const name = (i) => `many-${String(i).padStart(6, "0")}`;

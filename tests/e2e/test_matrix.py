@@ -28,7 +28,7 @@ from perilune import ACCOUNT, REGION, TOP, make_zip
 pytestmark = pytest.mark.http
 
 # Rows without an action of their own: any signed caller may, or the handler asks (for what is named in the body).
-ANYBODY = {"GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo"}
+ANYBODY = {"GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo", "GetReference"}
 HANDLER_ASKS = {"CreateFunction": "lambda:CreateFunction", "DeleteObjects": "s3:DeleteObject", "PostObject": "s3:PutObject",
                 "ShareObject": "s3:GetObject"}
 

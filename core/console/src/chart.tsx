@@ -54,7 +54,7 @@ export function Chart(p: {
       </svg>
       {times.length > 1 && (
         <div class="row faint span">
-          <Time at={times[0]!} format={clock} />
+          <Time at={times.at(-1)! - (room - 1) * (times[1]! - times[0]!)} format={clock} />
           <span class="grow" />
           <Time at={times.at(-1)!} format={clock} />
         </div>

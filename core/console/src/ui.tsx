@@ -128,6 +128,8 @@ export function Time(p: { at: number | string; format?: Intl.DateTimeFormat }) {
   );
 }
 
+export const millis = (n: number) => `${n < 1 ? n.toFixed(2) : n < 10 ? n.toFixed(1) : Math.round(n)} ms`;
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export function bytes(n: number) {

@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { call } from "../api.ts";
 import { Chart, Numbers, type Series } from "../chart.tsx";
 import { part } from "../router.ts";
-import { Busy, Empty, Figure, Problem, bytes, useLoad } from "../ui.tsx";
+import { Busy, Empty, Figure, Problem, bytes, millis, useLoad } from "../ui.tsx";
 import type { TabProps } from "./function.tsx";
 
 interface Point {
@@ -18,8 +18,6 @@ interface Point {
 
 const POINTS = 60;
 const EVERY_MS = 10_000;
-
-const ms = (n: number) => `${n < 10 ? n.toFixed(1) : Math.round(n)} ms`;
 
 export default function Metrics({ fn }: TabProps) {
   const name = fn.FunctionName;
@@ -41,7 +39,7 @@ export default function Metrics({ fn }: TabProps) {
   const sum = (s: Series) => s.of.reduce((a, b) => a + b, 0);
   const top = (s: Series) => s.of.reduce((a, b) => Math.max(a, b), 0);
   const total = sum(requests);
-  const show = (n: number, s: Series) => (s === requests || s === errors ? String(n) : s === memory ? bytes(n) : ms(n));
+  const show = (n: number, s: Series) => (s === requests || s === errors ? String(n) : s === memory ? bytes(n) : millis(n));
   return (
     <>
       {!total && (
@@ -52,11 +50,11 @@ export default function Metrics({ fn }: TabProps) {
       <div class="figures">
         <Figure label="Runs" value={String(total)} more="this past hour" />
         <Figure label="Failed" value={String(sum(errors))} bad={sum(errors) > 0} more={total ? `${((sum(errors) / total) * 100).toFixed(1)} %` : ""} />
-        <Figure label="Longest" value={ms(top(longest))} more={`of at most ${fn.Timeout} s`} />
+        <Figure label="Longest" value={millis(top(longest))} more={`of at most ${fn.Timeout} s`} />
         <Figure label="Peak memory" value={bytes(top(memory))} more={`of ${fn.MemorySize} MB`} />
       </div>
       <Chart title="Runs a minute" times={times} room={POINTS} bars={[requests, errors]} show={String} />
-      <Chart title="How long they take" times={times} room={POINTS} lines={[half, most, longest]} show={ms} />
+      <Chart title="How long they take" times={times} room={POINTS} lines={[half, most, longest]} show={millis} />
       <Chart title="Memory" times={times} room={POINTS} bars={[memory]} show={bytes} />
       <Numbers times={times} series={[requests, errors, half, most, longest, memory]} show={show} />
     </>

@@ -5,7 +5,7 @@ import { follow } from "../api.ts";
 import { functionPage } from "../aws.ts";
 import { Chart, type Series } from "../chart.tsx";
 import { part } from "../router.ts";
-import { Busy, Empty, Figure, Head, Live, Problem, Time, bytes, useLoad } from "../ui.tsx";
+import { Busy, Empty, Figure, Head, Live, Problem, Time, bytes, millis, useLoad } from "../ui.tsx";
 
 interface Point {
   t: number;
@@ -49,7 +49,7 @@ function Charts({ points }: { points: Point[] }) {
         times={times}
         room={KEPT}
         lines={[of("half are faster than", "runs", (p) => p.p50_ms), of("99 %", "slow", (p) => p.p99_ms)]}
-        show={(n) => `${n.toFixed(1)} ms`}
+        show={millis}
       />
     </div>
   );
@@ -93,7 +93,7 @@ export default function Overview() {
           <div class="figures">
             <Figure label="Runs a second" value={s.rate.toFixed(s.rate < 10 ? 2 : 0)} more="last minute" />
             <Figure label="Failing" value={`${(s.error_rate * 100).toFixed(1)} %`} bad={s.error_rate > 0} more="of runs" />
-            <Figure label="Half are faster than" value={`${s.p50_ms.toFixed(1)} ms`} more={`99 %: ${s.p99_ms.toFixed(1)} ms`} />
+            <Figure label="Half are faster than" value={millis(s.p50_ms)} more={`99 %: ${millis(s.p99_ms)}`} />
             <Figure
               label="Waiting events"
               value={String(s.queue.queued + s.queue.waiting)}

@@ -89,7 +89,9 @@ export function Simulator() {
                   </td>
                   <td>
                     {v.because.map((b) => (
-                      <a href={b.startsWith("arn:") ? `/access/policies/${part(b)}` : `/access/${kind.value.toLowerCase()}s/${part(name.value)}`}>{b} </a>
+                      <a href={b.startsWith("arn:") ? `/access/policies/${part(b)}` : `/access/${kind.value.toLowerCase()}s/${part(name.value)}`} title={b}>
+                        {b.slice(b.lastIndexOf("/") + 1)}{" "}
+                      </a>
                     ))}
                   </td>
                 </tr>
