@@ -146,7 +146,7 @@ export const when = (at: string) => (new Date(at).toDateString() === new Date().
 
 export function duration(ms: number | undefined) {
   if (ms === undefined) return "";
-  return ms < 1000 ? `${ms.toFixed(ms < 10 ? 2 : 0)} ms` : span(ms);
+  return ms < 1000 ? `${ms.toFixed(ms && ms < 10 ? 2 : 0)} ms` : span(ms);
 }
 
 // "3 s", "4 min", "2 h", "5 d"

@@ -1,7 +1,7 @@
 // run: one run: what it was given, each try, what came of it; send it again, as it was or changed.
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { type WholeRun, drop, duration, pretty, redrive, replay, span, useStirred, wholeRun } from "../runs.ts";
+import { type WholeRun, drop, duration, failure, pretty, redrive, replay, span, useStirred, when, wholeRun } from "../runs.ts";
 import { go, part } from "../router.ts";
 import { AsCommand, Busy, Confirm, Head, Problem, Time, bytes, line, say, useAction, useLoad } from "../ui.tsx";
 import type { ViewProps } from "../views.tsx";
@@ -122,7 +122,7 @@ function Facts({ run: r }: { run: WholeRun }) {
         <>
           <dt>Ended</dt>
           <dd>
-            <Time at={r.ended} /> <span class="faint">after {span(Date.parse(r.ended) - Date.parse(r.accepted))}</span>
+            <Time at={r.ended} /> <span class="faint">after {duration(Date.parse(r.ended) - Date.parse(r.accepted))}</span>
           </dd>
         </>
       )}
@@ -194,7 +194,7 @@ function Tries({ run: r }: { run: WholeRun }) {
               <tr>
                 <td>{first + i + 1}</td>
                 <td>
-                  <Time at={t.started} />
+                  <Time at={t.started} format={when(t.started)} />
                 </td>
                 <td class="num">{duration(t.duration_ms)}</td>
                 <td>{t.error_type ? <span class="bad">{t.error_type}</span> : <span class="good-text">an answer</span>}</td>
@@ -217,12 +217,13 @@ function Outcome({ run: r }: { run: WholeRun }) {
     return (
       <>
         <h2>Error</h2>
-        <p class="bad">
-          <strong>{r.error_type}</strong>
+        <p class="bad break">
+          <strong>{failure(r).slice(0, 400)}</strong>
         </p>
+        {r.state === "dead" && <p class="faint">Given up: {r.error_type}</p>}
         {r.error && (
           <pre class="wrap preview" tabIndex={0}>
-            {r.error}
+            {laidOut(r.error)}
           </pre>
         )}
       </>
@@ -243,6 +244,15 @@ function Outcome({ run: r }: { run: WholeRun }) {
       )}
     </>
   );
+}
+
+// An error object with its lines; what is none (it may be cut) as it is.
+function laidOut(text: string) {
+  try {
+    return pretty(JSON.parse(text));
+  } catch {
+    return text;
+  }
 }
 
 // "Unexpected token … at position 17": where that is, for people.
