@@ -297,7 +297,8 @@ static void on_idle(uv_timer_t *t)
         s->giving.data = s; /* a large heap takes longer than a turn may */
         uv_queue_work(&s->loop, &s->giving, give_back, given_back);
     }
-    s->at_rest = quiet;
+    /* some at a time, so that the turn is short */
+    s->at_rest = quiet && !functions_forget(s->svc.functions);
 }
 
 static void watch_signals(struct server *s)

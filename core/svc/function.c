@@ -128,6 +128,21 @@ static void evict(struct functions *f)
     }
 }
 
+bool functions_forget(struct functions *f)
+{
+    enum { LOOK = 512, FORGET = 256 };
+    struct fn *fn = f->oldest, *newer;
+    int forgotten = 0;
+    for (int look = 0; fn && look < LOOK && forgotten < FORGET; look++, fn = newer) {
+        newer = fn->newer_;
+        if (fn->refs > 1)
+            continue;
+        drop(f, fn);
+        forgotten++;
+    }
+    return forgotten > 0;
+}
+
 static void insert(struct functions *f, struct fn *fn)
 {
     struct fn **at = bucket_of(f, fn->name);

@@ -151,6 +151,9 @@ struct fn {
 
 struct functions *functions_open(struct store *s, const char *region);
 void functions_close(struct functions *f);
+/* Forgets some that nobody uses; they are read again when they are asked for. False: none was left
+ * among those looked at. */
+bool functions_forget(struct functions *f);
 
 /* Loop thread. qualifier "" is $LATEST; an alias of two versions gives either, by its weights. 0
  * and *out with a reference taken, or E_NOT_FOUND with AWS's text in err. */

@@ -377,6 +377,25 @@ static void keeps_old_code_blob(void **state)
     fn_unref(fn);
 }
 
+/* What nobody uses is forgotten, what somebody holds stays the one that others get. */
+static void forgotten(void **state)
+{
+    (void)state;
+    create("f", "return 1", 0);
+    create("g", "return 2", 0);
+    struct fn *held = get("f");
+    fn_unref(get("g"));
+    assert_true(functions_forget(fns));
+    assert_false(functions_forget(fns));
+    struct fn *again = get("f"), *g = get("g");
+    assert_ptr_equal(again, held);
+    assert_int_equal(read_file(g, "handler.lua", "return 2"), 0);
+    fn_unref(again);
+    fn_unref(g);
+    fn_unref(held);
+    assert_true(functions_forget(fns));
+}
+
 /* Between the commit of an update and function_changed: the blob is gone, the cache does not know.
  */
 static void late_news(void **state)
@@ -519,15 +538,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(creates),
-        T(refusals),
-        T(updates),
-        T(keeps_old_code_inline),
-        T(keeps_old_code_blob),
-        T(late_news),
-        T(policies),
-        T(policy_size),
-        T(lists),
+        T(creates),   T(refusals),  T(updates),  T(keeps_old_code_inline), T(keeps_old_code_blob),
+        T(forgotten), T(late_news), T(policies), T(policy_size),           T(lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
