@@ -33,8 +33,8 @@ struct head {
 enum {
     FDS = 65536,
     KEEP_CALL = 256 * 1024,
-    KEEP_CONNECTION = 4 * 1024 * 1024, /* beyond that only the beginning of each call: heads, small bodies */
-    KEEP_LATER = 4096,
+    KEEP_CONNECTION = 4 * 1024 * 1024,
+    KEEP_LATER = 4096, /* of a call beyond that: heads, small bodies */
     KEEP_ALL = 256 * 1024 * 1024,
 };
 
