@@ -62,9 +62,11 @@ static void tidy_heap(void)
 /* Not a child that a core knows. */
 static void learn(void (*play)(void))
 {
+    enum { PATIENCE_S = 5 };
     int status;
     pid_t pid = z.rehearsal ? fork() : -1;
     if (pid == 0) {
+        alarm(PATIENCE_S); /* what never ends must not keep the zygote */
         rehearsal_learn(z.rehearsal, play);
         _exit(0);
     }
