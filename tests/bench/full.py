@@ -419,7 +419,7 @@ def core_instructions(n, signed):
 
     def command(_, folder):
         return ["--trace-children=no", str(BINARY), "serve", "--data", f"{folder}/data", "--listen", f"127.0.0.1:{port}",
-                "--user", "root", "--store-max", "1G"]
+                "--user", "root", "--store-max", "1G", "--runs-sample", "0"]  # samples are by the second, not by the request
 
     def feed(p, count):
         quick_wait(port, p)
