@@ -26,21 +26,21 @@ struct invoking {
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-static void reply_throttled(struct call *c, bool reserved)
+static void reply_throttled(struct call *c, const char *reason, const char *message)
 {
-    const char *reason = reserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
-                                  : "ConcurrentInvocationLimitExceeded";
     call_set_header(c, "x-amzn-ErrorType", STR("TooManyRequestsException"));
     call_set_header(c, "Retry-After", STR("1"));
-    call_json(
-        c, 429,
-        json_pack("{s:s,s:s,s:s}", "Reason", reason, "Type", "User", "message", "Rate Exceeded."));
+    call_json(c, 429,
+              json_pack("{s:s,s:s,s:s}", "Reason", reason, "Type", "User", "message", message));
 }
 
 void lambda_reply_unrun(struct call *c, const struct invoke_result *r)
 {
     if (r->rc == E_THROTTLED)
-        reply_throttled(c, r->reserved);
+        reply_throttled(c,
+                        r->reserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                    : "ConcurrentInvocationLimitExceeded",
+                        "Rate Exceeded.");
     else
         call_error(c, r->rc, NULL);
 }
@@ -123,7 +123,9 @@ static void event_stored(struct job *job, int rc)
     struct queue *queue = k->c->svc->queue;
     fn_unref(k->fn);
     if (rc == E_THROTTLED)
-        reply_throttled(k->c, false);
+        reply_throttled(k->c, "CallerRateLimitExceeded",
+                        "Rate Exceeded. The queue of asynchronous events is full "
+                        "(--queue-max-rows, --queue-max-bytes).");
     else if (rc)
         call_error(k->c, rc, NULL);
     else if (k->legacy)

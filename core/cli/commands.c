@@ -78,6 +78,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_dead_show,
     &cmd_dead_redrive,
     &cmd_dead_drop,
+    &cmd_brake,
     &cmd_kv_get,
     &cmd_kv_set,
     &cmd_kv_list,

@@ -312,6 +312,7 @@ static void load_conf(struct fn *fn, struct str row, struct str latest)
     fn->url = fn->url_auth.n > 0;
     fn->url_open = str_is(fn->url_auth, "NONE") && policy_opens_url(fn);
     fn->loops = str_is(rec_str(latest, FN_RECURSIVE_LOOP), "Allow");
+    str_u64(rec_str(latest, FN_EVENT_RATE), &fn->event_rate); /* else it stays 0 */
     fn->limited = rec_str(latest, FN_RESERVED).p != NULL;
     fn->reserved = (uint32_t)rec_u64(latest, FN_RESERVED, 0);
     fn->retries_set = rec_str(async, FN_ASYNC_RETRIES).p != NULL;

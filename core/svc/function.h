@@ -66,6 +66,7 @@ enum {
     FN_LOG_SYSTEM_LEVEL,
     FN_UPDATE_RUNTIME_ON, /* "Auto", "FunctionUpdate", "Manual" */
     FN_ARCHITECTURE,      /* "x86_64", "arm64": what was asked for; absent: this machine's */
+    FN_EVENT_RATE, /* $LATEST, decimal text: events begun in a second at most; "": the server's */
 };
 enum {                       /* of FN_ASYNC; absent numbers: not set */
        FN_ASYNC_RETRIES = 1, /* u64 */
@@ -126,6 +127,7 @@ struct fn {
     bool url_open;          /* the policy lets anybody call the URL */
     bool url_streams;       /* RESPONSE_STREAM */
     json_t *url_cors;       /* as the API has it, NULL none; fn's own */
+    uint64_t event_rate;    /* of its events begun in a second at most; 0: as the server has it */
     bool loops;             /* may run any number of times in one chain */
     bool limited;           /* has reserved concurrency, which it may not pass: */
     uint32_t reserved;

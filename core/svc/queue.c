@@ -15,7 +15,8 @@
 #include "store/key.h"
 #include "svc/queue_lane.h"
 
-enum { QUANTUM = 8, TURN_NS = 1000 * 1000, LOOK_MS = 60 * 1000 };
+enum { QUANTUM = 8, TURN_NS = 1000 * 1000 };
+enum { LOOK_MS = 1000 }; /* store time goes on while the machine sleeps, the loop's does not */
 
 static void on_check(uv_check_t *check);
 static void on_idle(uv_idle_t *idle);
@@ -49,11 +50,20 @@ void queue_kick(struct queue *q, uint64_t function_id)
     queue_schedule(q);
 }
 
+static struct brake *brake_of(struct queue *q, uint64_t function_id)
+{
+    struct brake *b = &q->brakes[function_id % (sizeof q->brakes / sizeof *q->brakes)];
+    if (b->function_id != function_id)
+        *b = (struct brake){.function_id = function_id};
+    return b;
+}
+
 void queue_resume(struct queue *q, uint64_t function_id)
 {
     struct lane *lane = q->started && !q->draining ? lane_of(q, function_id, false) : NULL;
     if (!lane)
         return;
+    brake_of(q, function_id)->own_rate = 0; /* it may be another now */
     lane_resume(q, lane);
     queue_schedule(q);
 }
@@ -201,15 +211,21 @@ static bool full(const struct queue *q)
     return q->in_flight >= FLIGHTS_MAX || q->payload_bytes >= FLIGHT_BYTES_MAX;
 }
 
+void queue_learn_rate(struct queue *q, const struct fn *fn)
+{
+    brake_of(q, fn->id)->own_rate = fn->event_rate;
+}
+
 /* The storm brake: takes one of the function's events for this second. False when there is none. */
 static bool brake_grants(struct queue *q, uint64_t function_id, int64_t now_ms)
 {
-    struct brake *b = &q->brakes[function_id % (sizeof q->brakes / sizeof *q->brakes)];
-    if (!q->o.event_rate)
-        return true;
-    if (b->function_id != function_id || b->second != now_ms / 1000)
-        *b = (struct brake){.function_id = function_id, .second = now_ms / 1000};
-    return b->begun++ < q->o.event_rate;
+    struct brake *b = brake_of(q, function_id);
+    uint64_t rate = b->own_rate ? b->own_rate : q->o.event_rate;
+    if (b->second != now_ms / 1000) {
+        b->second = now_ms / 1000;
+        b->begun = 0;
+    }
+    return b->begun++ < rate || !rate;
 }
 
 /* Starts some of a lane's due rows and says when to look at it again. */
@@ -273,7 +289,8 @@ static void turn(struct queue *q)
         queue_schedule(q);
     if (wait_ms <= 0 || wait_ms > LOOK_MS)
         wait_ms = LOOK_MS;
-    if (q->stuck && wait_ms > FLIGHT_STUCK_MS)
-        wait_ms = FLIGHT_STUCK_MS;
-    uv_timer_start(&q->timer, on_timer, (uint64_t)wait_ms, 0);
+    if (!q->heap_n && !q->stuck)
+        uv_timer_stop(&q->timer); /* whoever brings something says so */
+    else
+        uv_timer_start(&q->timer, on_timer, (uint64_t)wait_ms, 0);
 }

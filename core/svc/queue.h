@@ -19,7 +19,8 @@ struct queue_opts {
     struct logs *logs;
     struct roles *roles; /* asked before an outcome is sent on; NULL: none is */
     uint64_t max_rows, max_bytes;
-    uint64_t event_rate; /* events of one function begun in a second at most; 0: any number */
+    uint64_t event_rate; /* events of one function begun in a second at most, unless its own
+                            configuration says how many; 0: any number */
     uint64_t keep_rows;  /* runs of each function that stay in the ledger, … */
     int64_t keep_age_ms; /* … for that long */
 };
@@ -57,7 +58,9 @@ void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes
 
 struct queue_stats {
     uint64_t queued, running, waiting, dead, bytes;
-    int64_t late_ms; /* how long the one that is due longest has waited */
+    int64_t late_ms; /* how long the one that is due longest has waited, of the first few hundred
+                        functions that have any */
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);
+
 #endif

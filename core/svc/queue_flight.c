@@ -181,6 +181,7 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
         return "FunctionNotFound";
     if (rc)
         return NULL; /* f->fn stays NULL: put off */
+    queue_learn_rate(f->queue, f->fn);
     if (f->fn->id != row->function_id) {
         err_set(err, E_NOT_FOUND, "the function was deleted and another created under its name");
         return "FunctionNotFound";

@@ -65,6 +65,7 @@ struct brake { /* of one function; another of its place forgets it */
     uint64_t function_id;
     int64_t second; /* of store time, and what was begun in it */
     uint64_t begun;
+    uint64_t own_rate; /* as its configuration said when one was begun last; 0: the server's */
 };
 
 struct queue {
@@ -92,6 +93,8 @@ struct queue {
 /* --- queue.c */
 /* Runs a turn soon, in this turn of the loop. */
 void queue_schedule(struct queue *q);
+/* The function's configuration, as one of its events is begun. */
+void queue_learn_rate(struct queue *q, const struct fn *fn);
 /* A flight is over: lane and limits have room, a drain may be complete. */
 void queue_landed(struct queue *q);
 

@@ -8,7 +8,8 @@
  *
  * Rates go by store time (their SCHEDULE_LAST_S too), so a wall clock that jumps means nothing to them. For cron and at such a jump
  * is noticed within a second: what it skips counts as missed, what it repeats is not run again; but
- * what was given up as missed and comes again because the clock was set back is run after all. */
+ * what was given up as missed and comes again because the clock was set back is run after all (the last
+ * stretch of it). */
 #ifndef SVC_SCHEDULE_H
 #define SVC_SCHEDULE_H
 

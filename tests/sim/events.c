@@ -183,7 +183,9 @@ static void keep_rate(struct actor *a)
         a->second = second;
         a->second_runs = 0;
     }
-    uint64_t rate = queue_opts.event_rate;
+    uint64_t rate = a->fn && a->fn->event_rate ? a->fn->event_rate : queue_opts.event_rate;
+    if (second == a->changed_s)
+        return;                    /* it has had two rates in this second */
     rate *= world.look_ns ? 2 : 1; /* a turn that is slow may reach into the next second */
     MUST(!rate || ++a->second_runs <= rate, "%s is begun more than %" PRIu64 " times in a second",
          a->name, rate);
@@ -475,7 +477,11 @@ static void check_sent(const struct known *k, const struct seen *end, const stru
              success ? "Success" : end->why.p);
     snprintf(origin, sizeof origin, "\"requestContext\":{\"requestId\":\"%s\"", k->request_id);
     for (size_t i = 0; i < n; i++) {
-        if (c[i].table != T_EVENTS || c[i].old || row_key(c[i].new).n != 9)
+        if (c[i].table != T_EVENTS || c[i].old)
+            continue;
+        MUST(row_key(c[i].new).n != 8 || see(c[i].new).hops == end->hops + 1,
+             "%s: what it sends on bears another number of hops", k->request_id);
+        if (row_key(c[i].new).n != 9)
             continue;
         struct str text = row_val(c[i].new);
         if (str_find(text, str_c(origin)) < 0) {

@@ -87,6 +87,7 @@ static void configure(struct actor *a, uint64_t id)
                         .retries_set = once_in(2),
                         .retries = (uint32_t)pick(3),
                         .max_age_ms = ages_ms[pick(4)],
+                        .event_rate = !world.calm && once_in(4) ? 1 + pick(10) : 0,
                         .loops = once_in(10)};
     v->fn.on_success = target(v->success, 4);
     v->fn.on_failure = target(v->failure, 3);
@@ -99,6 +100,7 @@ static void configure(struct actor *a, uint64_t id)
     a->fails = world.calm ? 0 : (unsigned)pick(8);
     a->role_denies = !world.calm && once_in(6);
     a->changed_ns = world.boot_ns;
+    a->changed_s = clock_store_ms() / 1000;
     if (a->fn->max_age_ms && a->fn->max_age_ms < a->age_ms_least)
         a->age_ms_least = a->fn->max_age_ms;
 }

@@ -106,6 +106,7 @@ struct actor { /* a function */
     bool role_denies;                       /* its role may invoke nobody */
     int64_t changed_ns, gone_ns, denied_ns; /* when that was so last */
     int64_t age_ms_least;                   /* of all that it ever had */
+    int64_t changed_s;                      /* of store time */
     int64_t second;                         /* of store time, and … */
     uint64_t second_runs;                   /* … what was begun in it */
 };
