@@ -595,6 +595,8 @@ static void close_parts(struct server *s)
         store_close(v->store);
     if (v->schedules)
         schedules_close(v->schedules);
+    if (v->queue)
+        queue_free(v->queue);
     if (v->objects)
         objects_close(v->objects);
     if (s->http)

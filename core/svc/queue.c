@@ -44,7 +44,7 @@ int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e)
 
 void queue_kick(struct queue *q, uint64_t function_id)
 {
-    if (!q->started || q->draining)
+    if (!q->started || q->draining || q->closed)
         return;
     lane_wake(q, lane_of(q, function_id, true), clock_store_ms());
     queue_schedule(q);
@@ -60,7 +60,8 @@ static struct brake *brake_of(struct queue *q, uint64_t function_id)
 
 void queue_resume(struct queue *q, uint64_t function_id)
 {
-    struct lane *lane = q->started && !q->draining ? lane_of(q, function_id, false) : NULL;
+    bool open = q->started && !q->draining && !q->closed;
+    struct lane *lane = open ? lane_of(q, function_id, false) : NULL;
     if (!lane)
         return;
     brake_of(q, function_id)->own_rate = 0; /* it may be another now */
@@ -97,17 +98,10 @@ void queue_drain(struct queue *q, void (*done)(void *ctx), void *ctx)
     queue_landed(q);
 }
 
-static void free_if_over(struct queue *q)
-{
-    if (q->closed && q->open_handles == 0 && q->in_flight == 0)
-        free(q);
-}
-
 static void on_closed(uv_handle_t *handle)
 {
     struct queue *q = handle->data;
     q->open_handles--;
-    free_if_over(q);
 }
 
 void queue_close(struct queue *q)
@@ -118,6 +112,12 @@ void queue_close(struct queue *q)
     uv_close((uv_handle_t *)&q->idle, on_closed);
     uv_close((uv_handle_t *)&q->timer, on_closed);
     flights_drop_stuck(q);
+}
+
+void queue_free(struct queue *q)
+{
+    ASSERT(q->closed && q->open_handles == 0 && q->in_flight == 0);
+    free(q);
 }
 
 void queue_limits(const struct queue *q, uint64_t *max_rows, uint64_t *max_bytes)
@@ -177,8 +177,8 @@ void queue_schedule(struct queue *q)
 void queue_landed(struct queue *q)
 {
     if (q->closed)
-        free_if_over(q);
-    else if (!q->draining)
+        return;
+    if (!q->draining)
         queue_schedule(q);
     else if (q->in_flight == 0 && q->drained) {
         void (*done)(void *ctx) = q->drained;

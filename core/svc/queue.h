@@ -29,7 +29,10 @@ struct queue *queue_open(const struct queue_opts *o);
 void queue_start(struct queue *q);
 /* Stops dispatching, waits for running rows, then done. */
 void queue_drain(struct queue *q, void (*done)(void *ctx), void *ctx);
+/* Stops at once, also while it drains. Jobs that wait in the store may still put and kick; */
 void queue_close(struct queue *q);
+/* … once those have ended (the store is closed) and the loop has turned: */
+void queue_free(struct queue *q);
 
 struct queue_event {
     uint64_t id;              /* from store_new_id; 0: a new one */

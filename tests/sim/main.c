@@ -56,7 +56,7 @@ static void wish_done(struct job *job, int rc)
     if (w->kind == PUT && !world.ending)
         MUST(event_was_born(w->number) == (rc == 0), "event %llu: %d, and it is%s there",
              (unsigned long long)w->number, rc, rc ? "" : " not");
-    if (rc == 0 && !world.ending && w->kind != DROP && w->kind != EXPIRE)
+    if (rc == 0 && w->kind != DROP && w->kind != EXPIRE)
         queue_kick(queue, w->event.function_id);
     free(w);
 }
@@ -168,6 +168,7 @@ static void take_apart(void)
     loop_turn();
     loop_turn();
     schedules_close(schedules);
+    queue_free(queue);
     MUST(loop_next_ns() == INT64_MAX && !disk_jobs(), "a process leaves something behind");
 }
 

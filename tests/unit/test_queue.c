@@ -178,6 +178,8 @@ static void open_queue(void)
 {
     opts.loop = &f.loop;
     opts.store = f.store;
+    if (q)
+        queue_free(q);
     q = queue_open(&opts);
     queue_start(q);
     uv_timer_init(&f.loop, &beat);
@@ -231,6 +233,8 @@ static int teardown(void **state)
     disk_broken = false;
     close_queue();
     fixture_deinit(&f);
+    queue_free(q);
+    q = NULL;
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(fns[i].refs, 0);
     return 0;
@@ -894,6 +898,28 @@ static void test_drain(void **state)
     assert_int_equal(call_count, 41);
 }
 
+/* A second signal closes it while jobs that are the queue's callers still wait for the store. */
+static void test_jobs_after_the_close(void **state)
+{
+    (void)state;
+    struct call late = {0};
+    struct queue_event e = event(1, "late");
+    mode = HOLD;
+    send_many(20, 1);
+    call_start(&f, &late, put, &e);
+    queue_drain(q, on_drained, &(int){0});
+    close_queue();
+    uv_run(&f.loop, UV_RUN_NOWAIT);
+    assert_int_equal(call_wait(&f, &late), 0);
+    queue_kick(q, 1);
+    queue_resume(q, 1);
+    fixture_restart(&f);
+    mode = SUCCEED;
+    open_queue();
+    wait_stats(0, 0, 0, 0);
+    assert_string_equal(calls[call_count - 1].event, "late");
+}
+
 static void test_dead_list_is_bounded(void **state)
 {
     (void)state;
@@ -1170,6 +1196,7 @@ int main(void)
         T(test_crashes_leave_the_retries),
         T(test_result_survives_a_broken_disk),
         T(test_drain),
+        T(test_jobs_after_the_close),
         T(test_dead_list_is_bounded),
         cmocka_unit_test(test_heap_of_lanes),
         cmocka_unit_test(test_scan_place),
