@@ -149,7 +149,8 @@ def start(s):
     """Again on its folder; ms until it is ready."""
     began = time.perf_counter()
     env = dict(os.environ, PERILUNE_ROOT_ACCESS_KEY=KEY, PERILUNE_ROOT_SECRET_KEY=SECRET)
-    s.proc = subprocess.Popen([str(quick.BINARY), "serve", "--data", s.dir + "/data", "--listen", f"127.0.0.1:{s.port}"], env=env, stderr=s.log)
+    s.proc = subprocess.Popen([str(quick.BINARY), "serve", "--data", s.dir + "/data", "--listen", f"127.0.0.1:{s.port}",
+                               "--queue-max-rows", "20000000", "--queue-max-bytes", "64G"], env=env, stderr=s.log)
     while s.proc.poll() is None:
         with contextlib.suppress(OSError):
             c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=5)

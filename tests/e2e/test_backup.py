@@ -72,7 +72,7 @@ def check_copy(folder, told, gone, etags, serve):
         for name in random.sample(names, min(40, len(names))):
             if told[name] != "event":
                 assert wire.get(name).headers["etag"] == etags[name]
-        assert s.stop() == 0, s.stderr()
+        assert s.stop(120) == 0, s.stderr()
 
 
 def test_under_load(own_server, tmp_path):
