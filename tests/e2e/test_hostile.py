@@ -95,6 +95,7 @@ class Neighbour:
         path = "/url/healthy/"
         self.proc = subprocess.Popen([sys.executable, str(HERE / "neighbour.py"), str(server.port), path], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True)
+        assert self.proc.stdout.readline() == "beginning\n"
 
     def stop(self):
         """The seconds that each answer took, and what was wrong."""
@@ -169,6 +170,7 @@ def alone_for(house, seconds):
     quiet = Neighbour(house)
     time.sleep(seconds)
     times, noticed = quiet.stop()
+    assert times
     assert not noticed, noticed
     return times
 

@@ -1,6 +1,6 @@
 """The healthy neighbour of hostile functions: asks one URL again and again over one connection until its input ends,
-then prints how long each answer took and what was wrong with any. In a process of its own, so that nothing but the
-server makes it wait.
+then prints how long each answer took and what was wrong with any; a line says that it begins. In a process of its own,
+so that nothing but the server makes it wait.
 
     neighbour.py PORT PATH
 """
@@ -15,7 +15,8 @@ PAUSE_S = 0.002
 port, path = int(sys.argv[1]), sys.argv[2]
 times, wrong = [], []
 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
+print("beginning", flush=True)
+while not (times and select.select([sys.stdin], [], [], PAUSE_S)[0]):
     began = time.monotonic()
     try:
         connection.request("GET", path)
