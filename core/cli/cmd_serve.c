@@ -54,7 +54,8 @@ enum {
     WIRE_MS = 300,             /* for requests that were sent before the listener closed */
     LINGER_MS = 500,           /* for replies on their way once nothing runs any more */
     IDLE_MS = 2000,            /* with no more than … */
-    IDLE_TURNS = 16,           /* … turns of the loop: memory is given back */
+    IDLE_TURNS = 16,           /* … turns of the loop: memory is given back, */
+    IDLE_TICKS = 16,           /* and after so many times that: others forget later */
 };
 
 struct server {
@@ -80,9 +81,10 @@ struct server {
     uv_timer_t idle;
     uv_work_t giving; /* data: set while it is under way */
     uint64_t turns;   /* when it was last looked */
-    bool at_rest;     /* nothing has happened since memory was given back */
-    uv_timer_t wire;  /* while requests may still be on the wire */
-    char data[4096];  /* absolute path, for messages */
+    uint32_t ticks;
+    bool at_rest;    /* nothing has happened since memory was given back */
+    uv_timer_t wire; /* while requests may still be on the wire */
+    char data[4096]; /* absolute path, for messages */
     char endpoint[512];
     int draining;  /* parts that still drain */
     int listeners; /* that still have connections */
@@ -298,7 +300,7 @@ static void on_idle(uv_timer_t *t)
         uv_queue_work(&s->loop, &s->giving, give_back, given_back);
     }
     /* some at a time, so that the turn is short */
-    s->at_rest = quiet && !functions_forget(s->svc.functions);
+    s->at_rest = quiet && !functions_forget(s->svc.functions) && ++s->ticks % IDLE_TICKS;
 }
 
 static void watch_signals(struct server *s)
