@@ -8,7 +8,6 @@
 #include "svc/logs_group.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <sys/stat.h>
 
 #include "base/crc.h"
@@ -175,8 +174,7 @@ void log_group_settle(struct log_group *g)
         log_group_free(g);
 }
 
-/* Some at a time, so that the turn is short; and what a crowd of them held goes back to the system,
- * since it lies in pieces between what stays. */
+/* Some at a time, so that the turn is short. */
 static void on_keeper(uv_timer_t *t)
 {
     struct logs *l = t->data;
@@ -189,8 +187,6 @@ static void on_keeper(uv_timer_t *t)
             log_group_free(g);
             forgotten++;
         }
-    if (forgotten == FORGET_MAX)
-        malloc_trim(0);
     if (forgotten == FORGET_MAX && l->groups)
         uv_timer_start(&l->keeper, on_keeper, FORGET_PAUSE_MS, KEEP_MS / 6);
 }
