@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/.."
 export PERILUNE_BIN="${PERILUNE_BIN:-$PWD/$BUILD/perilune}"
 export PERILUNE_BUILD="$PWD/$BUILD"
-exec "${PYTHON:-/usr/bin/python3}" -m pytest -p no:cacheprovider -q -rfEs -n 2 --dist loadfile tests
+exec "${PYTHON:-/usr/bin/python3}" -m pytest -p no:cacheprovider -q -rfEs --durations=15 -n 2 --dist loadfile tests

@@ -26,7 +26,7 @@ const BY_CASE = {
 };
 
 async function attempt(browser, name, body) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" }); // colours are judged, not their transitions
   context.setDefaultTimeout(30_000 * SLOW);
   const page = await context.newPage();
   const trouble = [];

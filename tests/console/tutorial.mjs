@@ -250,6 +250,7 @@ export const cases = {
     await ask("/functions/mouse/logs");
     await ask("/functions/mouse/logs", async () => {
       await page.keyboard.press("Control+k");
+      await page.keyboard.type("mouse");
       await page.getByRole("option", { name: "mouse" }).first().waitFor();
     });
   },

@@ -74,7 +74,7 @@ def test_the_context_is_as_defined(real):
 @pytest.mark.parametrize("path, table, cls", [
     ("lua/kv.lua", "store", "perilune.kv.Store"), ("lua/transaction.lua", "store", "perilune.kv.Store"),
     ("lua/transaction.lua", "tx_methods", "perilune.kv.Transaction"), ("lua/s3_stream.lua", "writer", "perilune.s3.Writer"),
-    ("lua/http.lua", "response", "perilune.http.Response"),
+    ("lua/http.lua", "methods", "perilune.http.Response"),
 ])
 def test_every_method_has_a_definition_and_the_reverse(defined, path, table, cls):
     there = set(re.findall(rf"^function {table}:(\w+)\(", (TOP / path).read_text(), re.M))
