@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import datetime
 import hashlib
-import http.client
 import json
 import os
 import pathlib
@@ -28,7 +27,7 @@ import time
 import durable
 import quick
 import s3
-from quick import BINARY, HERE, KEY, OUT, PEERS, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, signed_invoke, spread, wrk, wrk_invoke
+from quick import BINARY, HERE, KEY, OUT, SECRET, TOP, Server, free_port, make_function, make_role, nginx, percentiles, signed_invoke, spread, wrk, wrk_invoke
 
 RATE = TOP / "build" / "bench" / "rate"
 LINES = []
