@@ -187,6 +187,7 @@ void log_flush_want(struct log_group *g)
 
 void log_flush_early(struct log_group *g)
 {
+    log_group_open(g);
     if (may_flush(g) && !g->failing && !g->logs->closing)
         log_flush_start(g);
 }
