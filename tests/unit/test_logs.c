@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "svc/logs_group.h"
+
 /* --- cases ------------------------------------------------------------------------------------ */
 
 static void round_trip(void **state)
@@ -491,6 +493,19 @@ static void folder_taken_away(void **state)
     assert_int_equal(got.events[got.n - RUN].at, T0 + 10);
 }
 
+/* The group's events, page by page. */
+static size_t count_all(void)
+{
+    struct log_query q = {.group = STR(G), .limit = 20000};
+    size_t n = 0;
+    do {
+        ask(&q);
+        n += got.n;
+        q.after = got.last;
+    } while (got.more);
+    return n;
+}
+
 static void disk_full(void **state)
 {
     (void)state;
@@ -524,15 +539,29 @@ static void disk_full(void **state)
     log_stream_close(s);
     close_logs();
     open_logs();
-    size_t n = 0;
-    q = (struct log_query){.group = STR(G), .limit = 20000};
-    do {
-        ask(&q);
-        n += got.n;
-        q.after = got.last;
-    } while (got.more);
-    assert_int_equal(n, 10000 - dropped + 2 * RUN + 1);
+    assert_int_equal(count_all(), 10000 - dropped + 2 * RUN + 1);
     signal(SIGXFSZ, SIG_DFL);
+}
+
+/* A flood into a new group, all of it between two ticks of the timer: it is written out as it comes. */
+static void flood_into_a_new_group(void **state)
+{
+    enum { LINES = 1000, BURST = 250 }; /* 8 MB in bursts of 2 MB; 4 MiB may wait */
+    (void)state;
+    static char line[8000];
+    memset(line, 'f', sizeof line);
+    struct log_stream *s = hello();
+    for (int i = 0; i < LINES; i++) {
+        log_line(s, T0 + i, LOG_INFO, id1, str_of(line, sizeof line));
+        if (i % BURST == BURST - 1) {
+            uv_timer_stop(&logs->timer);
+            uv_run(&loop, UV_RUN_DEFAULT); /* what has been begun ends */
+        }
+    }
+    log_stream_close(s);
+    close_logs();
+    open_logs();
+    assert_int_equal(count_all(), LINES);
 }
 
 /* kill -9 at any moment: what is read afterwards is a whole beginning of what was written. */
@@ -601,10 +630,21 @@ static void huge_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(round_trip), CASE(clock_set_back), CASE(missing),           CASE(torn_tail),
-        CASE(garbage),    CASE(group_cap),      CASE(total_cap),         CASE(paging),
-        CASE(patterns),   CASE(follow),         CASE(folder_taken_away), CASE(disk_full),
-        CASE(killed),     CASE(huge_lines),
+        CASE(round_trip),
+        CASE(clock_set_back),
+        CASE(missing),
+        CASE(torn_tail),
+        CASE(garbage),
+        CASE(group_cap),
+        CASE(total_cap),
+        CASE(paging),
+        CASE(patterns),
+        CASE(follow),
+        CASE(folder_taken_away),
+        CASE(disk_full),
+        CASE(killed),
+        CASE(huge_lines),
+        CASE(flood_into_a_new_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
