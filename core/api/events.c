@@ -54,8 +54,8 @@ struct put_rule {
 
 static int change_rule(struct schedules_job *j, struct str row)
 {
-    static const uint16_t set[] = {SCHEDULE_EXPR,   SCHEDULE_DISABLED,    SCHEDULE_MODIFIED_MS,
-                                   SCHEDULE_LAST_S, SCHEDULE_DESCRIPTION, 0};
+    static const uint16_t set[] = {SCHEDULE_EXPR,        SCHEDULE_DISABLED, SCHEDULE_MODIFIED_MS,
+                                   SCHEDULE_DESCRIPTION, SCHEDULE_PLACE,    0};
     struct put_rule *r = j->user;
     struct buf *b = &j->rec;
     uint64_t now_ms = (uint64_t)clock_wall_ms();
@@ -71,7 +71,7 @@ static int change_rule(struct schedules_job *j, struct str row)
     if (r->disabled)
         rec_put_u64(b, SCHEDULE_DISABLED, 1);
     rec_put_u64(b, SCHEDULE_MODIFIED_MS, now_ms);
-    schedule_put_place(b, r->expr, !row.p);
+    schedule_put_place(b, r->expr, row);
     return b->rc;
 }
 

@@ -170,7 +170,7 @@ static int change(struct schedules_job *j, struct str row)
                 row.p ? rec_u64(row, SCHEDULE_ID, 0) : store_new_id(j->c->svc->store));
     rec_put_u64(b, SCHEDULE_CREATED_MS, row.p ? rec_u64(row, SCHEDULE_CREATED_MS, now_ms) : now_ms);
     rec_put_u64(b, SCHEDULE_MODIFIED_MS, now_ms);
-    schedule_put_place(b, g->expr, !row.p);
+    schedule_put_place(b, g->expr, row);
     rec_put_str(b, SCHEDULE_EXPR, g->expr);
     put_text(b, SCHEDULE_ZONE, g->zone);
     put_text(b, SCHEDULE_DESCRIPTION, g->description);

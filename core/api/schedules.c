@@ -70,12 +70,12 @@ void schedules_keep(struct buf *out, struct str row, const uint16_t *but)
 
 int schedules_set_state(struct schedules_job *j, struct str row, bool disabled)
 {
-    static const uint16_t set[] = {SCHEDULE_DISABLED, SCHEDULE_LAST_S, SCHEDULE_MODIFIED_MS, 0};
+    static const uint16_t set[] = {SCHEDULE_DISABLED, SCHEDULE_MODIFIED_MS, SCHEDULE_PLACE, 0};
     uint64_t now_ms = (uint64_t)clock_wall_ms();
     schedules_keep(&j->rec, row, set);
     if (disabled)
         rec_put_u64(&j->rec, SCHEDULE_DISABLED, 1);
-    schedule_put_place(&j->rec, rec_str(row, SCHEDULE_EXPR), false);
+    schedule_put_place(&j->rec, rec_str(row, SCHEDULE_EXPR), row);
     rec_put_u64(&j->rec, SCHEDULE_MODIFIED_MS, now_ms);
     return j->rec.rc;
 }

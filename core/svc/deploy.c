@@ -282,14 +282,16 @@ static int put_schedule(struct deployment *d, struct store_txn *t,
 {
     struct buf rec = BUF_INIT;
     struct schedule_name n = schedule_of(s->name);
+    struct str row = {NULL, 0};
     uint64_t now_ms = (uint64_t)clock_wall_ms();
     char arn[160];
+    (void)schedule_get(t, &n, &row); /* of an earlier deployment: a rate goes on counting */
     snprintf(arn, sizeof arn, "arn:aws:lambda:%s:%s:function:%.*s", d->env->region, ACCOUNT_ID,
              STR_FMT(d->req.manifest->name));
     rec_put_u64(&rec, SCHEDULE_ID, store_new_id(d->env->store));
-    rec_put_u64(&rec, SCHEDULE_CREATED_MS, now_ms);
+    rec_put_u64(&rec, SCHEDULE_CREATED_MS, rec_u64(row, SCHEDULE_CREATED_MS, now_ms));
     rec_put_u64(&rec, SCHEDULE_MODIFIED_MS, now_ms);
-    schedule_put_place(&rec, s->expr, false);
+    schedule_put_place(&rec, s->expr, row);
     rec_put_str(&rec, SCHEDULE_EXPR, s->expr);
     if (s->zone.n)
         rec_put_str(&rec, SCHEDULE_ZONE, s->zone);

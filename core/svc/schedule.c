@@ -160,21 +160,34 @@ static int64_t now_of(const struct times *t)
     return (by_store_time(t) ? clock_store_ms() : clock_wall_ms()) / 1000;
 }
 
-static int64_t schedule_now_s(struct str expr)
+static bool is_rate(struct str expr)
 {
     struct schedule_expr e;
-    bool rate = schedule_parse(expr, &e, NULL) == 0 && e.kind == SCHEDULE_RATE;
-    return (rate ? clock_store_ms() : clock_wall_ms()) / 1000;
+    return schedule_parse(expr, &e, NULL) == 0 && e.kind == SCHEDULE_RATE;
 }
 
-void schedule_put_place(struct buf *rec, struct str expr, bool new)
+/* Nothing from end_s on has been given up: with the clock set back, that is still to come. */
+static void cut_skipped(int64_t *from_s, int64_t *to_s, int64_t end_s)
 {
-    uint64_t now_s = (uint64_t)schedule_now_s(expr);
-    rec_put_u64(rec, SCHEDULE_LAST_S, now_s);
-    if (!new)
-        return;
-    rec_put_u64(rec, SCHEDULE_SKIPPED_FROM_S, 0);
-    rec_put_u64(rec, SCHEDULE_SKIPPED_TO_S, now_s + 1);
+    if (*to_s > end_s)
+        *to_s = end_s;
+    if (*from_s >= *to_s)
+        *from_s = *to_s = 0;
+}
+
+void schedule_put_place(struct buf *rec, struct str expr, struct str row)
+{
+    bool rate = is_rate(expr);
+    int64_t now_s = (rate ? clock_store_ms() : clock_wall_ms()) / 1000, from_s = 0,
+            to_s = now_s + 1;
+    if (row.p && is_rate(rec_str(row, SCHEDULE_EXPR)) == rate) {
+        from_s = (int64_t)rec_u64(row, SCHEDULE_SKIPPED_FROM_S, 0);
+        to_s = (int64_t)rec_u64(row, SCHEDULE_SKIPPED_TO_S, 0);
+    }
+    cut_skipped(&from_s, &to_s, now_s + 1);
+    rec_put_u64(rec, SCHEDULE_LAST_S, (uint64_t)now_s);
+    rec_put_u64(rec, SCHEDULE_SKIPPED_FROM_S, (uint64_t)from_s);
+    rec_put_u64(rec, SCHEDULE_SKIPPED_TO_S, (uint64_t)to_s);
 }
 
 /* After after_s, or -1. */
@@ -567,6 +580,8 @@ static void choose(const struct times *t, uint64_t policy, int64_t now_s, size_t
         choose_again(t, now_s, f);
         return;
     }
+    if (f->skipped_to_s > now_s + 1) /* set back, in the middle of making up for what was missed */
+        cut_skipped(&f->skipped_from_s, &f->skipped_to_s, recent);
     int64_t at = next_kept(f, t, t->last_s);
     if (policy != MISSED_ALL && at >= 0 && at < recent) {
         if (policy == MISSED_ONCE)

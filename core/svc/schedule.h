@@ -92,10 +92,13 @@ void schedules_changed(struct schedules *s, const struct schedule_name *n);
 /* Appends the ARN: "arn:aws:events:R:A:rule/NAME" or "arn:aws:scheduler:R:A:schedule/GROUP/NAME". */
 void schedule_arn(struct buf *out, const char *region, const struct schedule_name *n);
 
-/* Appends to a row's record that it begins now, on the clock by which that expression goes. new: it
- * never ran before, so whatever comes again when the clock is set back is to be run. Of another row
- * the fields SCHEDULE_SKIPPED_* are kept as they are. */
-void schedule_put_place(struct buf *rec, struct str expr, bool new);
+/* Appends to a row's record that it begins now, on the clock by which that expression goes:
+ * SCHEDULE_LAST_S and SCHEDULE_SKIPPED_*. row: the one that it replaces, of which is remembered what had
+ * been given up before now; NULL: it never ran, so whatever comes again when the clock is set back is
+ * to be run. */
+void schedule_put_place(struct buf *rec, struct str expr, struct str row);
+/* Those fields, for who keeps the others of a row (schedules_keep). */
+#define SCHEDULE_PLACE SCHEDULE_LAST_S, SCHEDULE_SKIPPED_FROM_S, SCHEDULE_SKIPPED_TO_S
 
 /* The next times (wall s, ascending) at which an enabled row with that record is due;
  * how many of `max`. */

@@ -97,7 +97,7 @@ void plans_change(void)
              (int)pick(FUNCTIONS));
     rec_put_u64(&w->rec, SCHEDULE_ID, store_new_id(disk));
     rec_put_u64(&w->rec, SCHEDULE_CREATED_MS, (uint64_t)clock_wall_ms());
-    schedule_put_place(&w->rec, expr, true);
+    schedule_put_place(&w->rec, expr, (struct str){0});
     rec_put_str(&w->rec, SCHEDULE_EXPR, expr);
     if (once_in(3))
         rec_put_str(&w->rec, SCHEDULE_ZONE, STR("Europe/Paris"));
@@ -186,6 +186,8 @@ static size_t expected(const struct plan *p, struct str old, int64_t now_s, int6
             from_s = (int64_t)rec_u64(old, SCHEDULE_SKIPPED_FROM_S, 0),
             to_s = (int64_t)rec_u64(old, SCHEDULE_SKIPPED_TO_S, 0), first = -1;
     size_t n = 0;
+    if (to_s > now_s + 1) /* the clock was set back: that had not been missed after all */
+        to_s = recent_s;
     for (int64_t at = after(p, last_s); at >= 0 && at <= now_s && n < DUE_MAX; at = after(p, at)) {
         if (at >= from_s && at < to_s) {
             at = to_s - 1; /* given up before */

@@ -1,0 +1,207 @@
+/* schedule: places in time, with clocks that the test sets, and a queue that takes or refuses.
+ *
+ * The simulator (tests/sim) finds what goes wrong with them; here is what it found. */
+#include "svc/schedule.h"
+
+#include "base/clock.h"
+#include "base/rec.h"
+#include "store_help.h"
+#include "svc/role.h"
+
+enum { DAY_S = 86400 };
+#define NOON_S 1767441600 /* 2026-01-03T12:00:00Z */
+#define EACH_MINUTE "cron(* * * * ? *)"
+
+static _Atomic int64_t wall_s,
+    set_back_to_s; /* the clock is set when an event is put; 0: it is not */
+static _Atomic int events;
+static _Atomic bool refuse;
+static char last_time[21];
+
+int64_t clock_read_ns(clockid_t which)
+{
+    struct timespec t;
+    if (which == CLOCK_REALTIME)
+        return wall_s * 1000000000;
+    clock_gettime(which, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
+                  struct str *policy)
+{
+    (void)t;
+    (void)name;
+    (void)qualifier;
+    (void)policy;
+    *id = 1;
+    return 0;
+}
+
+int role_allows(struct roles *r, struct str role, struct str action, struct str resource,
+                struct err *err)
+{
+    (void)r;
+    (void)role;
+    (void)action;
+    (void)resource;
+    (void)err;
+    return 0;
+}
+
+int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e)
+{
+    (void)q;
+    (void)t;
+    if (refuse)
+        return E_THROTTLED;
+    ptrdiff_t at = str_find(e->payload, STR("\"time\":\""));
+    assert_true(at > 0);
+    snprintf(last_time, sizeof last_time, "%.20s", e->payload.p + at + 8);
+    if (set_back_to_s)
+        wall_s = set_back_to_s;
+    set_back_to_s = 0;
+    events++;
+    return 0;
+}
+
+void queue_kick(struct queue *q, uint64_t function_id)
+{
+    (void)q;
+    (void)function_id;
+}
+
+/* ----------------------------------------------------------------------------------------------- */
+
+static struct fixture f;
+static struct schedules *schedules;
+static uv_timer_t beat; /* keeps the loop turning: the schedules' own timer keeps none alive */
+static const struct schedule_name rule = {
+    {SCHEDULE_KIND_RULE, sizeof SCHEDULE_KIND_RULE - 1}, {"default", 7}, {"r", 1}};
+
+static void on_beat(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    wall_s = NOON_S;
+    set_back_to_s = events = 0;
+    refuse = false;
+    f = (struct fixture){0};
+    fixture_init(&f);
+    schedules = schedules_open(
+        &(struct schedules_opts){.loop = &f.loop, .store = f.store, .region = "us-east-1"});
+    schedules_start(schedules);
+    uv_timer_init(&f.loop, &beat);
+    uv_timer_start(&beat, on_beat, 1, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    schedules_stop(schedules);
+    uv_close((uv_handle_t *)&beat, NULL);
+    fixture_deinit(&f);
+    schedules_close(schedules);
+    return 0;
+}
+
+/* A rule that is due each minute, anew or instead of the one that is there; 0 or what the store says. */
+static int put_rule(struct store_txn *t, void *ctx)
+{
+    struct buf rec = BUF_INIT;
+    struct str row = {NULL, 0};
+    (void)ctx;
+    (void)schedule_get(t, &rule, &row);
+    rec_put_u64(&rec, SCHEDULE_CREATED_MS, (uint64_t)clock_wall_ms());
+    schedule_put_place(&rec, STR(EACH_MINUTE), row);
+    rec_put_str(&rec, SCHEDULE_EXPR, STR(EACH_MINUTE));
+    size_t mark = rec_begin(&rec, SCHEDULE_TARGET);
+    rec_put_str(&rec, TARGET_ARN, STR("arn:aws:lambda:us-east-1:000000000000:function:f"));
+    rec_end(&rec, mark);
+    int rc = schedule_put(t, &rule, buf_str(&rec));
+    buf_deinit(&rec);
+    return rc;
+}
+
+static int64_t field(uint16_t tag)
+{
+    struct str rec;
+    struct store_txn *t = store_read(f.store);
+    assert_int_equal(schedule_get(t, &rule, &rec), 0);
+    int64_t v = (int64_t)rec_u64(rec, tag, 0);
+    store_read_end(t);
+    return v;
+}
+
+/* The loop turns so often, or until the rule's place is that. */
+static void turns(int n, int64_t place_s)
+{
+    while (n-- && field(SCHEDULE_LAST_S) != place_s)
+        uv_run(&f.loop, UV_RUN_ONCE);
+}
+
+/* The clock is set, and the schedules look at it: until the rule's place is there. */
+static void at(int64_t now_s, int64_t place_s)
+{
+    wall_s = now_s;
+    schedules_changed(schedules, &rule);
+    turns(1000, place_s);
+    assert_int_equal(field(SCHEDULE_LAST_S), place_s);
+}
+
+static void ran(int n, const char *time)
+{
+    assert_int_equal(events, n);
+    assert_string_equal(last_time, time);
+}
+
+/* The clock goes forward a day and back while what was missed meanwhile is made up for, a run at a
+ * time since the queue was full: what was given up lies ahead again, and is run. */
+static void test_set_back_while_making_up(void **state)
+{
+    (void)state;
+    assert_int_equal(call_run(&f, put_rule, NULL), 0);
+    refuse = true;
+    wall_s = NOON_S + 60;
+    schedules_changed(schedules, &rule);
+    turns(20, 0); /* refused */
+    refuse = false;
+    set_back_to_s = NOON_S + 90;
+    at(NOON_S + DAY_S, NOON_S + 60);
+    ran(1, "2026-01-03T12:01:00Z");
+    assert_int_equal(field(SCHEDULE_SKIPPED_TO_S), NOON_S + DAY_S - 60);
+    at(NOON_S + 120, NOON_S + 120);
+    ran(2, "2026-01-03T12:02:00Z");
+}
+
+/* Who changes a rule after the clock went forward and back has it run from now on. */
+static void test_changed_after_set_back(void **state)
+{
+    (void)state;
+    assert_int_equal(call_run(&f, put_rule, NULL), 0);
+    at(NOON_S + DAY_S, NOON_S + DAY_S);
+    ran(3, "2026-01-04T12:00:00Z"); /* the first that was missed, and those of the last minute */
+    wall_s = NOON_S + 300;
+    assert_int_equal(call_run(&f, put_rule, NULL), 0);
+    assert_int_equal(field(SCHEDULE_SKIPPED_FROM_S), NOON_S + 61);
+    assert_int_equal(field(SCHEDULE_SKIPPED_TO_S), NOON_S + 301);
+    at(NOON_S + 360, NOON_S + 360);
+    ran(4, "2026-01-03T12:06:00Z");
+    at(NOON_S + 240, NOON_S + 360); /* set back once more, before the change: that was given up */
+    turns(20, 0);
+    ran(6, "2026-01-03T12:04:00Z");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_set_back_while_making_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_after_set_back, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
