@@ -367,7 +367,7 @@ static void default_event(struct buf *out, const struct schedules *s, const stru
 }
 
 /* Is the last run of it still on its way? Looks at that many of the function's rows at most. */
-static bool still_there(struct store_txn *t, uint64_t function_id, struct str request_id)
+static bool still_there(struct store_txn *t, uint64_t function_id, const char *request_id)
 {
     struct store_cursor *c = store_cursor(t, T_DUE);
     struct key from = {0};
@@ -381,14 +381,15 @@ static bool still_there(struct store_txn *t, uint64_t function_id, struct str re
         if (!key_take_u64(&k, &function) || function != function_id || !key_take_u64(&k, &due) ||
             !key_take_u64(&k, &id))
             break;
-        found = event_row_get(t, id, &row) == 0 && str_eq(row.request_id, request_id);
+        found = event_row_get(t, id, &row) == 0 && str_is(row.request_id, request_id);
     }
     store_cursor_close(c);
     return found;
 }
 
+/* last: request id of the target's last run, "" for none; of this one when it is put. */
 static int put_event(struct firing *f, struct store_txn *t, const struct schedule_name *n,
-                     struct str target, int64_t due_s, const char *id)
+                     struct str target, int64_t due_s, const char *id, char last[static 37])
 {
     struct schedules *s = f->home;
     struct str function, qualifier, input = rec_str(target, TARGET_INPUT);
@@ -399,7 +400,7 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
         function_find(t, function, qualifier, &e.function_id, &policy))
         return 0; /* it is gone: nothing to run, as AWS has it */
     if (rec_u64(buf_str(&f->rec), SCHEDULE_OVERLAP_POLICY, OVERLAP_RUN) == OVERLAP_SKIP &&
-        still_there(t, e.function_id, rec_str(buf_str(&f->rec), SCHEDULE_LAST_EVENT)))
+        last[0] && still_there(t, e.function_id, last))
         return 0;
     if (!input.n)
         default_event(&event, s, n, due_s, id);
@@ -413,33 +414,45 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
     e.source_arn = buf_str(&arn);
     snprintf(e.request_id, sizeof e.request_id, "%s", id);
     int rc = queue_put(s->o.queue, t, &e);
-    if (rc == 0 && f->kick_count < SCHEDULE_TARGETS_MAX)
-        f->kicked[f->kick_count++] = e.function_id;
+    if (rc == 0)
+        snprintf(last, 37, "%s", id);
+    if (rc == 0 && (!f->kick_count || f->kicked[f->kick_count - 1] != e.function_id))
+        f->kicked[f->kick_count++] = e.function_id; /* of one target all come in a row */
     buf_deinit(&event);
     buf_deinit(&arn);
     return rc;
 }
 
-/* The row again, with another place and SCHEDULE_LAST_EVENT. */
-static int put_row(struct firing *f, struct store_txn *t, const char *last_id)
+/* The row again, with another place and other last runs. */
+static int put_row(struct firing *f, struct store_txn *t, char last[][37], size_t targets)
 {
     struct buf rec = BUF_INIT;
     struct str rest = buf_str(&f->rec), v;
     uint16_t tag;
     while (rec_next(&rest, &tag, &v))
         if (tag != SCHEDULE_LAST_S && tag != SCHEDULE_SKIPPED_FROM_S &&
-            tag != SCHEDULE_SKIPPED_TO_S && !(last_id && tag == SCHEDULE_LAST_EVENT))
+            tag != SCHEDULE_SKIPPED_TO_S && tag != SCHEDULE_LAST_EVENT)
             rec_put_str(&rec, tag, v);
     rec_put_u64(&rec, SCHEDULE_LAST_S, (uint64_t)f->until_s);
     if (f->skipped_from_s < f->skipped_to_s) {
         rec_put_u64(&rec, SCHEDULE_SKIPPED_FROM_S, (uint64_t)f->skipped_from_s);
         rec_put_u64(&rec, SCHEDULE_SKIPPED_TO_S, (uint64_t)f->skipped_to_s);
     }
-    if (last_id)
-        rec_put_str(&rec, SCHEDULE_LAST_EVENT, str_c(last_id));
+    for (size_t i = 0; i < targets; i++)
+        rec_put_str(&rec, SCHEDULE_LAST_EVENT, str_c(last[i]));
     int rc = store_put(t, T_SCHEDULES, key_str(&f->key), buf_str(&rec));
     buf_deinit(&rec);
     return rc;
+}
+
+/* The last runs as the row has them, one a target. */
+static void read_last(struct str rec, char last[SCHEDULE_TARGETS_MAX][37])
+{
+    struct str id;
+    uint16_t tag;
+    for (size_t i = 0; i < SCHEDULE_TARGETS_MAX && rec_next(&rec, &tag, &id);)
+        if (tag == SCHEDULE_LAST_EVENT)
+            snprintf(last[i++], 37, "%.*s", STR_FMT(id));
 }
 
 static int fire_apply(struct job *job, struct store_txn *t)
@@ -447,26 +460,30 @@ static int fire_apply(struct job *job, struct store_txn *t)
     struct firing *f = (struct firing *)job;
     struct schedule_name n;
     struct str row, rest = buf_str(&f->rec), target;
+    char last[SCHEDULE_TARGETS_MAX][37] = {0};
     uint16_t tag;
-    size_t run = 0;
+    size_t run = 0, targets = 0;
     if (store_get(t, T_SCHEDULES, key_str(&f->key), &row) || !str_eq(row, buf_str(&f->rec)))
         return E_CONFLICT;
     f->kick_count = 0;
     name_of(key_str(&f->key), &n);
-    while (rec_next(&rest, &tag, &target)) {
+    read_last(rest, last);
+    while (targets < SCHEDULE_TARGETS_MAX && rec_next(&rest, &tag, &target)) {
         if (tag != SCHEDULE_TARGET)
             continue;
         for (size_t i = 0; i < f->count; i++) {
-            int rc = put_event(f, t, &n, target, f->times[i] - f->ahead_s, f->ids[run++]);
+            int rc =
+                put_event(f, t, &n, target, f->times[i] - f->ahead_s, f->ids[run++], last[targets]);
             if (rc)
                 return rc;
         }
+        targets++;
     }
     if (!f->entry) /* beside its times */
         return 0;
     if (f->last && rec_u64(buf_str(&f->rec), SCHEDULE_DELETE_AFTER, 0))
         return store_del(t, T_SCHEDULES, key_str(&f->key));
-    return put_row(f, t, run ? f->ids[run - 1] : NULL);
+    return put_row(f, t, last, targets);
 }
 
 static void arm(struct schedules *s);

@@ -31,7 +31,7 @@ enum {                    /* fields of a row */
        SCHEDULE_LAST_S,         /* u64 s: up to here all has been run or given up */
        SCHEDULE_MISSED_POLICY,  /* u64 enum schedule_missed */
        SCHEDULE_OVERLAP_POLICY, /* u64 enum schedule_overlap */
-       SCHEDULE_LAST_EVENT,     /* request id of the last run */
+       SCHEDULE_LAST_EVENT,     /* repeated, as the targets: request id of the last run; "": none */
        SCHEDULE_DELETE_AFTER,   /* u64 1: goes after its last run */
        SCHEDULE_WINDOW_MIN,     /* u64: FlexibleTimeWindow, answered; runs come at its beginning */
        SCHEDULE_TAG,            /* repeated: rec {1 name, 2 value} */
