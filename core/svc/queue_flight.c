@@ -191,6 +191,10 @@ static const char *objection(struct flight *f, const struct event_row *row, stru
                 err_row(E_RECURSION)->text, f->hops);
         return RECURSION;
     }
+    if (f->fn->limited && f->fn->reserved == 0) {
+        err_set(err, E_THROTTLED, "the function's reserved concurrency is zero");
+        return "ZeroReservedConcurrency";
+    }
     int64_t max_age_ms = rules_of(f).max_age_ms;
     if (clock_store_ms() - f->accepted_ms > max_age_ms) {
         err_set(err, E_INTERNAL, "the event is older than %lld seconds",

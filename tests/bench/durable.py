@@ -68,6 +68,11 @@ def perilune(core=None):
         s.stop()
 
 
+def hold(server, name):
+    """Its events wait: one a second is begun at most."""
+    Line(server.port).ask(sign(server, "PUT", f"/perilune/v1/functions/{name}/event-rate", "perilune", b'{"event_rate":1}'), 200)
+
+
 def wrk_events(server, request, connections, seconds):
     """Accepted a second."""
     head, body = request.split(b"\r\n\r\n", 1)
@@ -86,8 +91,7 @@ def p6(a, row):
     """Events taken: each is on the disk before its 202. They wait meanwhile, so that it is taking that is measured."""
     with perilune("0") as s:
         make_function(s, "hello", HELLO, s.role)
-        lam = s.client("lambda")
-        lam.put_function_concurrency(FunctionName="hello", ReservedConcurrentExecutions=0)
+        hold(s, "hello")
         line, event, dry = Line(s.port), signed(s, "hello", "Event"), signed(s, "hello", "DryRun")
         line.many(dry, 204, 200), line.many(event, 202, 50)
         wire, one, commit = [], [], []
@@ -102,7 +106,7 @@ def p6(a, row):
     for core, where in (("0", "on one core"), (None, "every core free")):
         with perilune(core) as s:
             make_function(s, "hello", HELLO, s.role)
-            s.client("lambda").put_function_concurrency(FunctionName="hello", ReservedConcurrentExecutions=0)
+            hold(s, "hello")
             for connections, wanted in ((64, "≥ 25,000/s"), (512, "≥ 50,000/s")):
                 rates, beside = [], []
                 for _ in range(a.rounds):

@@ -3,6 +3,7 @@
 A server takes free ports and a fresh data folder, is awaited on /healthz and always stopped by its own
 process id. PERILUNE_BIN names another binary than build/perilune (the sanitizer build's).
 """
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -163,6 +164,25 @@ class Raw:
 
     def __exit__(self, *_):
         self.close()
+
+
+# Code of functions that can be occupied() begins with this, in its main; their role may use perilune:*.
+HOLD = "while e.hold and not kv.open('holds'):get(e.hold) do time.sleep(0.02) end "
+
+
+@contextlib.contextmanager
+def occupied(server, name):
+    """The function's only place is taken, by a run that ends with the block."""
+    key, lam = unique("hold"), server.client("lambda", read_timeout=100)
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.invoke, name, {"hold": key}, lam)
+        try:
+            eventually(lambda: server.log_lines(name, "START"))
+            yield
+        finally:
+            server.cli("kv", "set", "holds", key, "over")
+            assert running.result()[1] is None
 
 
 class Server:

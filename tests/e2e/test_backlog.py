@@ -11,7 +11,7 @@ import time
 import botocore.exceptions
 import pytest
 
-from perilune import BUILD, SANITIZED, TOP, Server, eventually
+from perilune import BUILD, HOLD, SANITIZED, TOP, Server, eventually, occupied
 from traffic import figure
 
 pytestmark = pytest.mark.boto3
@@ -60,15 +60,16 @@ def test_a_start_on_many_rows_that_are_due():
 def test_a_full_queue_says_so():
     with Server("--queue-max-rows", "5") as server:
         lam = server.client("lambda")
-        name = server.make_function(HELLO)
-        lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-        with pytest.raises(botocore.exceptions.ClientError) as full:
-            for _ in range(6):
-                lam.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+        role = server.make_role({"Effect": "Allow", "Action": "perilune:*", "Resource": "*"})
+        name = server.make_function("return { main = function(e) " + HOLD + "end }", role=role, Timeout=60)
+        with occupied(server, name):
+            with pytest.raises(botocore.exceptions.ClientError) as full:
+                for _ in range(6):
+                    lam.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+            assert queue(server)["queued"] == 5
         answer = full.value.response
         assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429 and answer["Error"]["Code"] == "TooManyRequestsException"
         assert "queue" in answer["Error"]["Message"].lower(), answer
-        assert queue(server)["queued"] == 5
         lam.delete_function_concurrency(FunctionName=name)
         eventually(lambda: queue(server)["queued"] == 0, 60)
         lam.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")

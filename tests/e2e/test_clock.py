@@ -13,13 +13,14 @@ import botocore.exceptions
 import pytest
 
 import perilune
-from perilune import BUILD, SANITIZED, TOP, Server, eventually, unique
+from perilune import BUILD, HOLD, SANITIZED, TOP, Server, eventually, occupied, unique
 from test_lambda import arn
 from traffic import figure
 
 pytestmark = pytest.mark.boto3
 FAILS = "return { main = function(e) error({ errorType = 'Refused', message = 'no' }) end }"
 WORKS = "return { main = function(e) return { got = e } end }"
+HOLDS = "return { main = function(e) " + HOLD + "end }"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -126,8 +127,8 @@ def test_retries_after_one_and_two_minutes(timed, kills):
 
 def configured(server, code, target, **config):
     """A function whose outcomes go to the target."""
-    role = server.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
-    name = server.make_function(code, role=role)
+    role = server.make_role({"Effect": "Allow", "Action": ["lambda:InvokeFunction", "perilune:*"], "Resource": "*"})
+    name = server.make_function(code, role=role, Timeout=60)
     server.client("lambda").put_function_event_invoke_config(
         FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn(target)}, "OnFailure": {"Destination": arn(target)}}, **config)
     return name
@@ -174,27 +175,27 @@ def test_destinations_and_dead_letters(timed):
 def test_throttled_events_burn_no_try_and_grow_old(timed):
     target = timed.make_function(WORKS)
     lam = timed.client("lambda")
-    held = timed.make_function(WORKS)
-    old = configured(timed, WORKS, target, MaximumEventAgeInSeconds=60)
-    for name in (held, old):
-        lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    requests = [send(timed, name) for name in (held, old)]
-    for s in (5, 20, 20, 20):  # each time it is refused again
-        pause(timed, s)
-    record = heard(timed, target, requests[1])
-    assert record["requestContext"]["condition"] == "EventAgeExceeded" and record["requestContext"]["approximateInvokeCount"] == 0
-    assert "responsePayload" not in record
-    assert only(timed, old, "dead")["attempts"] == 0
-    for _ in range(6):
-        pause(timed, HOUR - 400)
-    assert rows(timed, held)[0]["state"] == "queued" and rows(timed, held)[0]["attempts"] == 0
-    lam.delete_function_concurrency(FunctionName=held)
-    assert only(timed, held, "done")["attempts"] == 1
-    lam.put_function_concurrency(FunctionName=held, ReservedConcurrentExecutions=0)
-    send(timed, held)
-    for _ in range(7):
-        pause(timed, HOUR)
-    assert eventually(lambda: [r for r in rows(timed, held) if r["state"] == "dead"], 60)[0]["error_type"] == "EventAgeExceeded"
+    held = configured(timed, HOLDS, target, MaximumEventAgeInSeconds=6 * HOUR)
+    old = configured(timed, HOLDS, target, MaximumEventAgeInSeconds=60)
+    with occupied(timed, held), occupied(timed, old):
+        requests = [send(timed, name) for name in (held, old)]
+        for s in (5, 20, 20, 20):  # each time it is refused again
+            pause(timed, s)
+        record = heard(timed, target, requests[1])
+        assert record["requestContext"]["condition"] == "EventAgeExceeded" and record["requestContext"]["approximateInvokeCount"] == 0
+        assert "responsePayload" not in record
+        assert only(timed, old, "dead")["attempts"] == 0
+        for _ in range(6):
+            pause(timed, HOUR - 400)
+        row, = rows(timed, held)
+        assert (row["state"], row["attempts"], row["request_id"]) == ("queued", 0, requests[0])
+        lam.delete_function_concurrency(FunctionName=held)
+        assert only(timed, held, "done")["attempts"] == 1
+        lam.put_function_concurrency(FunctionName=held, ReservedConcurrentExecutions=1)
+        send(timed, held)
+        for _ in range(7):
+            pause(timed, HOUR)
+        assert eventually(lambda: [r for r in rows(timed, held) if r["state"] == "dead"], 60)[0]["error_type"] == "EventAgeExceeded"
 
 
 def rule(server, name, expression, target):

@@ -9,7 +9,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from perilune import eventually, make_zip, unique
+from perilune import HOLD, eventually, make_zip, occupied, unique
 from test_lambda import UUID, arn, refused
 
 boto = pytest.mark.boto3
@@ -130,17 +130,38 @@ def test_errors_give_places_back(server, lam):
 
 @boto
 def test_events_wait_for_their_places(server, lam):
-    """Events of a function that may not run wait, burn no try, and run once they may."""
-    name = server.make_function("local n = 0 return { main = function(e) n = n + 1 print('ran ' .. e.i) time.sleep(0.05) end }")
-    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    for i in range(5):
-        assert lam.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"i": i}).encode())["StatusCode"] == 202
-    time.sleep(0.5)
-    assert server.log_lines(name) == []
+    """Events of a function whose places are taken wait, burn no try, and run once there is one."""
+    role = server.make_role({"Effect": "Allow", "Action": "perilune:*", "Resource": "*"})
+    name = server.make_function("return { main = function(e, context) " + HOLD + "if e.i then print('ran ' .. e.i, context.attempt) end end }", role=role, Timeout=60)
+    ran = lambda: sorted(x for x in server.log_lines(name) if x.startswith("ran "))
+    with occupied(server, name):
+        for i in range(5):
+            assert lam.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"i": i}).encode())["StatusCode"] == 202
+        time.sleep(0.3)
+        assert not ran()
     lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
-    ran = lambda: [x for x in server.log_lines(name) if x.startswith("ran ")]
     eventually(lambda: len(ran()) == 5, timeout=15)
-    assert sorted(ran()) == [f"ran {i}" for i in range(5)]
+    assert ran() == [f"ran {i}\t1" for i in range(5)]
+
+
+@boto
+def test_events_of_a_function_that_may_not_run(server, lam, pair):
+    """With no concurrency they go where failures go, at once and without a try."""
+    name, keeper = pair
+    lam.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnFailure": {"Destination": arn(keeper)}})
+    lam.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": arn(keeper)})
+    lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    id = send(lam, name, {"x": 1})
+    got = eventually(lambda: (got := records(server, keeper)) and len(got) == 2 and got, timeout=5)
+    record = next(r for r in got if "version" in r)
+    assert {"x": 1} in got and record.pop("timestamp")
+    assert record == {"version": "1.0", "requestContext": {"requestId": id, "functionArn": arn(name) + ":$LATEST", "condition": "ZeroReservedConcurrency",
+                                                           "approximateInvokeCount": 0}, "requestPayload": {"x": 1}}
+    dead = [r for r in json.loads(server.cli("dead", "list", "--json").stdout)["dead"] if r["function"] == name]
+    assert [(r["error_type"], r["attempts"]) for r in dead] == [("ZeroReservedConcurrency", 0)]
+    lam.delete_function_concurrency(FunctionName=name)
+    server.cli("dead", "redrive", dead[0]["id"])
+    assert eventually(lambda: any(x.startswith(f"REPORT RequestId: {id}") for x in server.log_lines(name)))
 
 
 KEEPER = "return { main = function(e) print('got ' .. json.encode(e)) end }"

@@ -226,6 +226,7 @@ void event_begins(const struct invoke_req *req, struct actor *a)
     MUST(age_ms <= max_age_ms(req->fn) + SLACK_MS, "%s is too old: %" PRId64 " ms", k->request_id,
          age_ms);
     MUST(!s.source_arn.n || fn_admits(req->fn), "%s may not invoke %s", k->request_id, a->name);
+    MUST(!req->fn->limited, "%s runs, and %s may not", k->request_id, a->name);
     MUST(req->fn->id == s.function_id, "%s runs another function", k->request_id);
     MUST(req->attempt == s.tries + lost(&s) + 1, "%s: attempt %u after %u tries", k->request_id,
          req->attempt, s.tries);
@@ -313,6 +314,8 @@ static bool good_reason(const struct known *k, const struct seen *o, const struc
         return a->gone_ns >= k->changed_ns || !a->fn || a->fn->id != n->function_id;
     if (str_is(why, "AccessDenied"))
         return n->source_arn.n && a->denied_ns >= k->changed_ns;
+    if (str_is(why, "ZeroReservedConcurrency"))
+        return a->shut_ns >= k->changed_ns;
     if (str_is(why, "PoisonEvent")) {
         stats.poison++;
         return o->crashes + lost(o) >= CRASHES_MAX;

@@ -63,6 +63,17 @@ static struct str target(char arn[static 80], unsigned one_in)
     return str_c(arn);
 }
 
+/* The time until which it was so. */
+static void note(struct actor *a)
+{
+    if (!a->fn)
+        a->gone_ns = world.boot_ns;
+    if (a->fn && !a->fn->policy)
+        a->denied_ns = world.boot_ns;
+    if (a->fn && a->fn->limited)
+        a->shut_ns = world.boot_ns;
+}
+
 /* Another configuration of it, under that id. */
 static void configure(struct actor *a, uint64_t id)
 {
@@ -93,10 +104,10 @@ static void configure(struct actor *a, uint64_t id)
     v->fn.on_failure = target(v->failure, 3);
     v->fn.dead_letter = target(v->letter, 4);
     v->fn.policy = world.calm || !once_in(5) ? open_policy(v->arn) : NULL;
-    if (!v->fn.policy)
-        a->denied_ns = world.boot_ns;
     a->fn = &v->fn;
     a->limit = world.calm ? 1000 : limits[pick(6)];
+    a->fn->limited = a->limit == 0 && once_in(4);
+    note(a);
     a->fails = world.calm ? 0 : (unsigned)pick(8);
     a->role_denies = !world.calm && once_in(6);
     a->changed_ns = world.boot_ns;
@@ -116,7 +127,8 @@ void parts_begin(void)
 {
     for (int i = 0; i < FUNCTIONS; i++) {
         struct actor *a = &actors[i];
-        *a = (struct actor){.age_ms_least = 6 * 3600 * 1000, .gone_ns = -1, .denied_ns = -1};
+        *a = (struct actor){
+            .age_ms_least = 6 * 3600 * 1000, .gone_ns = -1, .denied_ns = -1, .shut_ns = -1};
         snprintf(a->name, sizeof a->name, "f%d", i);
         configure(a, ++function_ids);
     }
@@ -127,15 +139,6 @@ void parts_boot(void)
     MUST(run_count == 0, "runs outlive their process");
     for (struct actor *a = actors; a < actors + FUNCTIONS; a++)
         a->second_runs = 0;
-}
-
-/* The time until which it was so. */
-static void note(struct actor *a)
-{
-    if (!a->fn)
-        a->gone_ns = world.boot_ns;
-    else if (!a->fn->policy)
-        a->denied_ns = world.boot_ns;
 }
 
 void parts_change(void)

@@ -99,16 +99,16 @@ enum { FUNCTIONS = 8 };
 enum run_end { RUN_OK, RUN_ERROR, RUN_THROTTLED, RUN_PLATFORM, RUN_REFUSED };
 struct actor { /* a function */
     char name[8];
-    struct fn *fn;                          /* as it is now; NULL: deleted */
-    uint64_t rate;                          /* events a second; 0: any number */
-    unsigned live, limit;                   /* running now, and how many may */
-    unsigned fails;                         /* in 10 runs */
-    bool role_denies;                       /* its role may invoke nobody */
-    int64_t changed_ns, gone_ns, denied_ns; /* when that was so last */
-    int64_t age_ms_least;                   /* of all that it ever had */
-    int64_t changed_s;                      /* of store time */
-    int64_t second;                         /* of store time, and … */
-    uint64_t second_runs;                   /* … what was begun in it */
+    struct fn *fn;                                   /* as it is now; NULL: deleted */
+    uint64_t rate;                                   /* events a second; 0: any number */
+    unsigned live, limit;                            /* running now, and how many may */
+    unsigned fails;                                  /* in 10 runs */
+    bool role_denies;                                /* its role may invoke nobody */
+    int64_t changed_ns, gone_ns, denied_ns, shut_ns; /* when that was so last */
+    int64_t age_ms_least;                            /* of all that it ever had */
+    int64_t changed_s;                               /* of store time */
+    int64_t second;                                  /* of store time, and … */
+    uint64_t second_runs;                            /* … what was begun in it */
 };
 extern struct actor actors[FUNCTIONS];
 void parts_begin(void);

@@ -776,6 +776,42 @@ static void test_policy_at_delivery(void **state)
     policy_free(fns[0].policy);
 }
 
+/* As on Lambda: what a function may not run at all does not wait for the day when it may. */
+static void test_zero_reserved_concurrency(void **state)
+{
+    struct event_row row;
+    char error[256], payload[64];
+    (void)state;
+    fns[0].limited = true;
+    assert_int_equal(send_event(event(1, "shut out")), 0);
+    wait_stats(0, 0, 0, 1);
+    read_dead(&row, error, payload);
+    assert_true(str_starts(str_c(error), STR("ZeroReservedConcurrency|")));
+    assert_string_equal(payload, "shut out");
+    assert_int_equal(row.tries, 0);
+    fns[0].reserved = 1;
+    assert_int_equal(send_event(event(1, "let in")), 0);
+    wait_calls(1);
+}
+
+/* One that waits for its retry when that comes about ends at its next time. */
+static void test_zero_reserved_concurrency_while_it_waits(void **state)
+{
+    struct event_row row;
+    char error[256], payload[64];
+    (void)state;
+    mode = FAIL;
+    assert_int_equal(send_event(event(1, "failed")), 0);
+    wait_stats(0, 0, 1, 0);
+    fns[0].limited = true;
+    pass(61 * 1000);
+    wait_stats(0, 0, 0, 1);
+    read_dead(&row, error, payload);
+    assert_true(str_starts(str_c(error), STR("ZeroReservedConcurrency|")));
+    assert_int_equal(row.tries, 1);
+    assert_int_equal(call_count, 1);
+}
+
 /* --- crashes and trouble -----------------------------------------------------------------------
  */
 
@@ -1191,6 +1227,8 @@ int main(void)
         T(test_resume),
         T(test_deleted_and_recreated),
         T(test_policy_at_delivery),
+        T(test_zero_reserved_concurrency),
+        T(test_zero_reserved_concurrency_while_it_waits),
         T(test_crash_runs_again),
         T(test_poison),
         T(test_crashes_leave_the_retries),
