@@ -388,6 +388,15 @@ static void abandon(struct store_txn *t)
     buf_deinit(&t->dead);
 }
 
+/* Writing works again, unless there is no room. */
+static void mended(struct writer *w)
+{
+    bool no_room = rows_have_no_room(w);
+    if (w->map_stretched)
+        map_resize(w, false);
+    set_trouble(w, no_room ? DISK_LOW : FINE, no_room ? E_NO_SPACE : 0, NULL);
+}
+
 /* 0, or the E_* with which it failed, after which nothing of t is in the store. */
 static int commit(struct writer *w, struct store_txn *t)
 {
@@ -413,6 +422,8 @@ static int commit(struct writer *w, struct store_txn *t)
             set_trouble(w, MAP_IS_FULL, E_NO_SPACE, why);
         else
             set_trouble(w, FAILING, store_rc(rc) == E_NO_SPACE ? E_NO_SPACE : E_IO, why);
+    } else if (w->trouble == FAILING) {
+        mended(w);
     }
     if (rc == 0 && t->dead.n) {
         pthread_mutex_lock(&w->lock);
@@ -426,16 +437,14 @@ static int commit(struct writer *w, struct store_txn *t)
 static void probe(struct writer *w)
 {
     struct store_txn t;
-    bool no_room = rows_have_no_room(w);
-    if (no_room && w->trouble == DISK_LOW)
+    if (w->trouble == DISK_LOW && rows_have_no_room(w))
         return;
     if (w->trouble == MAP_IS_FULL && !map_has_room(w))
         return;
-    if (w->trouble == FAILING && (begin(w, &t) || commit(w, &t)))
-        return;
-    if (w->map_stretched)
-        map_resize(w, false);
-    set_trouble(w, no_room ? DISK_LOW : FINE, no_room ? E_NO_SPACE : 0, NULL);
+    if (w->trouble != FAILING)
+        mended(w);
+    else if (begin(w, &t) == 0)
+        commit(w, &t);
 }
 
 /* --- batches -----------------------------------------------------------------------------------
@@ -492,16 +501,20 @@ static int run_alone(struct writer *w, struct job *job)
     return commit(w, &t);
 }
 
+/* Until there are no more, or the disk is well again: those that are left can share transactions. */
 static struct list run_one_by_one(struct writer *w, struct list *jobs)
 {
     struct list finished;
     struct job *job;
+    bool failing = false, broken = false; /* broken: it failed one alone, so it would fail all */
     list_init(&finished);
-    while ((job = list_pop(jobs))) {
-        if (w->trouble != FINE && !job->frees_space) {
+    while (!(failing && w->trouble == FINE) && (job = list_pop(jobs))) {
+        failing = w->trouble == FAILING;
+        if (w->trouble != FINE && (!job->frees_space || broken)) {
             job->rc = w->refusal;
         } else {
             job->rc = run_alone(w, job);
+            broken = job->rc == E_IO && w->trouble == FAILING;
             if (job->rc == E_NO_SPACE && w->trouble == FINE && !map_has_room(w))
                 set_trouble(w, MAP_IS_FULL, E_NO_SPACE, "the store has reached its largest size");
             if (job->rc == E_NO_SPACE && w->trouble == MAP_IS_FULL && job->frees_space &&
@@ -546,5 +559,10 @@ static struct list run_batch(struct writer *w, struct list *jobs)
         spoilt = true;
         probe(w); /* a passing fault fails nobody */
     }
-    return spoilt ? run_one_by_one(w, &taken) : taken;
+    if (!spoilt)
+        return taken;
+    struct list finished = run_one_by_one(w, &taken);
+    list_move(&taken, jobs); /* what it left comes first */
+    list_move(jobs, &taken);
+    return finished;
 }

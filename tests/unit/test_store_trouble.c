@@ -21,6 +21,7 @@
 enum place { NOWHERE, DATA_WRITE, META_WRITE, DATA_SYNC, BLOB_WRITE, BLOB_SYNC };
 
 static _Atomic int fail_place, fail_errno, fail_left; /* fail_left: how many times, -1 for good */
+static _Atomic int flushes;
 static bool keep_meta; /* a failed meta write leaves its bytes in the file, as a kernel may */
 
 static bool fails(enum place place)
@@ -88,6 +89,7 @@ ssize_t write(int fd, const void *p, size_t n)
 int fdatasync(int fd)
 {
     int (*real)(int) = libc("fdatasync");
+    flushes++;
     return fails(DATA_SYNC) ? -1 : real(fd);
 }
 
@@ -249,6 +251,45 @@ static void test_passing_errors(void **state)
     passing(META_WRITE);
     assert_int_equal(call_run(&f, put, "before"), 0);
     assert_recovers();
+}
+
+static _Atomic bool gathered;
+
+static int wait_for_others(struct store_txn *t, void *ctx)
+{
+    while (!gathered)
+        usleep(1000);
+    return put(t, ctx);
+}
+
+/* What the queue writes is tried while the disk fails, one by one. Once it is well they are a batch
+ * again: hundreds of flushes one after the other would keep everybody else waiting for seconds. */
+static void test_well_again_at_once(void **state)
+{
+    struct call first = {0}, calls[100] = {0};
+    char keys[100][8];
+    int refused = 0;
+    (void)state;
+    gathered = false;
+    call_start(&f, &first, wait_for_others, "first");
+    for (int i = 0; i < 100; i++) {
+        snprintf(keys[i], sizeof keys[i], "p%d", i);
+        calls[i].job.frees_space = true;
+        call_start(&f, &calls[i], put, keys[i]);
+    }
+    break_at(DATA_WRITE, ENOSPC, 7); /* four commits and probes, then some of them alone */
+    flushes = 0;
+    gathered = true;
+    assert_int_equal(call_wait(&f, &first), E_NO_SPACE);
+    for (int i = 0; i < 100; i++) {
+        int rc = call_wait(&f, &calls[i]);
+        assert_int_equal(has(keys[i]), rc == 0);
+        refused += rc != 0;
+    }
+    assert_int_equal(fail_left, 0);
+    assert_in_range(refused, 1, 7);
+    assert_in_range(flushes, 1, 40);
+    assert_true(store_writable(f.store));
 }
 
 /* Reading goes on while the environment is opened again under it. */
@@ -547,6 +588,7 @@ int main(void)
         T(test_meta_write_full),
         T(test_meta_write_that_stays),
         T(test_passing_errors),
+        T(test_well_again_at_once),
         T(test_reads_through_panic),
         cmocka_unit_test_setup_teardown(test_full_map, setup_small, teardown),
         cmocka_unit_test_setup_teardown(test_full_map_wide_delete, setup_small, teardown),
