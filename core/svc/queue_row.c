@@ -330,9 +330,18 @@ static int del_ended(struct store_txn *t, const struct event_row *r)
     return rc ? rc : del_event(t, gone.id);
 }
 
+static void count_dead_out(struct queue_totals *q, const struct event_row *r)
+{
+    if (r->state != EVENT_DEAD_ROW)
+        return;
+    q->dead_rows -= q->dead_rows > 0;
+    q->dead_bytes -= q->dead_bytes < r->bytes ? q->dead_bytes : r->bytes;
+}
+
 /* Puts an ended event into the index; the oldest of its kind go when there are more than
- * keep_rows or their bytes are too many. */
-static int index_run(struct store_txn *t, const struct event_row *r, uint64_t keep_rows)
+ * keep_rows or their bytes are too many. q: the totals, from which dead ones that go are taken. */
+static int index_run(struct store_txn *t, const struct event_row *r, uint64_t keep_rows,
+                     struct queue_totals *q)
 {
     struct key k;
     struct str found, v;
@@ -357,6 +366,7 @@ static int index_run(struct store_txn *t, const struct event_row *r, uint64_t ke
         if (event_row_get(t, id, &old) == 0) {
             rows--;
             bytes -= bytes < old.bytes ? bytes : old.bytes;
+            count_dead_out(q, &old);
             rc = del_ended(t, &old);
         } else {
             rc = store_del(t, T_RUNS,
@@ -384,8 +394,7 @@ static int trim_dead(struct store_txn *t, const struct event_change *c, struct q
         if (!any)
             break;
         if (event_row_get(t, id, &r) == 0) {
-            q->dead_rows--;
-            q->dead_bytes -= r.bytes;
+            count_dead_out(q, &r);
             rc = del_ended(t, &r);
         } else {
             struct key gone;
@@ -405,10 +414,7 @@ int event_row_drop(struct store_txn *t, uint64_t id)
     if (rc)
         return rc;
     queue_totals_get(t, &q);
-    if (r.state == EVENT_DEAD_ROW) {
-        q.dead_rows -= q.dead_rows > 0;
-        q.dead_bytes -= q.dead_bytes < r.bytes ? q.dead_bytes : r.bytes;
-    }
+    count_dead_out(&q, &r);
     rc = del_ended(t, &r);
     return rc ? rc : put_totals(t, &q);
 }
@@ -420,7 +426,7 @@ int event_row_record(struct store_txn *t, const struct event_row *r, struct str 
     int rc = put_row(t, r);
     if (rc == 0)
         rc = store_put(t, T_EVENTS, payload_key(&k, r->id), payload);
-    return rc ? rc : index_run(t, r, keep_rows);
+    return rc ? rc : index_run(t, r, keep_rows, NULL); /* none of them is dead */
 }
 
 /* --- changes -------------------------------------------------------------------------------------
@@ -553,7 +559,7 @@ static int finish(struct store_txn *t, const struct event_row *old, const struct
         return del_event(t, old->id);
     if (rc == 0)
         rc = put_row(t, new);
-    return rc ? rc : index_run(t, new, keep_rows);
+    return rc ? rc : index_run(t, new, keep_rows, NULL); /* nor are these */
 }
 
 int event_row_change(struct store_txn *t, uint64_t id, const struct event_change *c)
@@ -581,7 +587,7 @@ int event_row_change(struct store_txn *t, uint64_t id, const struct event_change
     else
         rc = write_change(t, &old, &new, lane);
     if (rc == 0 && c->outcome == EVENT_GIVEN_UP)
-        rc = index_run(t, &new, UINT64_MAX);
+        rc = index_run(t, &new, UINT64_MAX, &q);
     if (rc == 0 && c->outcome == EVENT_GIVEN_UP)
         rc = trim_dead(t, c, &q);
     buf_deinit(&b);
@@ -614,8 +620,7 @@ int event_row_redrive(struct store_txn *t, uint64_t id, uint64_t function_id, ui
     new.ended_ms = 0;
     q.rows++;
     q.bytes += old.bytes;
-    q.dead_rows -= q.dead_rows > 0;
-    q.dead_bytes -= q.dead_bytes < old.bytes ? q.dead_bytes : old.bytes;
+    count_dead_out(&q, &old);
     rc = b.rc ? E_INTERNAL : unindex(t, &old);
     if (rc == 0)
         rc = store_del(t, T_DUE, due_key(&k, EVENT_DEAD, old.due_ms, id));
