@@ -438,8 +438,8 @@ static void end(struct flight *f, enum event_outcome outcome)
 static int settle_apply(struct job *job, struct store_txn *t)
 {
     struct flight *f = (struct flight *)((char *)job - offsetof(struct flight, settle));
-    int rc = send_put(f, t);
-    return rc ? rc : event_row_change(t, f->id, &f->change);
+    int rc = event_row_change(t, f->id, &f->change);
+    return rc ? rc : send_put(f, t); /* a full queue has room for it now */
 }
 
 static void settle_done(struct job *job, int rc)

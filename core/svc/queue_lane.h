@@ -140,7 +140,7 @@ void flights_drop_stuck(struct queue *q);
 /* The event has succeeded ("Success") or was given up (why): makes what its function's configuration
  * wants sent on. */
 void send_outcome(struct flight *f, const char *why);
-/* In the job that settles f, before anything else of it. 0 also for what cannot be sent. */
+/* In the job that settles f, once it has. 0 also for what cannot be sent. */
 int send_put(struct flight *f, struct store_txn *t);
 /* After that job's commit (rc 0) or at the end: wakes those who got something, frees. */
 void send_done(struct flight *f, int rc);

@@ -14,6 +14,7 @@
 #include "svc/ledger.h"
 #include "svc/logs.h"
 #include "svc/queue_lane.h"
+#include "svc/role.h"
 
 enum { CALLS = 4000 };
 
@@ -48,6 +49,27 @@ int function_get(struct functions *f, struct str name, struct str qualifier, str
             return 0;
         }
     return err_set(err, E_NOT_FOUND, "Function not found: %.*s", STR_FMT(name));
+}
+
+int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
+                  struct str *policy_json)
+{
+    (void)t;
+    (void)qualifier;
+    (void)policy_json;
+    *id = (uint64_t)(name.p[1] - '0');
+    return 0;
+}
+
+int role_allows(struct roles *r, struct str role, struct str action, struct str resource,
+                struct err *err)
+{
+    (void)r;
+    (void)role;
+    (void)action;
+    (void)resource;
+    (void)err;
+    return 0;
 }
 
 void fn_ref(struct fn *fn)
@@ -776,6 +798,23 @@ static void test_policy_at_delivery(void **state)
     policy_free(fns[0].policy);
 }
 
+/* The outcome takes the place of the event: it is sent on though the queue is full. */
+static void test_outcome_of_a_full_queue(void **state)
+{
+    static char roles;
+    (void)state;
+    close_queue();
+    fixture_restart(&f);
+    opts.max_rows = 1;
+    opts.roles = (struct roles *)&roles; /* only asked whether there are any */
+    open_queue();
+    fns[0].on_success = STR("arn:aws:lambda:us-east-1:000000000000:function:f2");
+    assert_int_equal(send_event(event(1, "1")), 0);
+    wait_calls(2);
+    assert_int_equal(calls[1].function_id, 2);
+    wait_stats(0, 0, 0, 0);
+}
+
 /* As on Lambda: what a function may not run at all does not wait for the day when it may. */
 static void test_zero_reserved_concurrency(void **state)
 {
@@ -1227,6 +1266,7 @@ int main(void)
         T(test_resume),
         T(test_deleted_and_recreated),
         T(test_policy_at_delivery),
+        T(test_outcome_of_a_full_queue),
         T(test_zero_reserved_concurrency),
         T(test_zero_reserved_concurrency_while_it_waits),
         T(test_crash_runs_again),
