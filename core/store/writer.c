@@ -314,15 +314,15 @@ static uint64_t free_bytes(struct writer *w, uint64_t enough)
     return bytes;
 }
 
-/* The disk is low and LMDB has no pages of its own to use instead: after many deletes it has, and
- * its file does not shrink. */
+/* The disk is low and LMDB has no pages of its own to use instead: after many deletes it has. Its
+ * file does not shrink, so it must not grow then: each time that the disk is filled it would take
+ * more of it for good, until there is no room left for anything else. */
 static bool rows_have_no_room(struct writer *w)
 {
     uint64_t avail, least;
     if (FAULT(store_disk_low))
         return true;
-    return disk_space(w->store, &avail, &least) && avail < least &&
-           free_bytes(w, least - avail) < least - avail;
+    return disk_space(w->store, &avail, &least) && avail < least && free_bytes(w, least) < least;
 }
 
 static bool map_has_room(struct writer *w)

@@ -504,8 +504,7 @@ static int ballast(const char *dir, bool fill)
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     while (write(fd, bytes, sizeof bytes) > 0)
         ;
-    close(fd);
-    return 0;
+    return close(fd);
 }
 
 static uint64_t disk_left(const char *dir)
@@ -552,9 +551,53 @@ static void full_disk(const char *dir)
     fixture_close(&f);
 }
 
-static void test_full_disk(void **state)
+static off_t rows_file(void)
 {
-    (void)state;
+    char path[FOLDER_MAX + 16];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/meta.mdb", f.dir);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* At the floor rows go where rows were. The file that holds them never shrinks: if it grew then, it
+ * would have all of the disk after it was filled often enough. */
+static void disk_at_its_floor(const char *dir)
+{
+    char key[16], path[128];
+    static char bytes[16384];
+    int n, rc = 0;
+    f = (struct fixture){0};
+    snprintf(f.dir, sizeof f.dir, "%s/data", dir);
+    assert_int_equal(uv_loop_init(&f.loop), 0);
+    fixture_open(&f);
+    for (n = 0; n < 150; n++) {
+        snprintf(key, sizeof key, "big%06d", n);
+        assert_int_equal(call_run(&f, put_big, key), 0);
+    }
+    while (n-- > 0) {
+        snprintf(key, sizeof key, "big%06d", n);
+        assert_int_equal(run_freeing(del, key), 0);
+    }
+    snprintf(path, sizeof path, "%s/other", dir);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    while (disk_left(dir) >= (16 << 20) / 20)
+        assert_true(write(fd, bytes, sizeof bytes) > 0);
+    close(fd);
+    off_t size = rows_file();
+    for (n = 0; rc == 0; n++) {
+        assert_true(n < 150);
+        snprintf(key, sizeof key, "big%06d", n);
+        rc = call_run(&f, put_big, key);
+    }
+    assert_int_equal(rc, E_NO_SPACE);
+    assert_in_range(n, 80, 149);
+    assert_int_equal(rows_file(), size);
+    fixture_close(&f);
+}
+
+static void on_small_disk(void (*run)(const char *dir))
+{
     char dir[] = "/tmp/perilune-full-XXXXXX";
     assert_non_null(mkdtemp(dir));
     pid_t child = fork();
@@ -563,7 +606,7 @@ static void test_full_disk(void **state)
         if (!mounted || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
             mount("none", dir, "tmpfs", 0, "size=16m"))
             _exit(77);
-        full_disk(dir);
+        run(dir);
         _exit(0);
     }
     int status;
@@ -574,6 +617,18 @@ static void test_full_disk(void **state)
         skip();
     }
     assert_int_equal(status, 0);
+}
+
+static void test_full_disk(void **state)
+{
+    (void)state;
+    on_small_disk(full_disk);
+}
+
+static void test_disk_at_its_floor(void **state)
+{
+    (void)state;
+    on_small_disk(disk_at_its_floor);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -595,6 +650,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_large_for_map, setup_small, teardown),
         T(test_blob_errors),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_disk_at_its_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
