@@ -55,6 +55,15 @@ static inline bool str_ends(struct str s, struct str suffix)
            (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+/* For tables in memory (FNV-1a, mixed): not against who chooses keys to collide. */
+static inline uint64_t str_hash(struct str s, uint64_t seed)
+{
+    uint64_t h = 0xcbf29ce484222325u ^ seed * 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 0x100000001b3u;
+    return h ^ h >> 29;
+}
+
 /* s without its first n bytes (n <= s.n). */
 static inline struct str str_from(struct str s, size_t n)
 {

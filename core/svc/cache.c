@@ -79,14 +79,6 @@ struct cache *cache_open(void)
     return c;
 }
 
-static uint64_t hash_of(uint64_t function_id, struct str key)
-{
-    uint64_t h = 0xcbf29ce484222325u ^ function_id * 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (unsigned char)key.p[i]) * 0x100000001b3u;
-    return h ^ h >> 29;
-}
-
 static size_t cost(const struct entry *e)
 {
     return sizeof *e + e->key_n + e->value_n + 16; /* 16: the allocator's */
@@ -135,7 +127,7 @@ void cache_close(struct cache *c)
 bool cache_get(struct cache *c, uint64_t function_id, struct str key, uint64_t now_ms,
                struct str *value)
 {
-    struct entry **at = find(c, function_id, key, hash_of(function_id, key)), *e = *at;
+    struct entry **at = find(c, function_id, key, str_hash(key, function_id)), *e = *at;
     if (!e)
         return false;
     if (e->expires_ms && e->expires_ms <= now_ms) {
@@ -168,7 +160,7 @@ static struct owner *owner_of(struct cache *c, uint64_t function_id)
 int cache_set(struct cache *c, uint64_t function_id, struct str key, struct str value,
               uint64_t ttl_ms, uint64_t now_ms)
 {
-    uint64_t hash = hash_of(function_id, key);
+    uint64_t hash = str_hash(key, function_id);
     if (key.n < 1 || key.n > CACHE_KEY_MAX)
         return E_INVALID;
     if (value.n > CACHE_VALUE_MAX)
@@ -203,7 +195,7 @@ int cache_set(struct cache *c, uint64_t function_id, struct str key, struct str 
 
 void cache_delete(struct cache *c, uint64_t function_id, struct str key)
 {
-    struct entry **at = find(c, function_id, key, hash_of(function_id, key));
+    struct entry **at = find(c, function_id, key, str_hash(key, function_id));
     if (*at)
         drop(c, at);
 }

@@ -6,6 +6,9 @@
  * wrong (a row changed meanwhile) without harm, and a job that is refused is tried again with nothing
  * lost.
  *
+ * At a start, and when the wall clock was set back, all entries are looked at; that, and what is due
+ * at once, is done a millisecond in a turn of the loop.
+ *
  * There are two heaps, since there are two clocks: rates go by store time, all else by wall time. */
 #include "svc/schedule.h"
 
@@ -20,38 +23,24 @@
 #include "store/key.h"
 #include "svc/queue_row.h"
 #include "svc/role.h"
+#include "svc/schedule_entry.h"
 
 enum {
-    LOOK_MS = 1000,    /* at least this often: the wall clock may jump */
-    LATE_S = 60,       /* what is older was missed */
-    RETRY_S = 1,       /* a full queue, a full disk */
-    SLICE = 20,        /* times for which it is run in one job */
-    OVERLAP_LOOK = 256 /* rows of a function that are searched for the last run */
-};
-#define NEVER INT64_MAX
-
-struct heap { /* by due_s, earliest first */
-    struct entry **of;
-    size_t n, cap;
-    int64_t (*now_ms)(void); /* on its clock */
-};
-
-struct entry {
-    struct schedules *home;
-    struct key key;
-    struct heap *heap; /* where it is, or was last */
-    size_t at;         /* in it */
-    int64_t due_s;     /* NEVER: not in it */
-    bool busy, again;
-    bool refused; /* the queue had no room */
+    LOOK_MS = 1000,        /* at least this often: the wall clock may jump */
+    NEXT_TURN_MS = 1,      /* of the loop, for what did not fit in … */
+    TURN_NS = 1000 * 1000, /* … this one */
+    LATE_S = 60,           /* what is older was missed */
+    RETRY_S = 1,           /* a full queue, a full disk */
+    SLICE = 20,            /* times for which it is run in one job */
+    OVERLAP_LOOK = 256     /* rows of a function that are searched for the last run */
 };
 
 struct schedules {
     struct schedules_opts o;
     uv_timer_t timer;
-    struct entry **all; /* unordered */
-    size_t count, cap;
-    struct heap by_wall, by_store;
+    struct schedule_entries entries;
+    size_t unseen; /* the first so many of them are still to be looked at */
+    struct schedule_heap by_wall, by_store;
     int64_t ahead_ms; /* wall time before store time when it was last looked at */
     size_t jobs;
     bool started, closed;
@@ -230,99 +219,12 @@ size_t schedule_upcoming(struct str rec, int64_t *out, size_t max)
     return n;
 }
 
-/* --- the heap ----------------------------------------------------------------------------------- */
-
-static void place(struct heap *h, size_t i, struct entry *e)
-{
-    h->of[i] = e;
-    e->at = i;
-}
-
-static void sift(struct heap *h, struct entry *e, size_t i)
-{
-    while (i > 0 && e->due_s < h->of[(i - 1) / 2]->due_s) {
-        place(h, i, h->of[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    for (size_t k; (k = 2 * i + 1) < h->n; i = k) {
-        if (k + 1 < h->n && h->of[k + 1]->due_s < h->of[k]->due_s)
-            k++;
-        if (h->of[k]->due_s >= e->due_s)
-            break;
-        place(h, i, h->of[k]);
-    }
-    place(h, i, e);
-}
-
-static void take_out(struct entry *e)
-{
-    struct heap *h = e->heap;
-    if (e->due_s == NEVER)
-        return;
-    struct entry *last = h->of[--h->n];
-    e->due_s = NEVER;
-    if (last != e)
-        sift(h, last, e->at);
-}
-
-static void put_in(struct heap *h, struct entry *e, int64_t due_s)
-{
-    take_out(e);
-    e->heap = h;
-    e->due_s = due_s;
-    if (due_s == NEVER)
-        return;
-    if (h->n == h->cap) {
-        h->cap = h->cap ? 2 * h->cap : 16;
-        h->of = realloc(h->of, h->cap * sizeof *h->of);
-        if (!h->of)
-            fatal("out of memory");
-    }
-    sift(h, e, h->n++);
-}
-
-static void forget(struct entry *e)
-{
-    struct schedules *s = e->home;
-    take_out(e);
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->all[i] != e)
-            continue;
-        s->all[i] = s->all[--s->count];
-        break;
-    }
-    free(e);
-}
-
-static struct entry *find(struct schedules *s, const struct key *k, bool make)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (str_eq(key_str(&s->all[i]->key), key_str(k)))
-            return s->all[i];
-    if (!make)
-        return NULL;
-    if (s->count == s->cap) {
-        s->cap = s->cap ? 2 * s->cap : 16;
-        s->all = realloc(s->all, s->cap * sizeof *s->all);
-        if (!s->all)
-            fatal("out of memory");
-    }
-    struct entry *e = calloc(1, sizeof *e);
-    if (!e)
-        fatal("out of memory");
-    e->home = s;
-    e->key = *k;
-    e->heap = &s->by_wall;
-    e->due_s = NEVER;
-    return s->all[s->count++] = e;
-}
-
 /* --- running ------------------------------------------------------------------------------------ */
 
 struct firing { /* one entry's job */
     struct job job;
     struct schedules *home;
-    struct entry *entry; /* NULL: asked for by schedule_run_now */
+    struct schedule_entry *entry; /* NULL: asked for by schedule_run_now */
     struct key key;
     struct buf rec; /* the row as it was read */
     int64_t *times; /* due and to be run */
@@ -487,13 +389,13 @@ static int fire_apply(struct job *job, struct store_txn *t)
 }
 
 static void arm(struct schedules *s);
-static void look_again(struct entry *e);
+static void look_again(struct schedule_entry *e);
 
 static void fire_done(struct job *job, int rc)
 {
     struct firing *f = (struct firing *)job;
     struct schedules *s = f->home;
-    struct entry *e = f->entry;
+    struct schedule_entry *e = f->entry;
     s->jobs--;
     if (rc == 0 && !s->closed)
         for (size_t i = 0; i < f->kick_count; i++)
@@ -509,7 +411,7 @@ static void fire_done(struct job *job, int rc)
         if (rc == 0 || rc == E_CONFLICT || e->again)
             look_again(e);
         else
-            put_in(e->heap, e, e->heap->now_ms() / 1000 + RETRY_S);
+            entry_due(e->heap, e, e->heap->now_ms() / 1000 + RETRY_S);
         arm(s);
     }
     firing_free(f);
@@ -620,7 +522,7 @@ static void choose(const struct times *t, uint64_t policy, int64_t now_s, size_t
 }
 
 /* Its time has come: works out what is to be run and submits it, or finds out that it is nothing. */
-static void fire(struct entry *e)
+static void fire(struct schedule_entry *e)
 {
     static int64_t due[SCHEDULE_MISSED_MAX];
     struct schedules *s = e->home;
@@ -651,7 +553,7 @@ static void fire(struct entry *e)
         f->last = next_of(&times, f->until_s) < 0;
     }
     store_read_end(t);
-    take_out(e);
+    entry_due(e->heap, e, SCHEDULE_NEVER);
     if (!f)
         return;
     e->busy = true;
@@ -661,25 +563,25 @@ static void fire(struct entry *e)
 }
 
 /* Reads the row again: when is it due next, if at all? */
-static void look_again(struct entry *e)
+static void look_again(struct schedule_entry *e)
 {
     struct schedules *s = e->home;
     struct store_txn *t = store_read(s->o.store);
     struct times times;
     struct str rec;
-    int64_t due = NEVER;
-    struct heap *h = &s->by_wall;
+    int64_t due = SCHEDULE_NEVER;
+    struct schedule_heap *h = &s->by_wall;
     bool there = store_get(t, T_SCHEDULES, key_str(&e->key), &rec) == 0;
     if (there && times_of(rec, &times)) {
         h = by_store_time(&times) ? &s->by_store : h;
         int64_t next = due_of(&times, now_of(&times));
-        due = next < 0 ? NEVER : next;
+        due = next < 0 ? SCHEDULE_NEVER : next;
     }
     store_read_end(t);
     if (there)
-        put_in(h, e, due);
+        entry_due(h, e, due);
     else
-        forget(e);
+        entry_forget(&s->entries, e);
 }
 
 /* Was the wall clock set back since this was asked last? Then what had been given up may come again. */
@@ -690,38 +592,58 @@ static bool set_back(struct schedules *s)
     return s->ahead_ms < was_ms - 500;
 }
 
-static void fire_due(struct heap *h)
+/* However many are due at once, nobody else on the loop waits for all of them. */
+static bool in_time(uint64_t start_ns)
+{
+    return clock_mono_ns() - start_ns < TURN_NS;
+}
+
+static void fire_due(struct schedule_heap *h, uint64_t start_ns)
 {
     int64_t now_s = h->now_ms() / 1000;
-    while (h->n && h->of[0]->due_s <= now_s)
+    while (h->n && h->of[0]->due_s <= now_s && in_time(start_ns))
         fire(h->of[0]);
+}
+
+static void look_at_all(struct schedules *s, uint64_t start_ns)
+{
+    while (s->unseen > 0 && in_time(start_ns)) {
+        if (s->unseen > s->entries.count)
+            s->unseen = s->entries.count; /* some have gone */
+        else if (!s->entries.all[--s->unseen]->busy)
+            look_again(s->entries.all[s->unseen]);
+    }
 }
 
 static void on_time(uv_timer_t *timer)
 {
     struct schedules *s = timer->data;
+    uint64_t start_ns = clock_mono_ns();
     if (set_back(s))
-        for (size_t i = s->count; i-- > 0;)
-            if (!s->all[i]->busy)
-                look_again(s->all[i]);
-    fire_due(&s->by_wall);
-    fire_due(&s->by_store);
+        s->unseen = s->entries.count;
+    look_at_all(s, start_ns);
+    fire_due(&s->by_wall, start_ns);
+    fire_due(&s->by_store, start_ns);
     arm(s);
 }
 
-static int64_t left_ms(const struct heap *h)
+static int64_t left_ms(const struct schedule_heap *h)
 {
     return h->n ? h->of[0]->due_s * 1000 - h->now_ms() : LOOK_MS;
 }
 
-/* The timer wakes when the first is due, and each second: the wall clock may be set. */
+/* The timer wakes when the first is due (in another turn, for what did not fit in this one), and each
+ * second: the wall clock may be set. */
 static void arm(struct schedules *s)
 {
     if (s->closed || !s->started)
         return;
     int64_t wall = left_ms(&s->by_wall), store = left_ms(&s->by_store);
     int64_t wait = wall < store ? wall : store;
-    wait = wait < 0 ? 0 : wait < LOOK_MS ? wait : LOOK_MS;
+    if (s->unseen || wait < NEXT_TURN_MS)
+        wait = NEXT_TURN_MS;
+    if (wait > LOOK_MS)
+        wait = LOOK_MS;
     uv_timer_start(&s->timer, on_time, (uint64_t)wait, 0);
 }
 
@@ -742,6 +664,14 @@ struct schedules *schedules_open(const struct schedules_opts *o)
     return s;
 }
 
+static struct schedule_entry *entry_new(struct schedules *s, const struct key *k)
+{
+    struct schedule_entry *e = entry_add(&s->entries, k);
+    e->home = s;
+    e->heap = &s->by_wall;
+    return e;
+}
+
 void schedules_start(struct schedules *s)
 {
     struct store_txn *t = store_read(s->o.store);
@@ -750,21 +680,21 @@ void schedules_start(struct schedules *s)
     for (bool more = store_seek(c, STR(""), &k, &v); more; more = store_next(c, &k, &v)) {
         struct key key = {0};
         key_bytes(&key, k);
-        find(s, &key, true);
+        entry_new(s, &key);
     }
     store_cursor_close(c);
     store_read_end(t);
     s->started = true;
-    for (size_t i = s->count; i-- > 0;)
-        look_again(s->all[i]);
-    uv_update_time(s->o.loop);
+    s->unseen = s->entries.count;
     arm(s);
 }
 
 void schedules_changed(struct schedules *s, const struct schedule_name *n)
 {
     struct key k = key_of(n);
-    struct entry *e = find(s, &k, true);
+    struct schedule_entry *e = entry_find(&s->entries, key_str(&k));
+    if (!e)
+        e = entry_new(s, &k);
     if (e->busy)
         e->again = true;
     else
@@ -781,9 +711,9 @@ void schedules_stop(struct schedules *s)
 void schedules_close(struct schedules *s)
 {
     ASSERT(s->closed && s->jobs == 0);
-    while (s->count)
-        forget(s->all[0]);
-    free(s->all);
+    while (s->entries.count)
+        entry_forget(&s->entries, s->entries.all[0]);
+    free(s->entries.all);
     free(s->by_wall.of);
     free(s->by_store.of);
     free(s);

@@ -17,6 +17,8 @@ static _Atomic int64_t wall_s,
     set_back_to_s; /* the clock is set when an event is put; 0: it is not */
 static _Atomic int events;
 static _Atomic bool refuse;
+static _Atomic int64_t look_ns, looked_ns; /* so much passes at each look at the clock; and did */
+static int asked;                          /* roles, on the loop */
 static char last_time[21];
 static bool kicked[3];                    /* by function id */
 static uint64_t missed, overlap, targets; /* of the rule */
@@ -27,7 +29,7 @@ int64_t clock_read_ns(clockid_t which)
     if (which == CLOCK_REALTIME)
         return wall_s * 1000000000;
     clock_gettime(which, &t);
-    return t.tv_sec * 1000000000ll + t.tv_nsec;
+    return t.tv_sec * 1000000000ll + t.tv_nsec + (looked_ns += look_ns);
 }
 
 int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
@@ -48,6 +50,7 @@ int role_allows(struct roles *r, struct str role, struct str action, struct str 
     (void)action;
     (void)resource;
     (void)err;
+    asked++;
     return 0;
 }
 
@@ -90,6 +93,7 @@ static int setup(void **state)
     (void)state;
     wall_s = NOON_S;
     set_back_to_s = events = 0;
+    look_ns = asked = 0;
     refuse = kicked[1] = kicked[2] = false;
     missed = MISSED_ONCE;
     overlap = OVERLAP_RUN;
@@ -233,15 +237,58 @@ static void test_all_targets_are_kicked(void **state)
     assert_true(kicked[1] && kicked[2]);
 }
 
+enum { MANY = 200 };
+
+static int put_schedules(struct store_txn *t, void *ctx)
+{
+    int rc = 0;
+    for (int i = 0; i < MANY && rc == 0; i++) {
+        char name[8];
+        struct buf rec = BUF_INIT;
+        struct str row = {NULL, 0};
+        snprintf(name, sizeof name, "s%03d", i);
+        schedule_put_place(&rec, STR(EACH_MINUTE), row);
+        rec_put_str(&rec, SCHEDULE_EXPR, STR(EACH_MINUTE));
+        size_t mark = rec_begin(&rec, SCHEDULE_TARGET);
+        rec_put_str(&rec, TARGET_ARN, STR("arn:aws:lambda:us-east-1:000000000000:function:f1"));
+        rec_put_str(&rec, TARGET_ROLE, STR("arn:aws:iam::000000000000:role/r"));
+        rec_end(&rec, mark);
+        rc = schedule_put(
+            t, &(struct schedule_name){STR(SCHEDULE_KIND_SCHEDULE), STR("default"), str_c(name)},
+            buf_str(&rec));
+        buf_deinit(&rec);
+    }
+    (void)ctx;
+    return rc;
+}
+
+/* All are due at once, on a slow machine: no turn of the loop begins more than a few. */
+static void test_many_at_once(void **state)
+{
+    int most = 0;
+    (void)state;
+    assert_int_equal(call_run(&f, put_schedules, NULL), 0);
+    schedules_start(schedules); /* as if there had been a restart */
+    for (int i = 0; i < 20; i++)
+        uv_run(&f.loop, UV_RUN_ONCE);
+    wall_s = NOON_S + 60;
+    look_ns = 100 * 1000;
+    for (int i = 0; i < 3000 && events < MANY; i++) {
+        int before = asked;
+        uv_run(&f.loop, UV_RUN_ONCE);
+        most = asked - before > most ? asked - before : most;
+    }
+    assert_int_equal(events, MANY);
+    assert_in_range(most, 1, 40); /* libuv may run a timer twice in one call */
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_set_back_while_making_up),
-        T(test_changed_after_set_back),
-        T(test_no_overlap),
-        T(test_all_targets_are_kicked),
+        T(test_set_back_while_making_up), T(test_changed_after_set_back), T(test_no_overlap),
+        T(test_all_targets_are_kicked),   T(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
