@@ -125,7 +125,8 @@ int call_authorise(struct call *c, const char *action, struct str resource, stru
 int call_authorise_with(struct call *c, const char *action, struct str resource,
                         const struct policy_key *keys, size_t key_count, struct err *err);
 
-/* For streams that go on: false once the console session that asked has ended. */
+/* For streams that go on: false once the console session that asked has ended, or the key behind
+ * session or signature signs no more. */
 bool call_lives(struct call *c);
 
 /* XML text escape into a buffer: the five characters; what XML 1.0 cannot carry becomes U+FFFD. */

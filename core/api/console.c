@@ -17,7 +17,7 @@
 #include "base/version.h"
 #include "svc/signin.h"
 
-enum { BODY_MAX = 4096, HOST_MAX_LEN = 255 };
+enum { BODY_MAX = 4096, HOST_MAX_LEN = 255, KEY_ARENA = 64 * 1024 };
 
 static const char headers[] =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -375,7 +375,14 @@ static const char *translate(struct console *c, struct http_req *req)
 bool call_lives(struct call *c)
 {
     const struct gate_session *s = c->private_->session;
-    return !s || signin_lives(c->svc->signins, str_c(s->id), clock_store_ms());
+    struct identity who;
+    struct str secret;
+    if (s && !signin_lives(c->svc->signins, str_c(s->id), clock_store_ms()))
+        return false;
+    struct arena *a = arena_new(KEY_ARENA); /* the call's own would grow as long as it goes on */
+    int rc = identity_find(c->svc->identities, c->who.access_key, c->who.token, a, &who, &secret);
+    arena_free(a);
+    return rc == 0;
 }
 
 static void pass_call(struct console *c, struct http_req *req)

@@ -541,6 +541,21 @@ def test_a_stream_ends_with_its_session(console):
     assert time.monotonic() - began < 4
 
 
+def test_a_stream_ends_with_its_key(console, few_rights):
+    iam, _, _ = few_rights
+    iam.put_user_policy(UserName="few", PolicyName="watch", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "perilune:GetOverview", "Resource": "*"}]}))
+    key = iam.create_access_key(UserName="few")["AccessKey"]
+    s = Stream(console, "/v1/overview?follow=1", token=console.sign_in(access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])["token"])
+    assert s.event()
+    iam.delete_access_key(UserName="few", AccessKeyId=key["AccessKeyId"])
+    began = time.monotonic()
+    while s.event():
+        pass
+    assert time.monotonic() - began < 4
+    iam.delete_user_policy(UserName="few", PolicyName="watch")
+
+
 # --- a function's files, test events, denials --------------------------------------------------------
 
 
