@@ -24,23 +24,25 @@ enum op_body {
 
 /* Which ARN the row's action is checked on. {0} {1}: path parameters. */
 enum op_resource {
-    RES_ANY,           /* "*"; S3: arn:aws:s3:::*, logs: a group without a name, as AWS has it */
-    RES_FUNCTION,      /* {0} in any form a function may be named, ?Qualifier= */
-    RES_FUNCTION_JSON, /* the same from the member FunctionName; checked once the body is parsed */
-    RES_BUCKET,        /* arn:aws:s3:::{0} */
-    RES_OBJECT,        /* arn:aws:s3:::{0}/{1} */
-    RES_ROLE,          /* the ARN of the role RoleName (form field); a list's: role/ */
-    RES_USER,          /* the same of UserName; absent: of the caller, when that is a user */
-    RES_KEY_OWNER,     /* the ARN of the user whose key AccessKeyId is */
-    RES_POLICY,        /* PolicyArn, or what Path and PolicyName will make */
-    RES_POLICY_SOURCE, /* PolicySourceArn */
-    RES_ROLE_ARN,      /* RoleArn */
-    RES_LOG_GROUP,     /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
+    RES_ANY,            /* "*"; S3: arn:aws:s3:::*, logs: a group without a name, as AWS has it */
+    RES_FUNCTION,       /* {0} in any form a function may be named, ?Qualifier= */
+    RES_WHOLE_FUNCTION, /* the same without its qualifier */
+    RES_FUNCTION_JSON,  /* the same from the member FunctionName; checked once the body is parsed */
+    RES_BUCKET,         /* arn:aws:s3:::{0} */
+    RES_OBJECT,         /* arn:aws:s3:::{0}/{1} */
+    RES_ROLE,           /* the ARN of the role RoleName (form field); a list's: role/ */
+    RES_USER,           /* the same of UserName; absent: of the caller, when that is a user */
+    RES_KEY_OWNER,      /* the ARN of the user whose key AccessKeyId is */
+    RES_POLICY,         /* PolicyArn, or what Path and PolicyName will make */
+    RES_POLICY_SOURCE,  /* PolicySourceArn */
+    RES_ROLE_ARN,       /* RoleArn */
+    RES_LOG_GROUP,      /* …:log-group:GROUP:log-stream:STREAM from logGroupName or
                           logGroupIdentifier, logStreamName */
-    RES_RULE,          /* arn:aws:events:…:rule/NAME from the member Name or Rule */
-    RES_SCHEDULE,      /* arn:aws:scheduler:…:schedule/default/{0} */
-    RES_PERILUNE,      /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
-                     ("secret" for secrets) */
+    RES_RULE,           /* arn:aws:events:…:rule/NAME from the member Name */
+    RES_RULE_TARGETS,   /* the same from the member Rule */
+    RES_SCHEDULE,       /* arn:aws:scheduler:…:schedule/default/{0} */
+    RES_PERILUNE,       /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
+                     ("secret" for secrets); of schedules KIND/{0}/{1} */
 };
 
 struct op {

@@ -343,8 +343,7 @@ int lambda_page_begin(struct lambda_page *p, struct call *c, struct err *err)
 {
     struct str items = call_query(c, "MaxItems"), marker = call_query(c, "Marker");
     uint64_t n = LAMBDA_PAGE;
-    int rc =
-        c->op->resource == RES_FUNCTION ? 0 : lambda_check(c, err); /* else lambda_target did */
+    int rc = c->op->resource != RES_ANY ? 0 : lambda_check(c, err); /* else lambda_target did */
     if (rc)
         return rc;
     if (items.n)

@@ -11,7 +11,8 @@
 bool resource_in_body(const struct op *op)
 {
     return op->resource == RES_FUNCTION_JSON || op->resource == RES_LOG_GROUP ||
-           op->resource == RES_RULE || op->protocol == PROTO_QUERY;
+           op->resource == RES_RULE || op->resource == RES_RULE_TARGETS ||
+           op->protocol == PROTO_QUERY;
 }
 
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier)
@@ -33,7 +34,8 @@ static struct str function_arn(struct call *c, struct str given)
         name = given;
     if (!qualifier.n)
         qualifier = asked;
-    return lambda_arn(c, name, qualifier);
+    /* what touches all of it is not allowed by a statement on one alias, nor hidden from a denial */
+    return lambda_arn(c, name, c->op->resource == RES_WHOLE_FUNCTION ? STR("") : qualifier);
 }
 
 /* prefix, then bytes: a name may hold any, NUL too. */
@@ -127,6 +129,27 @@ static struct str perilune_kind(struct str path)
     return str_is(kind, "secrets") ? STR("secret") : kind;
 }
 
+/* However its function is named in the path: policies know it by its name. */
+static struct str perilune_arn(struct call *c)
+{
+    struct str kind = perilune_kind(c->req->path), *p = c->param, name, qualifier;
+    struct str first = p[0], second = str_is(kind, "schedules") ? p[1] : STR("");
+    if (str_is(kind, "functions") &&
+        arn_function(first, str_c(c->svc->region), &name, &qualifier) == 0)
+        first = name;
+    const struct str parts[] = {STR("arn:aws:perilune:"),      str_c(c->svc->region),
+                                STR(":" ACCOUNT_ID ":"),       kind,
+                                first.n ? STR("/") : STR(""),  first,
+                                second.n ? STR("/") : STR(""), second};
+    return arena_join(c->arena, parts, sizeof parts / sizeof *parts);
+}
+
+static struct str rule_arn(struct call *c, const char *member)
+{
+    return arena_printf(c->arena, "arn:aws:events:%s:" ACCOUNT_ID ":rule/%.*s", c->svc->region,
+                        STR_FMT(json_bytes(json_object_get(c->json, member))));
+}
+
 /* What concerns no single thing. Policies name it as AWS's documents do. */
 static struct str all_of(struct call *c)
 {
@@ -148,6 +171,7 @@ int resource_arn(struct call *c, struct str *out)
         *out = all_of(c);
         break;
     case RES_FUNCTION:
+    case RES_WHOLE_FUNCTION:
         *out = function_arn(c, p[0]);
         break;
     case RES_FUNCTION_JSON:
@@ -180,24 +204,19 @@ int resource_arn(struct call *c, struct str *out)
     case RES_LOG_GROUP:
         *out = log_group_arn(c);
         break;
-    case RES_RULE: {
-        struct str name = json_bytes(json_object_get(c->json, "Name"));
-        if (!name.p)
-            name = json_bytes(json_object_get(c->json, "Rule"));
-        *out = arena_printf(a, "arn:aws:events:%s:" ACCOUNT_ID ":rule/%.*s", c->svc->region,
-                            STR_FMT(name));
+    case RES_RULE:
+        *out = rule_arn(c, "Name");
         break;
-    }
+    case RES_RULE_TARGETS:
+        *out = rule_arn(c, "Rule");
+        break;
     case RES_SCHEDULE:
         *out = arena_printf(a, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule/default/%.*s",
                             c->svc->region, STR_FMT(p[0]));
         break;
-    case RES_PERILUNE: {
-        struct str kind = perilune_kind(c->req->path);
-        *out = arena_printf(a, "arn:aws:perilune:%s:" ACCOUNT_ID ":%.*s%s%.*s", c->svc->region,
-                            STR_FMT(kind), p[0].n ? "/" : "", STR_FMT(p[0]));
+    case RES_PERILUNE:
+        *out = perilune_arn(c);
         break;
-    }
     }
     return out->p ? 0 : E_LIMIT;
 }

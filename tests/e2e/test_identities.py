@@ -424,6 +424,35 @@ def test_pass_role(server, iam):
     function.update_function_configuration(FunctionName=make["FunctionName"], Role=role, Timeout=5)
 
 
+@boto
+def test_a_statement_on_an_alias_is_none_on_its_function(server):
+    name = server.make_function("return { main = function() return 1 end }")
+    server.client("lambda").publish_version(FunctionName=name)
+    server.client("lambda").create_alias(FunctionName=name, Name="dev", FunctionVersion="1")
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    function = Person(server, allow("lambda:*", f"{arn}:dev")).client("lambda")
+    function.invoke(FunctionName=f"{name}:dev")
+    refused("AccessDeniedException", 403, function.create_alias, FunctionName=f"{name}:dev", Name="prod", FunctionVersion="1")
+    refused("AccessDeniedException", 403, function.delete_alias, FunctionName=f"{name}:dev", Name="dev")
+    guarded = Person(server, allow("lambda:*"), {"Effect": "Deny", "Action": "lambda:*", "Resource": arn}).client("lambda")
+    refused("AccessDeniedException", 403, guarded.update_function_configuration, FunctionName=f"{name}:$LATEST", Timeout=9)
+
+
+@boto
+def test_targets_of_another_rule(server):
+    """An extra member that the operation does not know names nothing."""
+    events = server.client("events")
+    mine, other = unique("rule"), unique("rule")
+    for rule in (mine, other):
+        events.put_rule(Name=rule, ScheduleExpression="rate(1 day)")
+    key = Person(server, allow("events:*", f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{mine}")).key
+    for name, status in ((mine, 200), (other, 400)):
+        body = json.dumps({"Name": mine, "Rule": name, "Ids": ["1"]}).encode()
+        headers = {"X-Amz-Target": "AWSEvents.RemoveTargets", "Content-Type": "application/x-amz-json-1.1"}
+        got = server.signed("POST", "/", body, service="events", headers=headers, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+        assert got[0] == status and (b"not authorized" in got[2]) == (status == 400), got
+
+
 @pytest.mark.http
 def test_deployments_pass_a_role_too(server):
     """Who may deploy must also be allowed to write the role and to hand it to a function."""

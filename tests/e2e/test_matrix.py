@@ -114,14 +114,15 @@ def resource(row):
     if kind == "PERILUNE":
         segments = row.pattern.split("/")[3:]
         first = {"secrets": "secret"}.get(segments[0], segments[0])
-        place = FN if segments[0] == "functions" else "x"
+        place = {"functions": FN, "schedules": "x/x"}.get(segments[0], "x")
         return f"arn:aws:perilune:{REGION}:{ACCOUNT}:{first}" + (f"/{place}" if "{}" in row.pattern else "")
     listed = row.name.startswith("List") and row.name in ("ListRoles", "ListUsers")
-    return {"ANY": "*", "FUNCTION": LAMBDA + FN, "FUNCTION_JSON": LAMBDA + FN, "BUCKET": f"arn:aws:s3:::{BUCKET}", "OBJECT": f"arn:aws:s3:::{BUCKET}/{KEY}",
+    return {"ANY": "*", "FUNCTION": LAMBDA + FN, "WHOLE_FUNCTION": LAMBDA + FN, "FUNCTION_JSON": LAMBDA + FN, "BUCKET": f"arn:aws:s3:::{BUCKET}", "OBJECT": f"arn:aws:s3:::{BUCKET}/{KEY}",
             "ROLE": f"{IAM}role/" + ("" if listed else ROLE), "USER": f"{IAM}user/" + ("" if listed else USER), "KEY_OWNER": f"{IAM}user/inactive",
             "POLICY": f"{IAM}policy/{POLICY}", "POLICY_SOURCE": f"{IAM}user/{USER}", "ROLE_ARN": f"{IAM}role/{ROLE}",
             "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*",
-                "RULE": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*", "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"}[kind]
+            **dict.fromkeys(("RULE", "RULE_TARGETS"), f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"),
+            "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"}[kind]
 
 
 def browser_form(key):

@@ -702,6 +702,7 @@ static void tokens(void **state)
 }
 
 #define FN "arn:aws:lambda:eu-west-1:" ACCOUNT_ID ":function:"
+#define RULE "arn:aws:events:eu-west-1:" ACCOUNT_ID ":rule/"
 #define LOGS "arn:aws:logs:eu-west-1:" ACCOUNT_ID ":log-group:"
 
 static void resources(void **state)
@@ -719,6 +720,8 @@ static void resources(void **state)
         {RES_FUNCTION, "/", "", "{}", "arn:aws:lambda:x:1:function:f", "",
          "arn:aws:lambda:x:1:function:f"},
         {RES_FUNCTION, "/", "", "{}", "a b", "", FN "a b"},
+        {RES_WHOLE_FUNCTION, "/", "Qualifier=2", "{}", "f", "", FN "f"},
+        {RES_WHOLE_FUNCTION, "/", "", "{}", "f:$LATEST", "", FN "f"},
         {RES_FUNCTION_JSON, "/", "", "{\"FunctionName\":\"f\"}", "", "", FN "f"},
         {RES_FUNCTION_JSON, "/", "", "{\"FunctionName\":1}", "", "", FN},
         {RES_BUCKET, "/b", "", "{}", "b", "", "arn:aws:s3:::b"},
@@ -733,6 +736,14 @@ static void resources(void **state)
          LOGS "/a:log-stream:"},
         {RES_PERILUNE, "/perilune/v1/blueprints/x", "", "{}", "x", "",
          "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":blueprints/x"},
+        {RES_PERILUNE, "/perilune/v1/functions/x/rollback", "", "{}", FN "f", "",
+         "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":functions/f"},
+        {RES_PERILUNE, "/perilune/v1/schedules/rule/r/run", "", "{}", "rule", "r",
+         "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":schedules/rule/r"},
+        {RES_PERILUNE, "/perilune/v1/kv/space/key", "", "{}", "space", "key",
+         "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":kv/space"},
+        {RES_RULE, "/", "", "{\"Name\":\"a\",\"Rule\":\"b\"}", "", "", RULE "a"},
+        {RES_RULE_TARGETS, "/", "", "{\"Name\":\"a\",\"Rule\":\"b\"}", "", "", RULE "b"},
         {RES_PERILUNE, "/perilune/v1/status", "", "{}", "", "",
          "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":status"},
     };
