@@ -176,7 +176,9 @@ static size_t find(void *ctx, struct str name, struct str *values, size_t max)
     if (str_is(name, "iam:policyarn"))
         return one(values, call_query(p->c, "PolicyArn"));
     if (str_is(name, "iam:passedtoservice") && strcmp(p->action, "iam:PassRole") == 0)
-        return one(values, STR("lambda.amazonaws.com"));
+        return one(values, strcmp(p->c->op->service, "scheduler") == 0
+                               ? STR("scheduler.amazonaws.com")
+                               : STR("lambda.amazonaws.com"));
     if (str_is(name, "sts:externalid"))
         return one(values, call_query(p->c, "ExternalId"));
     if (str_is(name, "sts:rolesessionname"))

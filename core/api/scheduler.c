@@ -1,8 +1,8 @@
 /* scheduler: EventBridge Scheduler: one function, on time, in a time zone.
  *
- * One group, "default". The target's role must let it invoke the function: asked when it is due. A
- * flexible window is kept and answered; runs come at its beginning. Shapes: botocore's model
- * scheduler/2021-06-30. */
+ * One group, "default". Who writes a schedule must be allowed to pass its target's role; the role must
+ * let it invoke the function: asked when it is due. A flexible window is kept and answered; runs come
+ * at its beginning. Shapes: botocore's model scheduler/2021-06-30. */
 #include "api/schedules.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -209,6 +209,8 @@ static void write_schedule(struct call *c, bool create)
     g->create = create;
     g->retries = g->max_age_s = -1;
     int rc = read_given(c, g, &err);
+    if (rc == 0)
+        rc = call_authorise(c, "iam:PassRole", g->role, &err);
     if (rc) {
         call_error(c, rc, &err);
         return;

@@ -422,6 +422,14 @@ def test_pass_role(server, iam):
     other = server.make_role()
     refused("AccessDeniedException", 403, function.update_function_configuration, FunctionName=make["FunctionName"], Role=other)
     function.update_function_configuration(FunctionName=make["FunctionName"], Role=role, Timeout=5)
+    target = {"Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{make['FunctionName']}", "RoleArn": role}
+    schedule = dict(Name=unique("s"), ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target)
+    for service, may in (("lambda", False), ("scheduler", True)):
+        p.may(allow("scheduler:*"), allow("iam:PassRole", role, Condition={"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}))
+        if may:
+            p.client("scheduler").create_schedule(**schedule)
+        else:
+            assert f"iam:PassRole on resource: {role}" in refused("AccessDeniedException", 403, p.client("scheduler").create_schedule, **schedule)
 
 
 @boto
