@@ -469,10 +469,15 @@ static void bare(struct http_req *req, int status)
     http_reply(req, status, &id, 1, STR(""));
 }
 
+static bool is_reading(const struct http_req *req)
+{
+    return str_is(req->method, "GET") || str_is(req->method, "HEAD");
+}
+
 /* What is answered without an identity, or judges identity by itself. */
 static bool open_path(struct services *svc, struct http_req *req)
 {
-    bool reading = str_is(req->method, "GET") || str_is(req->method, "HEAD");
+    bool reading = is_reading(req);
     if (route_host_bucket(svc, req).n)
         return false; /* all paths are keys there */
     if (str_is(req->method, "OPTIONS") && str_is(req->path, "*"))
@@ -548,7 +553,8 @@ void gate_request(struct http_req *req, void *ctx)
         s3_cors_headers(c);
     if (rc == 0)
         rc = authenticate(c, &err);
-    if (rc == 0 && str_is(req->path, "/metrics") && c->private_->verified && c->who.root) {
+    if (rc == 0 && str_is(req->path, "/metrics") && is_reading(req) && c->private_->verified &&
+        c->who.root) {
         gate_settle(c, 200);
         health_metrics(ctx, req);
         return;

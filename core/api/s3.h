@@ -62,6 +62,8 @@ void s3_checksum_answer(struct call *c, const struct object_meta *m);
 int s3_key_check(struct str key);
 /* An ETag without its quotes, if it has them. */
 struct str s3_unquoted(struct str etag);
+/* The ETag that a deletion asks for, without quotes; "" for any ("*"): what is not there is gone. */
+struct str s3_delete_match(struct str given);
 /* If-None-Match and If-Match of a request that writes: *none when the former is "*", *match the ETag
  * without quotes, "" for none. Other values: E_NOT_IMPLEMENTED. */
 int s3_write_conditions(struct call *c, bool *none, struct str *match, struct err *err);

@@ -61,8 +61,10 @@ void s3_list_buckets(struct call *c)
     s3_xml_begin(&doc, "ListAllMyBucketsResult");
     s3_xml_owner(&doc, "Owner");
     buf_lit(&doc, "<Buckets>");
+    struct str region = call_query(c, "bucket-region");
     struct store_txn *t = store_read(c->svc->store);
-    bucket_list(t, list_one, &l);
+    if (!region.n || str_is(region, c->svc->region))
+        bucket_list(t, list_one, &l);
     store_read_end(t);
     buf_lit(&doc, "</Buckets>");
     if (l.prefix.n)

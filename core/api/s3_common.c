@@ -167,6 +167,11 @@ struct str s3_unquoted(struct str etag)
     return etag;
 }
 
+struct str s3_delete_match(struct str given)
+{
+    return str_is(given, "*") ? STR("") : s3_unquoted(given);
+}
+
 int s3_write_conditions(struct call *c, bool *none, struct str *match, struct err *err)
 {
     struct str n = call_header(c, "if-none-match"), m = call_header(c, "if-match");

@@ -37,7 +37,7 @@ static int read_object(struct delete_many *d, const struct xml_node *n)
     if (!key || key->text.n == 0)
         return E_BAD_XML;
     *one = (struct one){.of = d, .key = key->text, .version = xml_child_text(n, "VersionId")};
-    one->if_match = s3_unquoted(xml_child_text(n, "ETag"));
+    one->if_match = s3_delete_match(xml_child_text(n, "ETag"));
     if (xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
         one->rc = E_NOT_IMPLEMENTED; /* a condition nobody looks at would delete too much */
     d->count++;

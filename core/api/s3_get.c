@@ -208,10 +208,20 @@ static int read_part(struct call *c, struct store_txn *t, const struct object_me
     return 0;
 }
 
+/* If-Range: is it still the object of which the client has a part? */
+static bool is_same(struct call *c, const struct object_meta *m)
+{
+    struct str given = call_header(c, "if-range");
+    int64_t then;
+    if (given.p && clock_parse(given, &then))
+        return then == m->modified_ms - m->modified_ms % 1000;
+    return !given.p || str_is(s3_unquoted(given), m->etag);
+}
+
 static int read_range(struct call *c, const struct object_meta *m, struct answer *a,
                       struct err *err)
 {
-    struct str range = call_header(c, "range");
+    struct str range = is_same(c, m) ? call_header(c, "range") : STR("");
     int part = object_range(range, m->size, &a->first, &a->count);
     if (part == E_BAD_RANGE) {
         struct str all = arena_printf(c->arena, "bytes */%llu", (unsigned long long)m->size);
@@ -347,10 +357,9 @@ void s3_delete_object(struct call *c)
         call_error(c, rc, &err);
         return;
     }
-    struct str match = call_header(c, "if-match");
     struct object_delete_req r = {.bucket = c->param[0],
                                   .key = c->param[1],
-                                  .if_match = str_is(match, "*") ? STR("") : s3_unquoted(match),
+                                  .if_match = s3_delete_match(call_header(c, "if-match")),
                                   .event = "ObjectRemoved:Delete",
                                   .request_id = c->req->id,
                                   .peer = c->req->peer,

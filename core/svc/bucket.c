@@ -80,8 +80,9 @@ int bucket_name_check(struct str name)
         char c = name.p[i];
         if (!is_letter_or_digit(c) && c != '-' && c != '.')
             return E_BUCKET_NAME;
-        if (c == '.' && name.p[i + 1] == '.') /* the last byte is no dot */
-            return E_BUCKET_NAME;
+        char next = i + 1 < name.n ? name.p[i + 1] : 'x';
+        if ((c == '.' && !is_letter_or_digit(next)) || (c == '-' && next == '.'))
+            return E_BUCKET_NAME; /* each label is one of a host name */
     }
     return is_ip_form(name) || is_reserved(name) ? E_BUCKET_NAME : 0;
 }

@@ -77,19 +77,31 @@ int object_meta_check(const struct object_put_req *r)
     return user > OBJECT_USER_META_MAX || headers > OBJECT_HEADERS_MAX ? E_META_LIMIT : 0;
 }
 
+/* A number of any length: what 64 bits do not hold is their largest. */
+static bool read_position(struct str s, uint64_t *out)
+{
+    *out = UINT64_MAX;
+    if (str_u64(s, out))
+        return true;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    return s.n > 0;
+}
+
 int object_range(struct str header, uint64_t size, uint64_t *first, uint64_t *count)
 {
     uint64_t a, b;
     *first = 0;
     *count = size;
-    if (!str_starts(header, STR("bytes=")))
+    if (header.n < 6 || !str_ieq(str_of(header.p, 6), STR("bytes=")))
         return 0;
     struct str to = str_trim(str_from(header, 6));
     struct str from = str_cut(&to, '-');
     if (!to.p)
         return 0;
     if (from.n == 0) { /* the last b bytes */
-        if (!str_u64(to, &b))
+        if (!read_position(to, &b))
             return 0;
         if (b == 0 || size == 0)
             return E_BAD_RANGE;
@@ -97,7 +109,7 @@ int object_range(struct str header, uint64_t size, uint64_t *first, uint64_t *co
         *first = size - *count;
         return 1;
     }
-    if (!str_u64(from, &a) || (to.n && (!str_u64(to, &b) || b < a)))
+    if (!read_position(from, &a) || (to.n && (!read_position(to, &b) || b < a)))
         return 0;
     if (a >= size)
         return E_BAD_RANGE;

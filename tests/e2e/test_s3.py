@@ -82,7 +82,7 @@ def test_bucket_life(s3):
 
 
 @pytest.mark.boto3
-def test_bucket_region(s3):
+def test_bucket_region(server, s3):
     here, there = unique("here"), unique("there")
     s3.create_bucket(Bucket=here, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.head_bucket(Bucket=here)
@@ -90,10 +90,12 @@ def test_bucket_region(s3):
         s3.create_bucket(Bucket=there, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
     with refused("404", 404):
         s3.head_bucket(Bucket=there)
+    for region in (REGION, "eu-west-3"):
+        assert (here.encode() in server.signed("GET", f"/?bucket-region={region}")[2]) == (region == REGION)
 
 
 @pytest.mark.http
-@pytest.mark.parametrize("name", ["ab", "Upper", "a_b", "1.2.3.4", "a..b", "-ab", "ab-", "xn--a", "x" * 64, "perilune", "2015-03-31"], ids=lambda n: n[:12])
+@pytest.mark.parametrize("name", ["ab", "Upper", "a_b", "1.2.3.4", "a..b", "-ab", "ab-", "xn--a", "x" * 64, "a-.b", "perilune", "metrics", "2015-03-31"], ids=lambda n: n[:12])
 def test_bucket_name_refused(server, name):
     status, _, body = server.signed("PUT", f"/{name}")
     assert status == 400 and b"<Code>InvalidBucketName</Code>" in body, body
@@ -238,6 +240,16 @@ def test_ranges(s3, bucket, size):
         assert e.value.response["ResponseMetadata"]["HTTPHeaders"]["content-range"] == f"bytes */{size}"
     got = s3.get_object(Bucket=bucket, Key="k", Range="bytes=1-2,4-5")
     assert (got["ResponseMetadata"]["HTTPStatusCode"], got["ContentLength"]) == (200, size)
+
+
+@pytest.mark.http
+def test_a_range_of_what_it_was(server, s3, bucket):
+    """Who goes on with a download says of what: of another object he gets all."""
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")["ETag"]
+    when = s3.head_object(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPHeaders"]["last-modified"]
+    for given, status in ((etag, 206), (when, 206), ('"other"', 200), ("Sat, 01 Jan 2000 00:00:00 GMT", 200)):
+        got = server.signed("GET", f"/{bucket}/k", headers={"Range": "bytes=4-", "If-Range": given})
+        assert (got[0], got[2]) == (status, b"456789" if status == 206 else b"0123456789"), given
 
 
 @pytest.mark.boto3

@@ -119,7 +119,9 @@ def test_delete_a_thousand_long_keys(server, s3, bucket):
 def test_delete_one_state(server, s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["ETag"]
     assert server.signed("DELETE", f"/{bucket}/k", headers={"If-Match": '"else"'})[0] == 412
-    body = b'<Delete><Object><Key>k</Key><ETag>"else"</ETag></Object><Object><Key>none</Key><ETag>"else"</ETag></Object></Delete>'
+    s3.put_object(Bucket=bucket, Key="any", Body=b"")
+    body = (b'<Delete><Object><Key>k</Key><ETag>"else"</ETag></Object><Object><Key>none</Key><ETag>"else"</ETag></Object>'
+            b"<Object><Key>any</Key><ETag>*</ETag></Object></Delete>")
     md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
     answer = server.signed("POST", f"/{bucket}?delete=", body, headers={"Content-MD5": md5})[2]
     assert b"<Error><Key>k</Key><Code>PreconditionFailed</Code>" in answer and b"<Deleted><Key>none</Key></Deleted>" in answer
