@@ -9,6 +9,7 @@
 #include "api/gate_call.h"
 #include "api/post_policy.h"
 #include "api/s3.h"
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/hash.h"
@@ -26,6 +27,7 @@ struct posting {
     uint64_t size, min, max;
     struct str key;
     struct buf headers, user_meta, tags;
+    unsigned char checksum[CHECKSUM_MAX]; /* what a field promises of the file */
     struct err err;
     bool waits; /* the connection is paused */
 };
@@ -175,6 +177,25 @@ static int read_meta(struct posting *p)
     return rc;
 }
 
+/* A field named as the header would be: x-amz-checksum-sha256 and its like. */
+static int read_promise(struct posting *p, struct body_promise *promise)
+{
+    for (int i = CHECKSUM_NONE + 1; i < CHECKSUM_ALGS; i++) {
+        enum checksum_alg alg = (enum checksum_alg)i;
+        struct str text = get(p, checksum_header(alg));
+        if (!text.p)
+            continue;
+        if (promise->checksum != CHECKSUM_NONE)
+            return err_set(&p->err, E_BAD_REQUEST, "A form can promise one checksum only.");
+        if (!checksum_decode(alg, text, p->checksum))
+            return err_set(&p->err, E_BAD_REQUEST, "Value for %s field is invalid.",
+                           checksum_header(alg));
+        promise->checksum = alg;
+        promise->checksum_raw = str_of((char *)p->checksum, checksum_size(alg));
+    }
+    return 0;
+}
+
 /* --- the form's parts ---------------------------------------------------------------------------
  */
 
@@ -221,6 +242,8 @@ static int on_file(void *ctx, struct str filename, struct str content_type)
                                .request_id = c->req->id,
                                .peer = c->req->peer,
                                .principal = s3_principal(c)};
+    if (rc == 0)
+        rc = read_promise(p, &r.promise);
     if (rc == 0)
         rc = object_meta_check(&r);
     if (rc == 0 && !store_writable(c->svc->store))

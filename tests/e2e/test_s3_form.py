@@ -120,6 +120,18 @@ def test_refused(server, s3, bucket, name):
 
 
 @pytest.mark.http
+def test_checksums(server, s3, bucket):
+    field = "x-amz-checksum-sha256"
+    fields = by_hand([{"key": "k"}, ["starts-with", f"${field}", ""]])
+    for promised, status, code in ((b"posted", 204, b""), (b"else", 400, b"BadDigest"), (b"", 400, b"BadDigest")):
+        value = base64.b64encode(hashlib.sha256(promised).digest()).decode()
+        got, _, answer = post(server, bucket, {"key": "k", **fields, field: value})
+        assert got == status and code in answer, answer
+    assert post(server, bucket, {"key": "k", **fields, field: "none"})[0] == 400
+    assert s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"posted").digest()).decode()
+
+
+@pytest.mark.http
 def test_no_forms(server, s3, bucket):
     fields = by_hand([["starts-with", "$key", ""]])
     for data, headers, status, code in (
