@@ -262,7 +262,11 @@ void perilune_deployment_list(struct call *c)
 
 void perilune_deployment_remove(struct call *c)
 {
-    deploy_remove(c->svc->deploy, c->param[0], answer, c);
+    struct str name = c->param[0];
+    if (memchr(name.p, 0, name.n)) /* whose beginning may be another's name */
+        call_error(c, E_NOT_FOUND, NULL);
+    else
+        deploy_remove(c->svc->deploy, name, answer, c);
 }
 
 /* --- status ------------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ def test_removal_leaves_nothing(server, tmp_path):
     s3.put_object(Bucket=bucket, Key="x.png", Body=pictures.png(3, 3))
     eventually(lambda: server.log_lines(name))
     s3.delete_object(Bucket=bucket, Key="x.png")
+    assert server.signed("DELETE", f"/perilune/v1/deployments/{name}%00x", service="perilune")[0] == 404, "another name"
     server.cli("blueprint", "remove", name)
     assert names(server) == before
     assert server.log_lines(name) == []
