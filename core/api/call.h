@@ -33,16 +33,17 @@ struct services {
     struct str trusted_proxy;        /* --trusted-proxy: an address; "" for none */
     struct str domain;               /* --domain: buckets are hosts below it; "" for none */
     struct str root_access_key, root_secret;
-    const char *endpoint;    /* the API's URL, in links */
-    const char *public_url;  /* --public-url: the same, when it was told; else "" */
-    json_t *settings;        /* the flags it was started with (GET /perilune/v1/settings) */
-    struct signins *signins; /* svc/signin.h */
-    struct pulse *pulse;     /* svc/pulse.h */
-    struct upkeep *upkeep;   /* api/upkeep.h; NULL: none under way */
-    struct trend *trend;     /* svc/trend.h */
-    const char *console_url; /* where the console is; "" without one */
-    bool behind_tls_proxy;   /* what arrives here was TLS at the proxy before us */
-    uint64_t concurrency;    /* of the account: --concurrency */
+    const char *endpoint;     /* the API's URL, in links */
+    const char *public_url;   /* --public-url: the same, when it was told; else "" */
+    json_t *settings;         /* the flags it was started with (GET /perilune/v1/settings) */
+    struct signins *signins;  /* svc/signin.h */
+    struct pulse *pulse;      /* svc/pulse.h */
+    int64_t lifecycle_day_ms; /* --lifecycle-day */
+    struct upkeep *upkeep;    /* api/upkeep.h; NULL: none under way */
+    struct trend *trend;      /* svc/trend.h */
+    const char *console_url;  /* where the console is; "" without one */
+    bool behind_tls_proxy;    /* what arrives here was TLS at the proxy before us */
+    uint64_t concurrency;     /* of the account: --concurrency */
     int64_t started_ms;
 };
 

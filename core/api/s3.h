@@ -56,6 +56,10 @@ int s3_meta_read(struct call *c, struct s3_meta *m, struct err *err);
 void s3_meta_free(struct s3_meta *m);
 /* x-amz-checksum-… and x-amz-checksum-type of the answer, where the object has one. */
 void s3_checksum_answer(struct call *c, const struct object_meta *m);
+/* x-amz-expiration, where a rule of the bucket will take the object that the path names: as it is in
+ * t, or as it is now. */
+void s3_expiration_answer(struct call *c, struct store_txn *t, const struct object_meta *m);
+void s3_expiration_of_new(struct call *c);
 
 /* May an object be made with this key? Keys leave in XML and in events, so UTF-8 only: 0,
  * E_KEY_TOO_LONG, E_BAD_URI. */

@@ -6,6 +6,9 @@
  * its milliseconds. */
 #include "api/s3.h"
 #include "base/clock.h"
+#include "base/codec.h"
+#include "svc/bucket_conf.h"
+#include "svc/lifecycle.h"
 
 void s3_xml_begin(struct buf *out, const char *name)
 {
@@ -155,6 +158,35 @@ void s3_checksum_answer(struct call *c, const struct object_meta *m)
         return;
     call_set_header(c, checksum_header(alg), m->checksum);
     call_set_header(c, "x-amz-checksum-type", m->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
+}
+
+void s3_expiration_answer(struct call *c, struct store_txn *t, const struct object_meta *m)
+{
+    struct bucket_conf_row row;
+    struct object_meta named = *m;
+    struct str id;
+    struct buf value = BUF_INIT;
+    char when[30];
+    int64_t end_ms;
+    named.key = c->param[1];
+    if (bucket_conf_get(t, c->param[0], CONF_LIFECYCLE, &row) ||
+        !lifecycle_object_end(row.rules, &named, c->svc->lifecycle_day_ms, &end_ms, &id))
+        return;
+    clock_http(end_ms, when);
+    buf_printf(&value, "expiry-date=\"%s\", rule-id=\"", when);
+    uri_encode(&value, id, false);
+    buf_addc(&value, '"');
+    call_set_header(c, "x-amz-expiration", arena_dup(c->arena, buf_str(&value)));
+    buf_deinit(&value);
+}
+
+void s3_expiration_of_new(struct call *c)
+{
+    struct object_meta m;
+    struct store_txn *t = store_read(c->svc->store);
+    if (object_get(t, c->param[0], c->param[1], &m) == 0)
+        s3_expiration_answer(c, t, &m);
+    store_read_end(t);
 }
 
 /* --- conditions ---------------------------------------------------------------------------------

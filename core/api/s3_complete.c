@@ -41,6 +41,7 @@ static void answer(void *ctx, int rc, const struct object_meta *m, const struct 
         xml_element(&doc, "ChecksumType", m->composite ? STR("COMPOSITE") : STR("FULL_OBJECT"));
     }
     buf_lit(&doc, "</CompleteMultipartUploadResult>");
+    s3_expiration_of_new(c);
     s3_xml_reply(c, &doc);
 }
 

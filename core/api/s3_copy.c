@@ -105,6 +105,7 @@ static void answer(struct copying *p, const struct object_meta *m)
     buf_lit(&doc, "</CopyObjectResult>");
     s3_encryption_answer(c);
     s3_meta_free(&p->meta);
+    s3_expiration_of_new(c);
     s3_xml_reply(c, &doc);
 }
 

@@ -264,6 +264,7 @@ static int prepare(struct call *c, struct store_txn *t, const struct object_meta
     if (judged == 304)
         return 0;
     rc = set_stored_headers(c, m);
+    s3_expiration_answer(c, t, m);
     struct str type = override_of(c, STR("content-type"));
     if (rc == 0 && !override_is_clean(type))
         rc = E_INVALID;

@@ -264,6 +264,7 @@ static int read_document(struct call *c, struct buf *text, struct buf *rules, st
             rc = read_rule(&g, n);
         if (rc == 0) {
             write_rule(text, &g);
+            g.r.id = g.id;
             lifecycle_encode(rules, &g.r);
         }
         buf_deinit(&g.tags);

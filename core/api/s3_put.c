@@ -19,6 +19,7 @@ static void put_done(void *ctx, int rc, const struct object_meta *m, const struc
     call_set_header(c, "ETag", etag);
     s3_encryption_answer(c);
     s3_checksum_answer(c, m);
+    s3_expiration_of_new(c);
     call_empty(c, 200);
 }
 

@@ -641,6 +641,7 @@ int cmd_serve(int argc, char **argv)
     s.svc.root_secret = str_c(s.root.secret);
     s.svc.started_ms = clock_wall_ms();
     s.svc.settings = serve_opts_json(&s.opts);
+    s.svc.lifecycle_day_ms = (int64_t)s.opts.lifecycle_day_s * 1000;
     watch_signals(&s);
     rc = open_parts(&s, &err);
     if (rc)
@@ -656,8 +657,7 @@ int cmd_serve(int argc, char **argv)
         schedules_start(s.svc.schedules);
         s.kv_sweep = kv_sweep_start(s.svc.store);
         s.ledger_sweep = ledger_sweep_start(s.svc.store, (int64_t)s.opts.runs_age_s * 1000);
-        s.lifecycle =
-            lifecycle_start(s.svc.objects, s.svc.store, (int64_t)s.opts.lifecycle_day_s * 1000);
+        s.lifecycle = lifecycle_start(s.svc.objects, s.svc.store, s.svc.lifecycle_day_ms);
         readiness_tell("READY=1");
         uv_timer_start(&s.idle, on_idle, IDLE_MS, IDLE_MS);
         slice_short(0); /* the threads for files and hashes are there already */

@@ -17,6 +17,7 @@ enum rule_tag {
     RULE_ABORT_DAYS,
     RULE_NONCURRENT_DAYS,
     RULE_DELETE_MARKER,
+    RULE_ID,
 };
 
 static const int64_t DAY_MS = 24 * 3600 * 1000;
@@ -43,6 +44,8 @@ void lifecycle_encode(struct buf *rules, const struct lifecycle_rule *r)
         rec_put_u64(rules, RULE_NONCURRENT_DAYS, r->noncurrent_days);
     if (r->expired_delete_marker)
         rec_put_u64(rules, RULE_DELETE_MARKER, 1);
+    if (r->id.n)
+        rec_put_str(rules, RULE_ID, r->id);
     rec_end(rules, mark);
 }
 
@@ -50,7 +53,7 @@ bool lifecycle_decode(struct str rec, struct lifecycle_rule *out)
 {
     uint16_t tag;
     struct str v;
-    *out = (struct lifecycle_rule){.prefix = STR("")};
+    *out = (struct lifecycle_rule){.id = STR(""), .prefix = STR("")};
     while (rec_next(&rec, &tag, &v)) {
         uint64_t n = rec_int(v, 0);
         if (tag == RULE_ENABLED)
@@ -73,6 +76,8 @@ bool lifecycle_decode(struct str rec, struct lifecycle_rule *out)
             out->noncurrent_days = n;
         else if (tag == RULE_DELETE_MARKER)
             out->expired_delete_marker = n != 0;
+        else if (tag == RULE_ID)
+            out->id = v;
     }
     return rec.n == 0;
 }
@@ -103,29 +108,39 @@ static bool concerns(const struct lifecycle_rule *r, const struct object_meta *m
     return true;
 }
 
-/* Days that came to their end: begun_ms + days, put off to the next midnight. */
-static bool passed(int64_t begun_ms, uint64_t days, int64_t now_ms, int64_t day_ms)
+/* When days come to their end: begun_ms + days, put off to the next midnight. */
+static int64_t end_of(int64_t begun_ms, uint64_t days, int64_t day_ms)
 {
     int64_t end_ms = begun_ms + (int64_t)days * day_ms;
-    if (day_ms == DAY_MS)
-        end_ms = (end_ms + DAY_MS - 1) / DAY_MS * DAY_MS;
-    return now_ms >= end_ms;
+    return day_ms == DAY_MS ? (end_ms + DAY_MS - 1) / DAY_MS * DAY_MS : end_ms;
+}
+
+bool lifecycle_object_end(struct str rules, const struct object_meta *m, int64_t day_ms,
+                          int64_t *end_ms, struct str *id)
+{
+    uint16_t tag;
+    struct str rec;
+    struct lifecycle_rule r;
+    *end_ms = INT64_MAX;
+    while (rec_next(&rules, &tag, &rec)) {
+        if (tag != LIFECYCLE_RULE || !lifecycle_decode(rec, &r) || !concerns(&r, m) ||
+            (!r.days && !r.has_date))
+            continue;
+        int64_t end = r.has_date ? r.date_ms : end_of(m->modified_ms, r.days, day_ms);
+        if (end >= *end_ms)
+            continue;
+        *end_ms = end;
+        *id = r.id;
+    }
+    return *end_ms != INT64_MAX;
 }
 
 bool lifecycle_object_due(struct str rules, const struct object_meta *m, int64_t now_ms,
                           int64_t day_ms)
 {
-    uint16_t tag;
-    struct str rec;
-    struct lifecycle_rule r;
-    while (rec_next(&rules, &tag, &rec)) {
-        if (tag != LIFECYCLE_RULE || !lifecycle_decode(rec, &r) || !concerns(&r, m))
-            continue;
-        if ((r.days && passed(m->modified_ms, r.days, now_ms, day_ms)) ||
-            (r.has_date && now_ms >= r.date_ms))
-            return true;
-    }
-    return false;
+    int64_t end_ms;
+    struct str id;
+    return lifecycle_object_end(rules, m, day_ms, &end_ms, &id) && now_ms >= end_ms;
 }
 
 bool lifecycle_upload_due(struct str rules, struct str key, int64_t initiated_ms, int64_t now_ms,
@@ -137,7 +152,7 @@ bool lifecycle_upload_due(struct str rules, struct str key, int64_t initiated_ms
     while (rec_next(&rules, &tag, &rec)) {
         if (tag != LIFECYCLE_RULE || !lifecycle_decode(rec, &r) || !r.enabled || !r.abort_days)
             continue;
-        if (str_starts(key, r.prefix) && passed(initiated_ms, r.abort_days, now_ms, day_ms))
+        if (str_starts(key, r.prefix) && now_ms >= end_of(initiated_ms, r.abort_days, day_ms))
             return true;
     }
     return false;

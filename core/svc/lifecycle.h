@@ -10,6 +10,7 @@ enum { LIFECYCLE_RULE = 1 };
 
 struct lifecycle_rule { /* strings borrowed; 0: not said */
     bool enabled;
+    struct str id; /* "" in rules that were stored before ids were */
     struct str prefix;
     struct str tags;            /* pairs: the object has all of them */
     uint64_t larger_than;       /* bytes */
@@ -29,6 +30,10 @@ bool lifecycle_decode(struct str rec, struct lifecycle_rule *out);
  * the usual length end at midnight UTC, as in S3. */
 bool lifecycle_object_due(struct str rules, const struct object_meta *m, int64_t now_ms,
                           int64_t day_ms);
+/* The same rules, asked beforehand: false when none will take the object; else when the first does, and
+ * that rule's id. */
+bool lifecycle_object_end(struct str rules, const struct object_meta *m, int64_t day_ms,
+                          int64_t *end_ms, struct str *id);
 bool lifecycle_upload_due(struct str rules, struct str key, int64_t initiated_ms, int64_t now_ms,
                           int64_t day_ms);
 

@@ -80,6 +80,17 @@ def test_ids_differ(s3, bucket):
 
 
 @pytest.mark.boto3
+def test_an_object_says_when_it_goes(s3, bucket):
+    put_rules(s3, bucket, {"ID": "far", "Filter": {"Prefix": "x"}, "Status": "Enabled", "Expiration": {"Days": 200000000}},
+              {"ID": "a rule", "Filter": {"Tag": {"Key": "k", "Value": "v"}}, "Status": "Enabled", "Expiration": {"Date": datetime.datetime(2027, 1, 1)}})
+    for name, more, rule_id in (("x", {}, "far"), ("x2", {"Tagging": "k=v"}, "a%20rule"), ("y", {}, None)):
+        made, head = s3.put_object(Bucket=bucket, Key=name, Body=b"", **more), s3.head_object(Bucket=bucket, Key=name)
+        assert made.get("Expiration") == head.get("Expiration"), name
+        assert (f'", rule-id="{rule_id}"' in head["Expiration"]) if rule_id else "Expiration" not in head
+    assert s3.get_object(Bucket=bucket, Key="x2")["Expiration"] == 'expiry-date="Fri, 01 Jan 2027 00:00:00 GMT", rule-id="a%20rule"'
+
+
+@pytest.mark.boto3
 def test_things_go(server, s3, bucket):
     f = server.make_function(HANDLER)
     permit(server, f, bucket)
