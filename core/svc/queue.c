@@ -50,12 +50,36 @@ void queue_kick(struct queue *q, uint64_t function_id)
     queue_schedule(q);
 }
 
+/* Those of seconds that are over are used again. */
 static struct brake *brake_of(struct queue *q, uint64_t function_id)
 {
-    struct brake *b = &q->brakes[function_id % (sizeof q->brakes / sizeof *q->brakes)];
-    if (b->function_id != function_id)
-        *b = (struct brake){.function_id = function_id};
-    return b;
+    struct brake **slot = &q->brakes[function_id % (sizeof q->brakes / sizeof *q->brakes)],
+                 *spare = NULL;
+    int64_t second = clock_store_ms() / 1000;
+    for (struct brake *b = *slot; b; b = b->next) {
+        if (b->function_id == function_id)
+            return b;
+        if (b->second < second)
+            spare = b;
+    }
+    if (!spare) {
+        spare = calloc(1, sizeof *spare);
+        if (!spare)
+            fatal("out of memory");
+        spare->next = *slot;
+        *slot = spare;
+    }
+    *spare = (struct brake){.next = spare->next, .function_id = function_id};
+    return spare;
+}
+
+static void brakes_free(struct queue *q)
+{
+    for (size_t i = 0; i < sizeof q->brakes / sizeof *q->brakes; i++)
+        for (struct brake *b = q->brakes[i], *next; b; b = next) {
+            next = b->next;
+            free(b);
+        }
 }
 
 void queue_resume(struct queue *q, uint64_t function_id)
@@ -117,6 +141,7 @@ void queue_close(struct queue *q)
 void queue_free(struct queue *q)
 {
     ASSERT(q->closed && q->open_handles == 0 && q->in_flight == 0);
+    brakes_free(q);
     free(q);
 }
 

@@ -61,7 +61,8 @@ struct flight { /* one event that left its row */
     bool ended;
 };
 
-struct brake { /* of one function; another of its place forgets it */
+struct brake { /* of one function, in the second in which it begins events */
+    struct brake *next;
     uint64_t function_id;
     int64_t second; /* of store time, and what was begun in it */
     uint64_t begun;
@@ -74,7 +75,7 @@ struct queue {
     struct lane **heap;
     size_t heap_n, heap_cap;
     uint64_t turns;
-    struct brake brakes[1024];
+    struct brake *brakes[1024];
     struct flight *flights[1024];
     size_t in_flight, running, payload_bytes;
     struct flight *stuck; /* the store did not take their result: submitted again, … */

@@ -1106,6 +1106,25 @@ static void test_storm_brake(void **state)
     wait_stats(0, 0, 0, 0);
 }
 
+/* Two functions whose ids meet in the table do not wear off each other's brake. */
+static void test_two_brakes(void **state)
+{
+    (void)state;
+    fns[0].event_rate = fns[1].event_rate = 3;
+    fns[1].id = 1 + 1024;
+    int64_t began = clock_store_ms() / 1000;
+    for (int i = 0; i < 20; i++)
+        for (uint64_t id = 1; id <= 2; id++) {
+            struct queue_event e = event(id, "1");
+            e.function_id = fns[id - 1].id;
+            assert_int_equal(send_event(e), 0);
+        }
+    wait_calls(6);
+    turn(30);
+    size_t seconds = (size_t)(clock_store_ms() / 1000 - began) + 1;
+    assert_true(call_count <= 2 * 3 * seconds);
+}
+
 /* --- the ledger --------------------------------------------------------------------------------
  */
 
@@ -1246,6 +1265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_storm_brake),
+        T(test_two_brakes),
         T(test_ledger_keeps_and_lists),
         T(test_ledger_redrive_replay_drop),
         T(test_delivery),
