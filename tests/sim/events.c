@@ -182,11 +182,13 @@ static void keep_rate(struct actor *a)
     if (second != a->second) {
         a->second = second;
         a->second_runs = 0;
+        a->second_slow = false;
     }
+    a->second_slow = a->second_slow || world.look_ns;
     uint64_t rate = a->fn && a->fn->event_rate ? a->fn->event_rate : queue_opts.event_rate;
     if (second == a->changed_s)
-        return;                    /* it has had two rates in this second */
-    rate *= world.look_ns ? 2 : 1; /* a turn that is slow may reach into the next second */
+        return;                     /* it has had two rates in this second */
+    rate *= a->second_slow ? 2 : 1; /* a turn that was slow may have come from the one before */
     MUST(!rate || ++a->second_runs <= rate, "%s is begun more than %" PRIu64 " times in a second",
          a->name, rate);
 }

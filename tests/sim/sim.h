@@ -109,6 +109,7 @@ struct actor { /* a function */
     int64_t changed_s;                               /* of store time */
     int64_t second;                                  /* of store time, and … */
     uint64_t second_runs;                            /* … what was begun in it */
+    bool second_slow;                                /* … while looks at the clock took time */
 };
 extern struct actor actors[FUNCTIONS];
 void parts_begin(void);
