@@ -19,12 +19,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from perilune import SANITIZED, Server, eventually, make_zip, unique
+from traffic import figure, spread
 
 pytestmark = pytest.mark.boto3
 KILLS = int(os.environ.get("RUNNER_KILLS", "40"))
 SWAPS = int(os.environ.get("RUNNER_SWAPS", "40"))
 FUNCTIONS = int(os.environ.get("RUNNER_FUNCTIONS", "100"))
 PLACES = int(os.environ.get("RUNNER_PLACES", "16"))
+STRICT = os.environ.get("STRICT_LIMITS")  # on a machine that does nothing else
 IDLE_S = 1
 PAGE = os.sysconf("SC_PAGE_SIZE")
 GROWING = threading.Lock()  # one victim at a time grows to the size that tells it from the others
@@ -155,14 +157,14 @@ def test_killed_runners(house):
             n.stop()
     assert not [b for n in neighbours for b in n.bad][:3]
     assert house.metric("invocation_errors_total") - errors == KILLS == len(times), "one error each, none elsewhere"
-    print(f"{KILLS} kills: told after {statistics.median(t for t, _ in times) * 1000:.1f} ms, answered again after "
-          f"{statistics.median(t for _, t in times) * 1000:.1f} ms (medians; slowest {max(t for _, t in times):.3f} s); "
-          f"neighbours {[n.count for n in neighbours]} calls, slowest {max(n.slowest for n in neighbours):.3f} s")
-    assert max(t for _, t in times) < 10
+    figure("D2", f"{KILLS} kills of busy runners: one error each, told after {spread(t for t, _ in times)}, answered again after "
+           f"{spread(t for _, t in times)}; neighbours {[n.count for n in neighbours]} calls, none failed, slowest "
+           f"{max(n.slowest for n in neighbours):.3f} s")
+    assert max(t for _, t in times) < (0.1 if STRICT else 10)
     at_rest(house)
     kinds_now, memory_now, zombies = holdings(house)
-    print(f"core and zygote hold {memory_now[0] >> 10} and {memory_now[1] >> 10} KiB (before: {memory[0] >> 10}, {memory[1] >> 10})")
     assert kinds_now == kinds and not zombies
+    figure("D2", f"no descriptor or zombie more; core and zygote hold {memory_now[0] >> 10} and {memory_now[1] >> 10} KiB (before: {memory[0] >> 10}, {memory[1] >> 10})")
     if not SANITIZED:
         assert memory_now[0] < memory[0] + (12 << 20) and memory_now[1] < memory[1] + (1 << 20)
 
