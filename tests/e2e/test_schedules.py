@@ -301,3 +301,16 @@ def test_schedule_triggers_of_a_project(server, tmp_path):
     server.cli("blueprint", "remove", name, check=False)
     server.cli("rm", name, check=False)
     assert not schedules()
+
+
+@pytest.mark.cli
+def test_a_deployment_does_not_begin_a_rate_anew(server, tmp_path):
+    """Who deploys more often than the rate is would never see it run."""
+    name, scheduler = unique("deployed"), server.client("scheduler")
+    (tmp_path / "function.lua").write_text(f'return {{ name = "{name}", triggers = {{ {{ schedule = "rate(1 hour)" }} }} }}')
+    (tmp_path / "handler.lua").write_text("return { main = function() return 1 end }")
+    created = []
+    for _ in range(2):
+        server.cli("deploy", str(tmp_path))
+        created.append(scheduler.get_schedule(Name=f"{name}-1")["CreationDate"])
+    assert created[0] == created[1]
