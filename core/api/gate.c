@@ -186,7 +186,7 @@ static int authenticate(struct call *c, struct err *err)
 {
     struct call_private *v = c->private_;
     struct sigv4_claim *claim = &v->claim;
-    if (!sigv4_present(&v->sig) && !call_header(c, "authorization").p)
+    if (!sigv4_present(&v->sig) && !call_header(c, "authorization").n)
         return anonymous(c, err);
     int rc = sigv4_claim(&v->sig, claim, err);
     if (rc)

@@ -144,8 +144,12 @@ static int header_time(const struct sigv4_request *r, struct sigv4_claim *out, s
         (stamp.p
              ? !amz_date(stamp, &out->time_ms)
              : !date.p || (!amz_date(date, &out->time_ms) && !clock_parse(date, &out->time_ms))))
-        return err_set(err, E_BAD_AUTH,
-                       "Authorization header requires a valid 'X-Amz-Date' or 'Date' header.");
+        return str_is(out->service, "s3")
+                   ? err_set(err, E_DENIED,
+                             "AWS authentication requires a valid Date or x-amz-date header")
+                   : err_set(
+                         err, E_BAD_AUTH,
+                         "Authorization header requires a valid 'X-Amz-Date' or 'Date' header.");
     return 0;
 }
 

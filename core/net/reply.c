@@ -51,7 +51,6 @@ static const struct {
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
     {416, "Range Not Satisfiable"},
-    {417, "Expectation Failed"},
     {418, "I'm a teapot"},
     {421, "Misdirected Request"},
     {422, "Unprocessable Content"},

@@ -166,9 +166,8 @@ static enum scan_rc known_header(struct scan *s, struct str in, struct str name,
     case 6:
         if (!str_ieq(name, STR("expect")))
             break;
-        if (!str_ieq(value, STR("100-continue")))
-            return bad(s, 417, "the expectation is not 100-continue");
-        s->expect = true;
+        s->expect =
+            s->expect || str_ieq(value, STR("100-continue")); /* of others S3 takes no note */
         break;
     case 10:
         if (str_ieq(name, STR("connection")))

@@ -78,6 +78,7 @@ def test_clock_skew(server, service, path, code, later_s):
     ("GET /", "", "AccessDenied"),
     ("GET /some-bucket/key", "", "AccessDenied"),
     ("PUT /some-bucket/key", "Content-Length: 0\r\n", "AccessDenied"),
+    ("PUT /some-bucket/key", "Content-Length: 0\r\nAuthorization: \r\n", "AccessDenied"),
     ("POST /", "Content-Length: 0\r\n", "MissingAuthenticationToken"),
     ("POST /", "Content-Length: 0\r\nContent-Type: application/x-www-form-urlencoded\r\n", "MissingAuthenticationToken"),
     ("POST /", "Content-Length: 0\r\nX-Amz-Target: Logs_20140328.DescribeLogGroups\r\n", "MissingAuthenticationTokenException"),
