@@ -87,22 +87,34 @@ def wrk_events(server, request, connections, seconds):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", raw)[1])
 
 
-def p6(a, row):
-    """Events taken: each is on the disk before its 202. They wait meanwhile, so that it is taking that is measured."""
-    with perilune("0") as s:
+def p6_one(a, row, core, where):
+    """One client, beside a commit of one row by a process on the same processors and in a database of as many rows:
+    the disk's interrupt comes to one of them, and a process on another waits 150 µs longer for its commit."""
+    batch, have = 20, 100
+    with perilune(core) as s:
         make_function(s, "hello", HELLO, s.role)
         hold(s, "hello")
         line, event, dry = Line(s.port), signed(s, "hello", "Event"), signed(s, "hello", "DryRun")
-        line.many(dry, 204, 200), line.many(event, 202, 50)
+        os.sched_setaffinity(0, [os.cpu_count() - 1] if core else range(os.cpu_count()))
+        line.many(dry, 204, 200), line.many(event, 202, have)
         wire, one, commit = [], [], []
-        for _ in range(a.rounds):
-            wire.append(statistics.median(line.many(dry, 204, 500)))
-            one.append(statistics.median(line.many(event, 202, 200)))
-            out = subprocess.run([str(ROWS), "commit", s.dir, "200"], capture_output=True, text=True, check=True).stdout
+        pin = ["taskset", "-c", core or f"0-{os.cpu_count() - 1}"]
+        for _ in range(10 * a.rounds):
+            wire.append(statistics.median(line.many(dry, 204, batch)))
+            one.append(statistics.median(line.many(event, 202, batch)))
+            out = subprocess.run(pin + [str(ROWS), "commit", s.dir, str(batch), str(have + batch * len(one))],
+                                 capture_output=True, text=True, check=True).stdout
             commit.append(json.loads(out)["p50"])
+        os.sched_setaffinity(0, range(os.cpu_count()))
         ratio = [(w + c) / o for w, c, o in zip(wire, commit, one)]
-        row("P6", f"one client: {spread(one, 'µs', 0)}; wire (a signed DryRun) {statistics.median(wire):.0f}, commit of one row {statistics.median(commit):.0f}")
-        row("P6", f"one client: {spread(ratio, '× (wire + commit)')}", "≥ 0.9")
+        row("P6", f"one client, {where}: {spread(one, 'µs', 0)}; wire (a signed DryRun) {statistics.median(wire):.0f}, commit of one row {statistics.median(commit):.0f}")
+        row("P6", f"one client, {where}: {spread(ratio, '× (wire + commit)')}", "≥ 0.9")
+
+
+def p6(a, row):
+    """Events taken: each is on the disk before its 202. They wait meanwhile, so that it is taking that is measured."""
+    for core, where in (("0", "on one core"), (None, "every core free")):
+        p6_one(a, row, core, where)
     for core, where in (("0", "on one core"), (None, "every core free")):
         with perilune(core) as s:
             make_function(s, "hello", HELLO, s.role)

@@ -4,7 +4,8 @@
  *     rows objects DIR BUCKET COUNT     empty objects k0000000000, …
  *     rows events DIR FUNCTION COUNT    events of the function, due in an hour
  *     rows due DIR FUNCTION COUNT       events of the function, due now
- *     rows commit DIR COUNT             COUNT transactions of one row, one after the other: µs each
+ *     rows commit DIR COUNT HAVE        COUNT transactions of one row, one after the other: µs each; in a
+ *                                       database that has HAVE rows, each as long as a small event's
  *
  * By the server's own code, a thousand rows a job; a server that is started on the folder cannot tell the
  * difference. */
@@ -163,23 +164,36 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int commits(const char *dir, size_t count)
+/* One transaction that puts rows first .. end. */
+static void put_rows(MDB_env *env, size_t first, size_t end)
+{
+    char row[300] = {0};
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    bool ok = mdb_txn_begin(env, NULL, 0, &txn) == 0 && mdb_dbi_open(txn, NULL, 0, &dbi) == 0;
+    for (size_t i = first; i < end && ok; i++) {
+        struct key id = {0};
+        key_u64(&id, i);
+        MDB_val k = {id.n, id.b}, v = {sizeof row, row};
+        ok = mdb_put(txn, dbi, &k, &v, 0) == 0;
+    }
+    if (!ok || mdb_txn_commit(txn))
+        fatal("a commit failed");
+}
+
+static int commits(const char *dir, size_t count, size_t have)
 {
     char path[4096];
     MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
     double *us = calloc(count, sizeof *us);
     snprintf(path, sizeof path, "%s/commits.mdb", dir);
     if (!us || mdb_env_create(&env) || mdb_env_set_mapsize(env, 1 << 30) ||
         mdb_env_open(env, path, MDB_NOSUBDIR, 0600))
         fatal("%s cannot be made", path);
+    put_rows(env, 0, have);
     for (size_t i = 0; i < count; i++) {
         uint64_t began = clock_mono_ns();
-        MDB_val k = {sizeof i, &i}, v = {4, (char[]){"row"}};
-        if (mdb_txn_begin(env, NULL, 0, &txn) || mdb_dbi_open(txn, NULL, 0, &dbi) ||
-            mdb_put(txn, dbi, &k, &v, 0) || mdb_txn_commit(txn))
-            fatal("a commit failed");
+        put_rows(env, have + i, have + i + 1);
         us[i] = (double)(clock_mono_ns() - began) / 1000;
     }
     mdb_env_close(env);
@@ -193,10 +207,11 @@ int main(int argc, char **argv)
 {
     static struct piece pieces[JOBS];
     struct err err = {0};
-    if (argc == 4 && strcmp(argv[1], "commit") == 0)
-        return commits(argv[2], strtoul(argv[3], NULL, 10));
+    if (argc == 5 && strcmp(argv[1], "commit") == 0)
+        return commits(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
     if (argc != 5) {
-        fprintf(stderr, "rows functions|objects|events|due DIR NAME COUNT | commit DIR COUNT\n");
+        fprintf(stderr,
+                "rows functions|objects|events|due DIR NAME COUNT | commit DIR COUNT HAVE\n");
         return 2;
     }
     uv_loop_init(&run.loop);
