@@ -230,12 +230,13 @@ def p11_objects(a, row):
         for n in steps(a.rows):
             ready = add(s, "objects", "bench", n - have)
             have = n
-            line, times = Line(s.port), []
-            for i in range(60):
-                query = f"?list-type=2&max-keys=100&start-after=k{n * i // 60:010}"
-                times.append(line.ask(sign(s, "GET", "/bench", "s3", query=query), 200)[0])
+            line, times = Line(s.port), ([], [])  # a page first costs the faults that map its rows after a start
+            for asked in times:
+                for i in range(60):
+                    query = f"?list-type=2&max-keys=100&start-after=k{n * i // 60:010}"
+                    asked.append(line.ask(sign(s, "GET", "/bench", "s3", query=query), 200)[0])
             puts = [line.ask(sign(s, "PUT", f"/bench/n{n}-{i}", "s3", b"x" * 100), 200)[0] for i in range(100)]
-            got.append(f"{n:,}: page of 100 {p50(times[10:])} µs, PUT {p50(puts)} µs, ready {statistics.median(ready):.0f} ms")
+            got.append(f"{n:,}: page of 100 {p50(times[0])} µs, again {p50(times[1])} µs, PUT {p50(puts)} µs, ready {statistics.median(ready):.0f} ms")
         row("P11", "objects in a bucket: " + "; ".join(got), "page O(log n + page), ready ≤ 50 ms")
 
 
