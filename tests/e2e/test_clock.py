@@ -22,6 +22,7 @@ FAILS = "return { main = function(e) error({ errorType = 'Refused', message = 'n
 WORKS = "return { main = function(e) return { got = e } end }"
 HOLDS = "return { main = function(e) " + HOLD + "end }"
 MINUTE, HOUR, DAY = 60, 3600, 86400
+POLL_S = 0.1  # a look starts a program or two
 
 
 class Clock:
@@ -76,7 +77,7 @@ def only(server, name, state, attempts=None):
     def there():
         found = rows(server, name)
         return [r for r in found if r["state"] == state and attempts in (None, r["attempts"])]
-    return eventually(there, 60)[0]
+    return eventually(there, 60, POLL_S)[0]
 
 
 def seconds(text):
@@ -139,7 +140,7 @@ def heard(server, target, request):
     def there():
         events = [show(server, r)["event"] for r in rows(server, target)]
         return [e for e in events if e.get("requestContext", {}).get("requestId") == request]
-    found = eventually(there, 60)
+    found = eventually(there, 60, POLL_S)
     assert len(found) == 1
     return found[0]
 
@@ -226,9 +227,9 @@ def test_the_wall_clock_jumps(timed, jump):
         timed.client("lambda").list_functions()
     assert refused.value.response["Error"]["Code"] in ("InvalidSignatureException", "RequestTimeTooSkewed")
     clock.add(wall_s=-jump)
-    run = eventually(lambda: [r for r in rows(timed, slow, "--state", "done") if r["request_id"] == request], 60)
+    run = eventually(lambda: [r for r in rows(timed, slow, "--state", "done") if r["request_id"] == request], 60, POLL_S)
     assert show(timed, run[0])["result"] == "whole"  # its deadline knows nothing of that
-    ran = eventually(lambda: (got := times(timed, by_cron)) and len(got) >= 2 and got, 60)
+    ran = eventually(lambda: (got := times(timed, by_cron)) and len(got) >= 2 and got, 60, POLL_S)
     assert len(set(ran)) == len(ran) <= 5, ran
     for _ in range(20):  # back ten seconds every second
         clock.add(wall_s=-10)
@@ -237,8 +238,8 @@ def test_the_wall_clock_jumps(timed, jump):
     before, real = times(timed, by_cron), time.monotonic()
     for minutes in (1, 2):  # what was given up while the clock was wrong comes after all
         clock.add(wall_s=MINUTE, store_s=MINUTE)
-        eventually(lambda: len(times(timed, by_cron)) >= len(before) + minutes, 60)
-        eventually(lambda: len(times(timed, by_rate)) >= minutes, 60)
+        eventually(lambda: len(times(timed, by_cron)) >= len(before) + minutes, 60, POLL_S)
+        eventually(lambda: len(times(timed, by_rate)) >= minutes, 60, POLL_S)
     clock.add(wall_s=-2 * MINUTE)
     time.sleep(1.5)
     after, passed = times(timed, by_cron), (time.monotonic() - real) // MINUTE + 1

@@ -1,5 +1,5 @@
 """One retry in real time, on the build that people get: after a minute, not sooner and not much later. The test runs beside
-others, since pytest runs files two at a time and this one only waits."""
+others, see turns.py."""
 import datetime
 import json
 

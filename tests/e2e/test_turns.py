@@ -3,9 +3,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from perilune import TOP
 
-FILES = {"test_a.py": 1, "test_b.py": 1, "test_c.py": 1, "test_limits.py": 2, "test_hostile.py": 1, "test_model.py": 1}
+BESIDE = ["test_a.py", "test_b.py", "test_c.py", "test_clock.py", "test_minute.py"]  # the last two wait
+FILES = {**dict.fromkeys(BESIDE, 1), "test_limits.py": 2, "test_hostile.py": 1, "test_model.py": 1}
 BAD = ["test_a.py", "test_limits.py", "test_model.py"]  # one of each part
 CODE = """
 import json, time
@@ -29,20 +32,24 @@ def run(folder, *flags):
         (folder / name).write_text(CODE.format(name=name, count=count, out=str(out), bad=BAD))
     r = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *flags, str(folder)], cwd=folder, capture_output=True,
                        text=True, timeout=120, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(TOP / "tests"), "WIRE_LOG": str(folder)})
-    assert r.returncode == 1 and r.stdout.splitlines()[-1].startswith("4 failed, 3 passed in "), r.stdout
-    assert [l.split("nginx ")[1] for l in r.stdout.splitlines() if l.startswith("cases per client: ")] == ["0, http 3, cli 0"], r.stdout
+    assert r.returncode == 1 and r.stdout.splitlines()[-1].startswith("4 failed, 5 passed in "), r.stdout
+    assert [l.split("nginx ")[1] for l in r.stdout.splitlines() if l.startswith("cases per client: ")] == ["0, http 5, cli 0"], r.stdout
     runs = [json.loads(line) for line in out.read_text().splitlines()]
     assert [name for name, *_ in runs[-4:]] == ["test_hostile.py", "test_limits.py", "test_limits.py", "test_model.py"]
     return runs
 
 
-def test_alone_means_alone_and_last_is_last(tmp_path):
-    runs = run(tmp_path, "-n", "2", "--dist", "loadfile")
+@pytest.mark.parametrize("processes", [2, 3])
+def test_alone_means_alone_and_last_is_last(tmp_path, processes):
+    runs = run(tmp_path, "-n", str(processes), "--dist", "loadfile")
     for name, _, began, _ in runs[-4:]:
         before = [r for r in runs if r[2] < began]
         assert all(ended <= began for *_, ended in before), f"{name} had company"
-    beside = sorted(runs[:3], key=lambda r: r[2])
-    assert beside[1][2] < beside[0][3], "the others ran two at a time"
+    beside = sorted(runs[:5], key=lambda r: r[2])
+    assert sorted(r[0] for r in beside) == BESIDE
+    assert beside[processes - 1][2] < beside[0][3], "that many begin at once"
+    if processes == 3:
+        assert len([r for r in beside[:3] if r[0] in BESIDE[3:]]) == 1, "one of them has what waits"
 
 
 def test_in_one_process_the_order_is_the_same(tmp_path):
