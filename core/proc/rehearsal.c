@@ -113,13 +113,25 @@ void rehearsal_learn(struct rehearsal *r, void (*play)(void))
 /* --- applying -----------------------------------------------------------------------------------
  */
 
+/* The zygote may have given back what it held while this was learned. */
+static bool still_there(uintptr_t page)
+{
+    unsigned char in_memory;
+    return mincore((void *)page, PAGE, &in_memory) == 0;
+}
+
 void rehearsal_apply(const struct rehearsal *r)
 {
     for (uint32_t i = 0; i < r->writes; i++) {
         volatile char *p = (volatile char *)r->page[i];
+        if (!still_there(r->page[i]))
+            continue;
         char same = *p;
         *p = same;
     }
-    for (uint32_t i = 1; i <= r->reads; i++)
-        (void)*(volatile const char *)r->page[REHEARSAL_PAGES - i];
+    for (uint32_t i = 1; i <= r->reads; i++) {
+        uintptr_t page = r->page[REHEARSAL_PAGES - i];
+        if (still_there(page))
+            (void)*(volatile const char *)page;
+    }
 }

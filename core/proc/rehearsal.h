@@ -21,7 +21,7 @@ struct rehearsal { /* shared between the zygote and the child that plays */
 struct rehearsal *rehearsal_new(void);
 /* In the child: plays and notes. The child is of no other use afterwards. */
 void rehearsal_learn(struct rehearsal *r, void (*play)(void));
-/* In a spare. */
+/* In a spare. What is no longer mapped is passed over. */
 void rehearsal_apply(const struct rehearsal *r);
 
 #endif
