@@ -596,3 +596,22 @@ int client_json(struct client *c, const char *service, const char *method, const
     client_res_free(&res);
     return rc;
 }
+
+int client_stream(const struct cli *cli, const struct client_req *req, const char *what,
+                  bool needed, const bool *any)
+{
+    struct client c;
+    struct client_res res;
+    int rc = client_init(&c, cli);
+    if (rc)
+        return rc;
+    c.quiet = !needed;
+    rc = client_send(&c, req, &res);
+    if (rc)
+        return rc == CLI_UNREACHABLE && c.quiet && *any
+                   ? cli_fail(CLI_UNREACHABLE, "the server at %s broke off", c.target.url)
+                   : rc;
+    rc = client_check(&c, &res, what);
+    client_res_free(&res);
+    return rc;
+}

@@ -66,5 +66,10 @@ int client_exit_code(const struct client_res *res);
  * NULL) is an object or array, the caller's; {} for an empty answer. */
 int client_json(struct client *c, const char *service, const char *method, const char *path,
                 json_t *body, const char *what, json_t **out);
+/* For what can be done without a server unless it is `needed`: one request whose answer goes to its
+ * sink, which sets *any with the first bytes. CLI_UNREACHABLE comes without a word when there is no
+ * server, none is needed and nothing has come. */
+int client_stream(const struct cli *cli, const struct client_req *req, const char *what,
+                  bool needed, const bool *any);
 
 #endif

@@ -104,32 +104,17 @@ static int from_folder(struct cli *cli, struct output *out)
               : CLI_OK;
 }
 
-/* CLI_UNREACHABLE without a word when there is no server, and one may be done without. */
 static int from_server(struct cli *cli, struct output *out, bool needed)
 {
-    struct client c;
-    struct client_res res;
-    struct client_req req = {.service = "perilune",
-                             .method = "GET",
-                             .path = STR("/perilune/v1/backup"),
-                             .query =
-                                 cli_has(cli, "--without-key") ? STR("without_key=1") : STR(""),
-                             .sink = put,
-                             .sink_ctx = out};
-    int rc = client_init(&c, cli);
-    if (rc)
-        return rc;
-    c.quiet = !needed;
-    rc = client_send(&c, &req, &res);
-    if (rc)
-        return rc == CLI_UNREACHABLE && c.quiet && out->any
-                   ? cli_fail(CLI_UNREACHABLE, "the server at %s broke off", c.target.url)
-                   : rc;
-    rc = client_check(&c, &res, "backup");
-    if (rc == CLI_OK && out->error)
-        rc = cli_fail(CLI_FAILED, "%s", strerror(out->error));
-    client_res_free(&res);
-    return rc;
+    const struct client_req req = {.service = "perilune",
+                                   .method = "GET",
+                                   .path = STR("/perilune/v1/backup"),
+                                   .query = cli_has(cli, "--without-key") ? STR("without_key=1")
+                                                                          : STR(""),
+                                   .sink = put,
+                                   .sink_ctx = out};
+    int rc = client_stream(cli, &req, "backup", needed, &out->any);
+    return rc == CLI_OK && out->error ? cli_fail(CLI_FAILED, "%s", strerror(out->error)) : rc;
 }
 
 static int print_facts(struct cli *cli, const char *file, const struct backup_facts *f)

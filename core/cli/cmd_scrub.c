@@ -71,27 +71,15 @@ static bool take(void *ctx, struct str bytes)
 
 static int by_server(struct cli *cli, struct report *r, bool needed)
 {
-    struct client c;
-    struct client_res res;
-    struct client_req req = {.service = "perilune",
-                             .method = "POST",
-                             .path = STR("/perilune/v1/scrub"),
-                             .sink = take,
-                             .sink_ctx = r};
-    int rc = client_init(&c, cli);
-    if (rc)
-        return rc;
-    c.quiet = !needed;
-    rc = client_send(&c, &req, &res);
-    if (rc)
-        return rc == CLI_UNREACHABLE && c.quiet && r->any
-                   ? cli_fail(CLI_UNREACHABLE, "the server at %s broke off", c.target.url)
-                   : rc;
-    rc = client_check(&c, &res, "scrub");
-    if (rc == CLI_OK && !r->counts)
-        rc = cli_fail(CLI_FAILED, "the server did not come to the end of it");
-    client_res_free(&res);
-    return rc;
+    const struct client_req req = {.service = "perilune",
+                                   .method = "POST",
+                                   .path = STR("/perilune/v1/scrub"),
+                                   .sink = take,
+                                   .sink_ctx = r};
+    int rc = client_stream(cli, &req, "scrub", needed, &r->any);
+    return rc == CLI_OK && !r->counts
+               ? cli_fail(CLI_FAILED, "the server did not come to the end of it")
+               : rc;
 }
 
 /* --- by ourselves ------------------------------------------------------------------------------ */
