@@ -35,6 +35,18 @@ static int find(struct call *c, struct str *name, uint64_t *id, struct err *err)
     return rc;
 }
 
+/* Its id; 0 when there is none such, which has been answered. */
+static uint64_t known(struct call *c)
+{
+    struct err err = {0};
+    struct str name;
+    uint64_t id;
+    int rc = find(c, &name, &id, &err);
+    if (rc)
+        call_error(c, rc, &err);
+    return rc ? 0 : id;
+}
+
 /* --- test events ------------------------------------------------------------------------------- */
 
 static void add_event(void *ctx, const struct test_event *e)
@@ -49,15 +61,10 @@ static void add_event(void *ctx, const struct test_event *e)
 
 void perilune_test_events(struct call *c)
 {
-    struct err err = {0};
     struct buf b = BUF_INIT;
-    struct str name;
-    uint64_t id;
-    int rc = find(c, &name, &id, &err);
-    if (rc) {
-        call_error(c, rc, &err);
+    uint64_t id = known(c);
+    if (!id)
         return;
-    }
     struct store_txn *t = store_read(c->svc->store);
     buf_lit(&b, "{\"events\":[");
     test_event_each(t, id, add_event, &b);
@@ -133,14 +140,9 @@ static json_t *policy_json(const struct pulse_denial *d)
 
 void perilune_denial(struct call *c)
 {
-    struct err err = {0};
-    struct str name;
-    uint64_t id;
-    int rc = find(c, &name, &id, &err);
-    if (rc) {
-        call_error(c, rc, &err);
+    uint64_t id = known(c);
+    if (!id)
         return;
-    }
     const struct pulse_denial *d = pulse_denial(c->svc->pulse, id);
     json_t *o = d ? json_pack("{s:s, s:o, s:I, s:s, s:o, s:o}", "action", d->action, "resource",
                               json_text(str_c(d->resource)), "timestamp",
@@ -155,14 +157,9 @@ void perilune_denial(struct call *c)
 void perilune_metrics(struct call *c)
 {
     struct trend_point points[TREND_POINTS];
-    struct err err = {0};
-    struct str name;
-    uint64_t id;
-    int rc = find(c, &name, &id, &err);
-    if (rc) {
-        call_error(c, rc, &err);
+    uint64_t id = known(c);
+    if (!id)
         return;
-    }
     size_t n = trend_points(c->svc->trend, id, points);
     json_t *rows = json_array();
     for (size_t i = 0; i < n; i++)

@@ -182,24 +182,30 @@ static void reply_changed(struct schedules_job *j)
     reply_row(j->c, &j->name);
 }
 
+/* Changes that row and answers with what it has become. */
+static void submit(struct call *c, const struct schedule_name *n,
+                   int (*change)(struct schedules_job *j, struct str row), void *user)
+{
+    bool rule = str_is(n->kind, SCHEDULE_KIND_RULE);
+    struct schedules_job *j =
+        schedules_job(c, rule ? SCHEDULE_KIND_RULE : SCHEDULE_KIND_SCHEDULE, n->group, n->name);
+    if (!j)
+        return;
+    j->user = user;
+    j->change = change;
+    j->reply = reply_changed;
+    schedules_submit(j);
+}
+
 static void set_state(struct call *c, void *disabled)
 {
     struct schedule_name n;
     struct err err = {0};
     int rc = read_place(c, &n, &err);
-    if (rc) {
+    if (rc)
         call_error(c, rc, &err);
-        return;
-    }
-    bool rule = str_is(n.kind, SCHEDULE_KIND_RULE);
-    struct schedules_job *j =
-        schedules_job(c, rule ? SCHEDULE_KIND_RULE : SCHEDULE_KIND_SCHEDULE, n.group, n.name);
-    if (!j)
-        return;
-    j->user = disabled;
-    j->change = change_state;
-    j->reply = reply_changed;
-    schedules_submit(j);
+    else
+        submit(c, &n, change_state, disabled);
 }
 
 void perilune_schedule_pause(struct call *c)
@@ -263,19 +269,10 @@ void perilune_schedule_policy(struct call *c)
         rc = read_policy(c, "missed", missed_names, 3, "once, skip or all", &p->missed, &err);
     if (rc == 0)
         rc = read_policy(c, "overlap", overlap_names, 2, "run or skip", &p->overlap, &err);
-    if (rc) {
+    if (rc)
         call_error(c, rc, &err);
-        return;
-    }
-    bool rule = str_is(n.kind, SCHEDULE_KIND_RULE);
-    struct schedules_job *j =
-        schedules_job(c, rule ? SCHEDULE_KIND_RULE : SCHEDULE_KIND_SCHEDULE, n.group, n.name);
-    if (!j)
-        return;
-    j->user = p;
-    j->change = change_policies;
-    j->reply = reply_changed;
-    schedules_submit(j);
+    else
+        submit(c, &n, change_policies, p);
 }
 
 /* --- an expression, before it is anybody's -------------------------------------------------------- */
