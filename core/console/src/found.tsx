@@ -2,8 +2,18 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
+import { here, go, withQuery } from "./router.ts";
 import { useSieve } from "./slices.ts";
 import { Busy, Problem, Rows } from "./ui.tsx";
+
+// The words that the page's address asks for, and where they are typed.
+export const findWords = () => here.value.searchParams.get("find") ?? "";
+
+export const FindBox = ({ label }: { label: string }) => (
+  <div class="row bar">
+    <input type="search" aria-label={label} placeholder="Find" value={findWords()} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
+  </div>
+);
 
 export function Found<T>(p: {
   ask: (each: (some: T[]) => void, gone: () => boolean) => Promise<void>;

@@ -1,7 +1,7 @@
 // functions: a page of them at a time, by name; or those of all whose name or description matches.
 import { type Fn, everyFunction, functionPage } from "../aws.ts";
-import { Found } from "../found.tsx";
-import { go, here, part, withQuery } from "../router.ts";
+import { FindBox, Found, findWords } from "../found.tsx";
+import { here, part, withQuery } from "../router.ts";
 import { Busy, Empty, Head, Problem, Time, bytes, useLoad } from "../ui.tsx";
 
 const Matches = ({ words }: { words: string }) => (
@@ -24,12 +24,7 @@ export default function Functions() {
   const marker = here.value.searchParams.get("after") ?? "";
   const got = useLoad(() => functionPage(marker), [marker]);
   const rows = got.data?.Functions;
-  const words = here.value.searchParams.get("find") ?? "";
-  const search = (rows?.length || marker || words) && (
-    <div class="row bar">
-      <input type="search" aria-label="Find functions" placeholder="Find" value={words} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
-    </div>
-  );
+  const words = findWords();
   return (
     <>
       <Head title="Functions">
@@ -37,7 +32,7 @@ export default function Functions() {
           Create
         </a>
       </Head>
-      {search}
+      {(rows?.length || marker || words) && <FindBox label="Find functions" />}
       {words && <Matches words={words} />}
       <Problem what="The functions could not be listed." error={got.error} retry={got.reload} />
       {got.busy && !rows && <Busy />}

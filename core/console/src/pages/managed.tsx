@@ -1,16 +1,16 @@
 // managed: policies with a name of their own, attached to users and roles.
 import { useSignal } from "@preact/signals";
-import { Found } from "../found.tsx";
+import { FindBox, Found, findWords } from "../found.tsx";
 import { type Managed, changeManaged, detach, everyManaged, holders, iam, isOwn, managedDocument, removeManaged } from "../iam.ts";
 import { Document, Grants } from "../policies.tsx";
-import { go, here, part, withQuery } from "../router.ts";
+import { go, part } from "../router.ts";
 import { server } from "../session.ts";
 import { AsCommand, Busy, Confirm, Empty, Field, Head, Problem, bound, line, say, submits, useAction, useLoad } from "../ui.tsx";
 
 const FIRST = JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: "s3:GetObject", Resource: "arn:aws:s3:::BUCKET/*" }] }, null, 2);
 
 export function PoliciesPage() {
-  const words = here.value.searchParams.get("find") ?? "";
+  const words = findWords();
   const name = useSignal("");
   const text = useSignal(FIRST);
   const action = useAction();
@@ -20,9 +20,7 @@ export function PoliciesPage() {
   };
   return (
     <>
-      <div class="row bar">
-        <input type="search" aria-label="Find policies" placeholder="Find" value={words} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
-      </div>
+      <FindBox label="Find policies" />
       <Found<Managed>
         ask={(each, gone) => everyManaged(each, gone)}
         of={[]}

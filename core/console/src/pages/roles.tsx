@@ -1,11 +1,12 @@
 // roles: what functions and schedules run as, and what users may assume.
 import { useSignal } from "@preact/signals";
-import { Found } from "../found.tsx";
-import { type Entity, everyEntity, getEntity, iam, removeEntity } from "../iam.ts";
-import { Document, Grants, Policies } from "../policies.tsx";
-import { go, here, part, withQuery } from "../router.ts";
+import { EntityPage } from "../entity.tsx";
+import { FindBox, Found, findWords } from "../found.tsx";
+import { type Entity, everyEntity, iam } from "../iam.ts";
+import { Document, Grants } from "../policies.tsx";
+import { go, part } from "../router.ts";
 import { server } from "../session.ts";
-import { AsCommand, Busy, Confirm, Empty, Field, Head, Problem, Time, bound, line, say, submits, useAction, useLoad } from "../ui.tsx";
+import { AsCommand, Empty, Field, Problem, Time, bound, line, submits, useAction } from "../ui.tsx";
 
 const trusting = (Principal: unknown) =>
   JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Principal, Action: "sts:AssumeRole" }] });
@@ -17,7 +18,7 @@ const TRUSTS: [string, string][] = [
 ];
 
 export function RolesPage() {
-  const words = here.value.searchParams.get("find") ?? "";
+  const words = findWords();
   const name = useSignal("");
   const trust = useSignal(TRUSTS[0]![1]);
   const action = useAction();
@@ -28,9 +29,7 @@ export function RolesPage() {
   };
   return (
     <>
-      <div class="row bar">
-        <input type="search" aria-label="Find roles" placeholder="Find" value={words} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
-      </div>
+      <FindBox label="Find roles" />
       <Found<Entity>
         ask={(each, gone) => everyEntity("Role", each, gone)}
         of={[]}
@@ -67,58 +66,34 @@ export function RolesPage() {
   );
 }
 
-export function RolePage({ name }: { name: string }) {
-  const got = useLoad(() => getEntity("Role", name), [name]);
+function Trust({ role, reload }: { role: Entity; reload: () => void }) {
   const editing = useSignal(false);
-  const remove = async () => {
-    await removeEntity("Role", name);
-    go("/access/roles");
-    say(`Deleted ${name}.`);
-  };
-  const setTrust = async (PolicyDocument: string) => {
-    await iam("UpdateAssumeRolePolicy", { RoleName: name, PolicyDocument });
-    got.reload();
+  const save = async (PolicyDocument: string) => {
+    await iam("UpdateAssumeRolePolicy", { RoleName: role.name, PolicyDocument });
+    reload();
   };
   return (
     <>
-      <Head title={name} above={<a href="/access/roles">Roles</a>}>
-        {got.data && <a class="button" href={`/access/simulator?role=${part(name)}`}>Try what it may do</a>}
-        {got.data && (
-          <Confirm label="Delete the role" title={`Delete ${name}?`} act={`Delete ${name}`} run={remove}>
-            <p>A function that runs with it can do nothing any more. It cannot be undone.</p>
-            <AsCommand aws={line("aws", "iam", "delete-role", "--role-name", name)} endpoint={server().endpoint} />
-          </Confirm>
+      <div class="row">
+        <h2>Who may take it on</h2>
+        <span class="grow" />
+        {!editing.value && (
+          <button type="button" class="quiet" aria-label="Edit who may take it on" onClick={() => (editing.value = true)}>
+            Edit
+          </button>
         )}
-      </Head>
-      <Problem what="The role could not be read." error={got.error} retry={got.reload} />
-      {!got.data && got.busy && <Busy />}
-      {got.data && (
-        <>
-          <p class="facts">
-            <code>{got.data.arn}</code>
-            <span class="faint">
-              made <Time at={got.data.created} />
-            </span>
-            <span class="faint">{got.data.description}</span>
-          </p>
-          <div class="row">
-            <h2>Who may take it on</h2>
-            <span class="grow" />
-            {!editing.value && (
-              <button type="button" class="quiet" aria-label="Edit who may take it on" onClick={() => (editing.value = true)}>
-                Edit
-              </button>
-            )}
-          </div>
-          {editing.value ? (
-            <Document label="The trust policy, JSON" text={got.data.trust} save={setTrust} close={() => (editing.value = false)} />
-          ) : (
-            <Grants document={got.data.trust} />
-          )}
-          <h2>What it may do</h2>
-          <Policies kind="Role" name={name} empty="Allow something below, or attach a policy." />
-        </>
+      </div>
+      {editing.value ? (
+        <Document label="The trust policy, JSON" text={role.trust} save={save} close={() => (editing.value = false)} />
+      ) : (
+        <Grants document={role.trust} />
       )}
     </>
   );
 }
+
+export const RolePage = ({ name }: { name: string }) => (
+  <EntityPage kind="Role" name={name} loss="A function that runs with it can do nothing any more.">
+    {(role, reload) => <Trust role={role} reload={reload} />}
+  </EntityPage>
+);

@@ -1,14 +1,14 @@
 // users: people and programs with keys of their own. A secret is shown once, when it is made.
 import { useSignal } from "@preact/signals";
-import { Found } from "../found.tsx";
-import { type Entity, type Key, accessKeys, createKey, deleteKey, everyEntity, getEntity, iam, lastUsed, removeEntity, setKey } from "../iam.ts";
-import { Policies } from "../policies.tsx";
-import { go, here, part, withQuery } from "../router.ts";
+import { EntityPage } from "../entity.tsx";
+import { FindBox, Found, findWords } from "../found.tsx";
+import { type Entity, type Key, accessKeys, createKey, deleteKey, everyEntity, iam, lastUsed, setKey } from "../iam.ts";
+import { go, part } from "../router.ts";
 import { server } from "../session.ts";
-import { AsCommand, Busy, Confirm, Empty, Field, Head, Problem, Time, bound, copy, line, say, submits, useAction, useLoad } from "../ui.tsx";
+import { AsCommand, Confirm, Empty, Field, Problem, Time, bound, copy, line, say, submits, useAction, useLoad } from "../ui.tsx";
 
 export function UsersPage() {
-  const words = here.value.searchParams.get("find") ?? "";
+  const words = findWords();
   const name = useSignal("");
   const action = useAction();
   const make = async () => {
@@ -17,9 +17,7 @@ export function UsersPage() {
   };
   return (
     <>
-      <div class="row bar">
-        <input type="search" aria-label="Find users" placeholder="Find" value={words} onInput={(e) => go(withQuery("find", e.currentTarget.value), true)} />
-      </div>
+      <FindBox label="Find users" />
       <Found<Entity>
         ask={(each, gone) => everyEntity("User", each, gone)}
         of={[]}
@@ -47,42 +45,11 @@ export function UsersPage() {
   );
 }
 
-export function UserPage({ name }: { name: string }) {
-  const got = useLoad(() => getEntity("User", name), [name]);
-  const remove = async () => {
-    await removeEntity("User", name);
-    go("/access/users");
-    say(`Deleted ${name}.`);
-  };
-  return (
-    <>
-      <Head title={name} above={<a href="/access/users">Users</a>}>
-        {got.data && <a class="button" href={`/access/simulator?user=${part(name)}`}>Try what it may do</a>}
-        {got.data && (
-          <Confirm label="Delete the user" title={`Delete ${name}?`} act={`Delete ${name}`} run={remove}>
-            <p>Its keys stop working and its sessions end, at once. It cannot be undone.</p>
-            <AsCommand aws={line("aws", "iam", "delete-user", "--user-name", name)} endpoint={server().endpoint} />
-          </Confirm>
-        )}
-      </Head>
-      <Problem what="The user could not be read." error={got.error} retry={got.reload} />
-      {!got.data && got.busy && <Busy />}
-      {got.data && (
-        <>
-          <p class="facts">
-            <code>{got.data.arn}</code>
-            <span class="faint">
-              made <Time at={got.data.created} />
-            </span>
-          </p>
-          <Keys user={name} />
-          <h2>What it may do</h2>
-          <Policies kind="User" name={name} empty="Allow something below, or attach a policy." />
-        </>
-      )}
-    </>
-  );
-}
+export const UserPage = ({ name }: { name: string }) => (
+  <EntityPage kind="User" name={name} loss="Its keys stop working and its sessions end, at once.">
+    {() => <Keys user={name} />}
+  </EntityPage>
+);
 
 // --- keys ------------------------------------------------------------------------------------
 
