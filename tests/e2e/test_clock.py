@@ -95,14 +95,15 @@ def gaps(server, row):
     return [seconds(b["started"]) - seconds(a["ended"]) for a, b in zip(tries, tries[1:])]
 
 
-def advance_until(server, name, attempts, limit_s):
-    """Store time goes on a second at a time until that try has begun; events of another function make the queue look."""
-    for _ in range(limit_s):
+def advance_until(server, name, attempts, wait_s):
+    """Store time goes on until that try has begun, the last seconds one by one; events of another function make the queue look."""
+    server.clock.add(store_s=wait_s - 5)
+    for _ in range(15):
+        send(server, "ticker")
         if rows(server, name)[0]["attempts"] >= attempts:
             return
         server.clock.add(store_s=1)
-        send(server, "ticker")
-    raise AssertionError(f"no try {attempts} within {limit_s} s")
+    raise AssertionError(f"no try {attempts} within {wait_s + 10} s")
 
 
 @pytest.mark.parametrize("kills", [0, 1])
@@ -111,11 +112,11 @@ def test_retries_after_one_and_two_minutes(timed, kills):
     name = timed.make_function(FAILS)
     send(timed, name, {"n": 1})
     only(timed, name, "waiting", 1)
-    for attempt in (2, 3):
+    for attempt, wait_s in ((2, 60), (3, 120)):
         if kills:
             timed.kill()
             timed.start()
-        advance_until(timed, name, attempt, 150)
+        advance_until(timed, name, attempt, wait_s)
         only(timed, name, "waiting" if attempt == 2 else "dead", attempt)
     dead = only(timed, name, "dead", 3)
     waits = gaps(timed, dead)
@@ -229,6 +230,8 @@ def test_the_wall_clock_jumps(timed, jump):
     clock.add(wall_s=-jump)
     run = eventually(lambda: [r for r in rows(timed, slow, "--state", "done") if r["request_id"] == request], 60, POLL_S)
     assert show(timed, run[0])["result"] == "whole"  # its deadline knows nothing of that
+    next_minute_s = MINUTE - time.time() % MINUTE
+    clock.add(wall_s=next_minute_s, store_s=next_minute_s)
     ran = eventually(lambda: (got := times(timed, by_cron)) and len(got) >= 2 and got, 60, POLL_S)
     assert len(set(ran)) == len(ran) <= 5, ran
     for _ in range(20):  # back ten seconds every second
