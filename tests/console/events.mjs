@@ -333,7 +333,7 @@ export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, bla
       for (const path of ["/runs", `/runs/${id}`, "/functions/narrow-events/runs", "/queue?state=dead", "/queue?state=running", "/schedules", "/schedules/new", `/schedules/rule/${"r".repeat(64)}`, "/kv", "/kv/narrow", `/kv/narrow?key=${"k".repeat(300)}`, "/secrets", "/usage"]) {
         await page.goto(CONSOLE + path);
         await page.locator("h1").waitFor();
-        await page.locator(".busy").waitFor({ state: "detached" });
+        await page.locator(".busy").first().waitFor({ state: "detached" });
         if ((await overflow(page)) > 0) found.push(`${path} is wider than the screen`);
         for (const colorScheme of ["light", "dark"]) {
           await page.emulateMedia({ colorScheme });
