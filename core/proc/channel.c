@@ -68,8 +68,8 @@ static void stream_remove(struct channel *ch, struct stream **at)
     *at = s->next;
     if (!s->next)
         ch->streams_end = at;
-    if (s->owned)
-        ch->stream_bytes -= s->owned_n;
+    ch->stream_bytes -= s->owned_n;
+    ch->set->stream_bytes -= s->owned_n;
     free(s->owned);
     free(s);
 }
@@ -161,6 +161,7 @@ bool channel_send(struct channel *ch, uint16_t type, uint32_t id, uint16_t chunk
     }
     s.owned_n = s.owned ? payload.n : 0;
     ch->stream_bytes += s.owned_n;
+    ch->set->stream_bytes += s.owned_n;
     stream_add(ch, &s);
     channel_pump(ch);
     return true;
@@ -178,6 +179,11 @@ void channel_forget(struct channel *ch, uint16_t chunk_flags, uint32_t id)
 size_t channel_pending(const struct channel *ch)
 {
     return ch->stream_bytes;
+}
+
+size_t channels_pending(const struct channels *set)
+{
+    return set->stream_bytes;
 }
 
 /* --- sending: work ------------------------------------------------------------------------------

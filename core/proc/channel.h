@@ -109,5 +109,6 @@ void channel_forget(struct channel *ch, uint16_t chunk_flags, uint32_t id);
 
 /* Payload bytes that are held here because the runner has not taken them yet. */
 size_t channel_pending(const struct channel *ch);
+size_t channels_pending(const struct channels *set); /* of all */
 
 #endif

@@ -57,8 +57,9 @@ struct channels {
     uv_idle_t idle;
     struct channel hot; /* head of the ring of hot channels; only prev and next are used */
     uint32_t hot_count;
-    int left;  /* frames that this turn has still room for */
-    bool naps; /* the loop turns every few milliseconds whatever happens */
+    size_t stream_bytes; /* of all channels */
+    int left;            /* frames that this turn has still room for */
+    bool naps;           /* the loop turns every few milliseconds whatever happens */
     int open_handles;
 };
 

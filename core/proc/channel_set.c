@@ -252,6 +252,7 @@ void channel_close(struct channel *ch)
     channel_forget(ch, FRAME_F_INVOCATION, 0);
     channel_forget(ch, FRAME_F_CALL, 0);
     channel_forget(ch, FRAME_F_LOAD, 0);
+    channel_forget(ch, 0, 0); /* a RETIRE that its ring had no room for */
     while (ch->inbound) {
         struct inbound *in = ch->inbound;
         ch->inbound = in->next;

@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { SHORT_NS = 100 * 1000, LONG_NS = 20 * 1000 * 1000 }; /* the least there is; some ticks */
+
 struct attr { /* struct sched_attr of its first version */
     uint32_t size, policy;
     uint64_t flags;
@@ -18,11 +20,23 @@ struct attr { /* struct sched_attr of its first version */
     uint64_t runtime, deadline, period; /* ns; of SCHED_OTHER the first is the slice */
 };
 
+static bool set(pid_t pid, int nice, uint64_t slice_ns)
+{
+    struct attr a = {.size = sizeof a, .nice = nice, .runtime = slice_ns};
+    return syscall(SYS_sched_setattr, pid, &a, 0) == 0;
+}
+
 void slice_short(int nice)
 {
-    enum { SHORTEST_NS = 100 * 1000 };
     int now = getpriority(PRIO_PROCESS, 0);
-    struct attr a = {.size = sizeof a, .nice = nice > now ? nice : now, .runtime = SHORTEST_NS};
-    if (syscall(SYS_sched_setattr, 0, &a, 0) && setpriority(PRIO_PROCESS, 0, a.nice))
+    nice = nice > now ? nice : now;
+    if (!set(0, nice, SHORT_NS) && setpriority(PRIO_PROCESS, 0, nice))
         errno = 0; /* it is a wish */
+}
+
+void slice_set(pid_t pid, bool is_long)
+{
+    int nice = getpriority(PRIO_PROCESS, (id_t)pid);
+    if (!set(pid, nice, is_long ? LONG_NS : SHORT_NS))
+        errno = 0;
 }

@@ -1,14 +1,21 @@
 /* slice: who waits briefly for the processor.
  *
- * The scheduler gives each runnable thread its share whatever happens here; a short slice only says
- * that it wants the share in small pieces and soon. The loop and the runners do: they work for some
- * tens of microseconds and sleep again, and beside a function that computes they would else wait for
- * the end of its turn, up to a tick of 4 ms. */
+ * The scheduler gives each runnable thread its share whatever happens here; a slice only says in how
+ * large pieces it wants that share, and who wants small ones gets them soon. The loop and the runners
+ * work for some tens of microseconds and sleep again: beside a function that computes they would else
+ * wait for the end of its turn, a tick of 4 ms, and beside several for several ticks. A runner that
+ * computes takes its share in large pieces for as long as that run goes on, and so yields to all who
+ * do not. */
 #ifndef PROC_SLICE_H
 #define PROC_SLICE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 /* For the calling thread, and what it starts from now on: the shortest slice, and `nice` (0 to 19;
  * never less than it has). Kernels before 6.12 take the niceness only. */
 void slice_short(int nice);
+/* For another process of ours: a long slice, or the shortest again. */
+void slice_set(pid_t pid, bool is_long);
 
 #endif

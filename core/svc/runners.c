@@ -202,6 +202,7 @@ struct runner *runners_take(struct pool *p, struct version *v)
     r->head_ns = clock_mono_ns();
     sibling_add(v, r);
     pool_time_deadline(p, r, r->head_ns, POOL_INIT_MS);
+    pool_time_look(p);
     pool_time_refill(p, POOL_REFILL_MS);
     if (!v->fn->sealed) {
         struct clock_parts t;
@@ -237,6 +238,7 @@ static void begin_head(struct runner *r, uint64_t now_ns)
     r->head_ns = now_ns;
     inv->begun_ns = now_ns;
     pool_time_deadline(r->pool, r, now_ns, r->version->fn->timeout_ms);
+    pool_time_look(r->pool);
     invoke_began(r, inv);
 }
 
@@ -298,6 +300,7 @@ void runners_next(struct runner *r, uint64_t now_ns)
 {
     if (r->state != RUNNER_WARM)
         return;
+    pool_time_brisk(r);
     if (r->count > 0) {
         begin_head(r, now_ns);
         return;

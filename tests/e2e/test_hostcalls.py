@@ -1,6 +1,8 @@
 """Every host call x {granted, absent, other resource, explicit Deny}, from the table that the core uses."""
+import concurrent.futures
 import pathlib
 import re
+import time
 
 import pytest
 
@@ -154,3 +156,31 @@ def test_a_condition_that_is_not_understood_never_allows(server, world):
                              "Condition": {"NumericLessThanIfExists": {"aws:MultiFactorAuthAge": "3600"}}})
     name = server.make_function(WRAPPER % CALLS["s3.get"][0], role=role)
     assert server.invoke(name, world)[0]["code"] == "AccessDenied"
+
+
+HOLDER = """return { main = function(e)
+  local tasks = {}
+  for i = 1, 60 do tasks[i] = function() s3.get(e.b, 'large') end end
+  tasks[61] = function() while true do end end
+  task.all(tasks)
+end }"""
+
+
+def test_results_that_nobody_takes(server):
+    """Functions that begin calls and never look at what comes: what lies in the core for all of them is bounded."""
+    callers, results, bucket = 14, 60 * 512 * 1024, unique("left")
+    server.client("s3").create_bucket(Bucket=bucket)
+    server.client("s3").put_object(Bucket=bucket, Key="large", Body=bytes(512 * 1024))
+    role = server.make_role({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+    name = server.make_function(HOLDER, role=role, Timeout=2)
+    clients = [server.client("lambda", read_timeout=60) for _ in range(callers)]
+    resident = lambda: int(re.search(r"^RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.proc.pid}/status").read_text(), re.M)[1]) << 10
+    before, most = resident(), 0
+    with concurrent.futures.ThreadPoolExecutor(callers) as pool:
+        calls = [pool.submit(server.invoke, name, {"b": bucket}, c) for c in clients]
+        while not all(c.done() for c in calls):
+            most = max(most, resident())
+            time.sleep(0.01)
+    assert {c.result()[0]["errorType"] for c in calls} == {"Sandbox.Timedout"}
+    print(f"{callers} functions asked for {callers * results >> 20} MiB and took none: the core grew by {(most - before) >> 20} MiB")
+    assert most - before < 340 << 20

@@ -1,9 +1,11 @@
 """Limits bite, by the caller's clock, and the neighbours notice nothing."""
 import concurrent.futures
 import contextlib
+import ctypes
 import os
 import signal
 import statistics
+import struct
 import time
 
 import pytest
@@ -137,3 +139,26 @@ def busy_runner(server, name):
             if any(name.encode() in block for block in memory_of(pid)):
                 return pid
     return None
+
+
+def slice_ms(pid):
+    """In how large pieces the scheduler gives the process its share; 0: it has ended, or the kernel does not say."""
+    attr, sched_getattr = ctypes.create_string_buffer(48), 315 if os.uname().machine == "x86_64" else 275
+    if ctypes.CDLL(None).syscall(sched_getattr, pid, attr, len(attr), 0):
+        return 0
+    return struct.unpack_from("=Q", attr, 24)[0] / 1e6
+
+
+def test_who_computes_yields(server):
+    """A run that has used some of the processor takes its share in large pieces, so that who wants little gets it soon;
+    afterwards its runner is as quick as any."""
+    if not slice_ms(os.getpid()):
+        pytest.skip("a kernel without slices")
+    name = server.make_function("return { main = function(e) local till = os.clock() + e.s while os.clock() < till do end return 1 end }",
+                                Timeout=20)
+    longest = lambda: max([slice_ms(p) for p in server.runners()], default=0)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert server.invoke(name, {"s": 0})[:2] == (1, None) and longest() < 20
+        call = pool.submit(server.invoke, name, {"s": 0.5})
+        eventually(lambda: longest() == 20, 5, 0.002)
+        assert call.result()[:2] == (1, None) and longest() < 20
