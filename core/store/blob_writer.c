@@ -188,8 +188,10 @@ static int write_piece(struct blob_writer *w, const struct blob_piece *p)
 {
     size_t at = 0;
     int rc = FAULT(blob_write);
-    if (rc == 0 && writer_disk_low(w->store))
+    if (rc == 0 && writer_disk_low(w->store)) {
+        writer_no_room(w->store);
         rc = ENOSPC;
+    }
     while (rc == 0 && at < p->n) {
         ssize_t n = write(w->fd, p->bytes + at, p->n - at);
         if (n > 0)

@@ -83,6 +83,8 @@ void writer_submit(struct store *s, struct job *job);
 bool writer_writable(const struct store *s);
 /* Is the file system at or below its floor? Any thread. */
 bool writer_disk_low(const struct store *s);
+/* A blob was refused because of that: the store says so too until there is room again. Any thread. */
+void writer_no_room(struct store *s);
 
 /* blob.c */
 enum { STORE_PATH = 4096 };

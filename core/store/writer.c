@@ -37,6 +37,7 @@ enum {
 #define FLOOR_BYTES (64ull << 20)
 
 enum trouble { FINE, DISK_LOW, MAP_IS_FULL, FAILING };
+static const char disk_is_full[] = "the disk is nearly full";
 
 struct list {
     struct job *head, **tail;
@@ -48,8 +49,8 @@ struct writer {
     pthread_mutex_t lock; /* guards the next group */
     pthread_cond_t wake;
     struct list queued, finished;
-    struct buf dead; /* blob ids of committed batches, for the loop */
-    bool stop;
+    struct buf dead;    /* blob ids of committed batches, for the loop */
+    bool stop, no_room; /* no_room: a blob found none */
 
     uv_async_t *async;
     struct list delivering; /* the loop's: finished jobs whose callbacks did not fit in a turn */
@@ -65,6 +66,7 @@ static void *thread_main(void *arg);
 static void on_async(uv_async_t *async);
 static bool deliver(struct writer *w, bool all);
 static struct list run_batch(struct writer *w, struct list *jobs);
+static void set_trouble(struct writer *w, enum trouble trouble, int refusal, const char *why);
 static void probe(struct writer *w);
 
 static void list_init(struct list *l)
@@ -222,11 +224,20 @@ static void wait_for_work(struct writer *w)
     until.tv_nsec += PROBE_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    while (!w->queued.head && !w->stop)
+    while (!w->queued.head && !w->stop && !w->no_room)
         if (w->trouble == FINE)
             pthread_cond_wait(&w->wake, &w->lock);
         else if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
             break;
+}
+
+void writer_no_room(struct store *s)
+{
+    struct writer *w = s->writer;
+    pthread_mutex_lock(&w->lock);
+    w->no_room = true;
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->wake);
 }
 
 static void *thread_main(void *arg)
@@ -242,7 +253,11 @@ static void *thread_main(void *arg)
         list_move(&jobs, &w->queued);
         if (!jobs.head && w->stop)
             break;
+        bool no_room = w->no_room;
+        w->no_room = false;
         pthread_mutex_unlock(&w->lock);
+        if (no_room && w->trouble == FINE)
+            set_trouble(w, DISK_LOW, E_NO_SPACE, disk_is_full);
         if (w->trouble != FINE && clock_mono_ns() - probed_ns >= PROBE_MS * 1000000ull) {
             probe(w);
             probed_ns = clock_mono_ns();
@@ -316,13 +331,17 @@ static uint64_t free_bytes(struct writer *w, uint64_t enough)
 
 /* The disk is low and LMDB has no pages of its own to use instead: after many deletes it has. Its
  * file does not shrink, so it must not grow then: each time that the disk is filled it would take
- * more of it for good, until there is no room left for anything else. */
+ * more of it for good, until there is no room left for anything else. Once low, it is so until there
+ * is some room to spare: what takes small objects only would call itself well between two refusals. */
 static bool rows_have_no_room(struct writer *w)
 {
     uint64_t avail, least;
     if (FAULT(store_disk_low))
         return true;
-    return disk_space(w->store, &avail, &least) && avail < least && free_bytes(w, least) < least;
+    if (!disk_space(w->store, &avail, &least))
+        return false;
+    uint64_t wanted = least + (w->trouble == DISK_LOW ? least / 16 : 0);
+    return avail < wanted && free_bytes(w, least) < least;
 }
 
 static bool map_has_room(struct writer *w)
@@ -538,7 +557,7 @@ static struct list run_batch(struct writer *w, struct list *jobs)
     bool spoilt = false, begun = false;
     list_init(&taken);
     if (jobs->head && w->trouble == FINE && rows_have_no_room(w))
-        set_trouble(w, DISK_LOW, E_NO_SPACE, "the disk is nearly full");
+        set_trouble(w, DISK_LOW, E_NO_SPACE, disk_is_full);
     for (int n = 0; n < BATCH_JOBS && !spoilt && (job = list_pop(jobs)); n++) {
         list_push(&taken, job);
         job->rc = w->refusal;
