@@ -4,6 +4,7 @@
  * let it invoke the function: asked when it is due. A flexible window is kept and answered; runs come
  * at its beginning. Shapes: botocore's model scheduler/2021-06-30. */
 #include "api/schedules.h"
+#include "auth/arn.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/rec.h"
@@ -259,13 +260,24 @@ static json_t *summary(struct call *c, const struct schedule_name *n, struct str
     return o;
 }
 
-static json_t *target_json(struct str target)
+/* A deployed schedule has no role of its own; clients expect one, and its function has one. */
+static struct str role_of(struct call *c, struct store_txn *t, struct str target)
+{
+    struct str role = rec_str(target, TARGET_ROLE), name, qualifier, rec;
+    if (!role.n &&
+        arn_function(rec_str(target, TARGET_ARN), str_c(c->svc->region), &name, &qualifier) == 0 &&
+        function_record(t, c->svc->region, name, qualifier, &rec, NULL) == 0)
+        role = rec_str(rec, FN_ROLE);
+    return role;
+}
+
+static json_t *target_json(struct str target, struct str role)
 {
     json_t *o = json_object();
     uint64_t retries = rec_u64(target, TARGET_RETRIES, 185),
              age = rec_u64(target, TARGET_MAX_AGE_S, 86400);
     json_object_set_new(o, "Arn", json_text(rec_str(target, TARGET_ARN)));
-    json_object_set_new(o, "RoleArn", json_text(rec_str(target, TARGET_ROLE)));
+    json_object_set_new(o, "RoleArn", json_text(role));
     set_text(o, "Input", rec_str(target, TARGET_INPUT));
     json_object_set_new(o, "RetryPolicy",
                         json_pack("{s:I,s:I}", "MaximumRetryAttempts", (json_int_t)retries,
@@ -273,9 +285,11 @@ static json_t *target_json(struct str target)
     return o;
 }
 
-static json_t *whole(struct call *c, const struct schedule_name *n, struct str rec)
+static json_t *whole(struct call *c, struct store_txn *t, const struct schedule_name *n,
+                     struct str rec)
 {
     json_t *o = summary(c, n, rec), *window = json_object();
+    struct str target = rec_str(rec, SCHEDULE_TARGET);
     uint64_t minutes = rec_u64(rec, SCHEDULE_WINDOW_MIN, 0);
     struct str zone = rec_str(rec, SCHEDULE_ZONE);
     json_object_set_new(o, "ScheduleExpression", json_text(rec_str(rec, SCHEDULE_EXPR)));
@@ -289,7 +303,7 @@ static json_t *whole(struct call *c, const struct schedule_name *n, struct str r
     json_object_set_new(o, "FlexibleTimeWindow", window);
     json_object_set_new(o, "ActionAfterCompletion",
                         json_string(rec_u64(rec, SCHEDULE_DELETE_AFTER, 0) ? "DELETE" : "NONE"));
-    json_object_set_new(o, "Target", target_json(rec_str(rec, SCHEDULE_TARGET)));
+    json_object_set_new(o, "Target", target_json(target, role_of(c, t, target)));
     return o;
 }
 
@@ -306,7 +320,7 @@ void scheduler_get(struct call *c)
         struct schedule_name n = {STR(SCHEDULE_KIND_SCHEDULE), GROUP, c->param[0]};
         rc = schedule_get(t, &n, &rec);
         if (rc == 0)
-            o = whole(c, &n, rec);
+            o = whole(c, t, &n, rec);
         store_read_end(t);
         if (rc == E_NOT_FOUND)
             err_set(&err, rc, "Schedule %.*s does not exist.", STR_FMT(c->param[0]));

@@ -312,5 +312,7 @@ def test_a_deployment_does_not_begin_a_rate_anew(server, tmp_path):
     created = []
     for _ in range(2):
         server.cli("deploy", str(tmp_path))
-        created.append(scheduler.get_schedule(Name=f"{name}-1")["CreationDate"])
+        schedule = scheduler.get_schedule(Name=f"{name}-1")
+        created.append(schedule["CreationDate"])
+        assert schedule["Target"]["RoleArn"].endswith(f":role/{name}-role"), "none of its own, so its function's"
     assert created[0] == created[1]
