@@ -139,6 +139,8 @@ void channel_pump(struct channel *ch)
 bool channel_send(struct channel *ch, uint16_t type, uint32_t id, uint16_t chunk_flags,
                   struct str head, struct str payload, char *owned)
 {
+    if (type == FRAME_RESULT)
+        channel_answered(ch);
     if (!ch->streams && head.n + payload.n <= FRAME_BODY_MAX &&
         ring_write(&ch->data, type, 0, id, head, payload)) {
         free(owned);
@@ -292,6 +294,7 @@ static void got_call(struct channel *ch, uint32_t id, struct str body)
     if (body.n < sizeof c)
         return channel_break(ch, "a CALL that is too short");
     memcpy(&c, body.p, sizeof c);
+    channel_heard(ch, true);
     struct str first = str_from(body, sizeof c);
     if (first.n == c.size)
         return ch->set->ops.call(ch->ctx, id, &c, first, NULL);
@@ -308,6 +311,7 @@ static void got_reply(struct channel *ch, uint32_t id, struct str body)
     if (body.n < sizeof r)
         return channel_break(ch, "a REPLY that is too short");
     memcpy(&r, body.p, sizeof r);
+    channel_heard(ch, false);
     struct str first = str_from(body, sizeof r);
     if (first.n == r.size)
         return ch->set->ops.reply(ch->ctx, id, &r, first, NULL);

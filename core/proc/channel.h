@@ -9,7 +9,8 @@
  * On the loop: bells are read when they ring; besides, the rings of runners that have lately said
  * something are looked at in every turn without a bell, at most CHANNEL_FRAMES_PER_TURN frames
  * each, in turn. Before the loop sleeps those runners are told to ring, and those that have been
- * given work in this turn are woken. Loop thread only. */
+ * given work in this turn are woken. For a runner that makes one call after the other the loop stays
+ * awake a little instead of sleeping. Loop thread only. */
 #ifndef PROC_CHANNEL_H
 #define PROC_CHANNEL_H
 
@@ -53,6 +54,10 @@ void channels_free(struct channels *set);
 /* Whether the loop turns at least every few milliseconds, whatever happens: then runners that have
  * more work may put off their bells until then. */
 void channels_nap(struct channels *set, bool naps);
+
+/* Whether there is a processor for the core and one for each runner at work: then those that talk to
+ * each other may wait for the next word awake. */
+void channels_near(struct channels *set, bool near);
 
 /* --- one channel --------------------------------------------------------------------------------
  */

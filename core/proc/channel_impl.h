@@ -44,6 +44,8 @@ struct channel {
     struct channel *prev, *next;   /* in the set's hot ring; NULL: not hot */
     uint32_t quiet;                /* turns without a frame while hot */
     uint32_t unrung;               /* entries in work that the runner has not been woken for */
+    uint64_t answered_ns;          /* when its last RESULT was sent; 0: not known */
+    bool brisk;                    /* its last CALL followed soon after that */
     uint32_t bells, frames;        /* heard; frames either way: in the second that began at … */
     uint64_t second;               /* … this time, ms of the loop */
     bool closed, broken, draining; /* draining: inside channel_drain */
@@ -57,15 +59,21 @@ struct channels {
     uv_idle_t idle;
     struct channel hot; /* head of the ring of hot channels; only prev and next are used */
     uint32_t hot_count;
-    size_t stream_bytes; /* of all channels */
-    int left;            /* frames that this turn has still room for */
-    bool naps;           /* the loop turns every few milliseconds whatever happens */
+    size_t stream_bytes;     /* of all channels */
+    int left;                /* frames that this turn has still room for */
+    bool naps;               /* the loop turns every few milliseconds whatever happens */
+    bool near;               /* core and runners have a processor each */
+    struct channel *awaited; /* the loop stays awake for what its runner says next; or NULL … */
+    uint64_t await_until_ns; /* … no longer than this */
     int open_handles;
 };
 
 /* Puts the channel among those looked at in every turn. */
 void channel_make_hot(struct channel *ch);
 void channel_make_cold(struct channel *ch);
+/* A RESULT goes out; a CALL or the REPLY has come in: whether the loop stays awake for the next one. */
+void channel_answered(struct channel *ch);
+void channel_heard(struct channel *ch, bool calls);
 /* Sends what may be sent now. */
 void channel_pump(struct channel *ch);
 /* Ends the conversation, telling the owner why. */

@@ -8,7 +8,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { EXIT_PROTOCOL = 70, OWED_MAX_NS = 100 * 1000 };
+#include "base/clock.h"
+
+enum { EXIT_PROTOCOL = 70, OWED_MAX_NS = 100 * 1000, LINGER_NS = 50 * 1000, LOOKS = 8 };
 
 static struct {
     void (*volatile passed)(void *ctx);
@@ -49,13 +51,22 @@ static void ring_bell(struct runner_channel *ch)
         return; /* full: it has been rung */
 }
 
+static uint32_t core_state(struct runner_channel *ch)
+{
+    return atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed);
+}
+
+static bool hears(uint32_t core)
+{
+    return core == RING_CORE_AWAKE || core == RING_CORE_NEAR;
+}
+
 /* Rings for all that has been sent, when the core sleeps. */
 static void tell(struct runner_channel *ch)
 {
     ch->owed = false;
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed) &&
-        atomic_exchange(&ch->shm->core_sleeps, RING_CORE_AWAKE))
+    if (!hears(core_state(ch)) && !hears(atomic_exchange(&ch->shm->core_sleeps, RING_CORE_AWAKE)))
         ring_bell(ch);
 }
 
@@ -89,10 +100,28 @@ bool channel_runner_poll(struct runner_channel *ch, bool work, struct runner_fra
     return show(ch, &ch->data, out) || (work && show(ch, &ch->work, out));
 }
 
+/* Waits for data, awake, while the core says that this is worth it. */
+static bool comes_soon(struct runner_channel *ch)
+{
+    if (core_state(ch) != RING_CORE_NEAR)
+        return false;
+    uint64_t until = clock_mono_ns() + LINGER_NS;
+    do {
+        for (int i = 0; i < LOOKS; i++) {
+            if (!ring_empty(&ch->data))
+                return true;
+            ring_pause();
+        }
+    } while (core_state(ch) == RING_CORE_NEAR && clock_mono_ns() < until);
+    return false;
+}
+
 void channel_runner_next(struct runner_channel *ch, bool work, struct runner_frame *out)
 {
     uint32_t waits = RING_WAIT_DATA | (work ? RING_WAIT_WORK : 0);
     while (!channel_runner_poll(ch, work, out)) {
+        if (!work && comes_soon(ch))
+            continue;
         atomic_store(&ch->shm->runner_waits, waits);
         atomic_thread_fence(memory_order_seq_cst);
         if (ring_empty(&ch->data) && (!work || ring_empty(&ch->work))) {
@@ -170,11 +199,11 @@ void channel_runner_reply(struct runner_channel *ch, uint32_t id, struct str hea
         ch->owed_ns = began_ns;
     ch->owed = true;
     atomic_thread_fence(memory_order_seq_cst);
-    uint32_t core = atomic_load_explicit(&ch->shm->core_sleeps, memory_order_relaxed);
+    uint32_t core = core_state(ch);
     bool late = now_ns - ch->owed_ns > OWED_MAX_NS || ring_empty(&ch->work);
     if (core == RING_CORE_SLEEPS || (core == RING_CORE_NAPS && late))
         tell(ch);
-    else if (core == RING_CORE_AWAKE)
+    else if (hears(core))
         ch->owed = false;
 }
 

@@ -8,6 +8,9 @@
  * more work waits and the core only naps, quick replies ring once together: the last of them does,
  * or whatever else is sent, or our going to sleep.
  *
+ * While the core is awake and both have a processor, a result is waited for awake, for as long as a
+ * sleep and a waking would take (channel_set.c).
+ *
  * The order that the core relies on: `data` before `work`, always, and `work` only between
  * invocations of a loaded function (pass work = false until READY with id 1 has been sent, and
  * while an invocation runs). */

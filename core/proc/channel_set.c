@@ -16,7 +16,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { QUIET_TURNS = 64 };
+#include "base/clock.h"
+
+enum { QUIET_TURNS = 64, BRISK_NS = 150 * 1000, AWAIT_NS = 100 * 1000 };
 
 /* --- hot and cold -------------------------------------------------------------------------------
  */
@@ -66,10 +68,48 @@ static void drain_hot(struct channels *set)
         set->left -= taken;
         if (taken > 0 || !ch->next)
             continue;
-        ch->quiet = quiet + 1;
+        ch->quiet = quiet + !set->awaited;
         if (ch->quiet > QUIET_TURNS && cool_down(ch))
             channel_make_cold(ch);
     }
+}
+
+/* --- staying awake ------------------------------------------------------------------------------
+ * Two that wait for each other on two processors pay for each other's waking, 50 us each where a
+ * processor that idles is given back to a hypervisor: kv.get 100 us there and back, and 4 where both
+ * stay awake for the next word. So while a processor each is free for that (`near`), the runner waits
+ * for a result awake as long as the core is (channel_runner.c), and the core stays awake for a runner
+ * whose last call followed soon upon an answer. Both give up after a time in which they could have
+ * slept and woken; who calls but once, or computes between its calls, costs nothing. The loop turns
+ * meanwhile: nobody else waits. */
+
+void channels_near(struct channels *set, bool near)
+{
+    set->near = near;
+}
+
+void channel_answered(struct channel *ch)
+{
+    struct channels *set = ch->set;
+    ch->answered_ns = set->near ? clock_mono_ns() : 0;
+    if (!set->near || !ch->brisk)
+        return;
+    set->awaited = ch;
+    set->await_until_ns = ch->answered_ns + AWAIT_NS;
+}
+
+void channel_heard(struct channel *ch, bool calls)
+{
+    if (ch->set->awaited == ch)
+        ch->set->awaited = NULL;
+    ch->brisk = calls && ch->answered_ns && clock_mono_ns() - ch->answered_ns < BRISK_NS;
+}
+
+static bool awaits(struct channels *set)
+{
+    if (set->awaited && (!set->near || clock_mono_ns() >= set->await_until_ns))
+        set->awaited = NULL;
+    return set->awaited != NULL;
 }
 
 /* --- the loop -----------------------------------------------------------------------------------
@@ -92,12 +132,17 @@ static void wake_runner(struct channel *ch)
     ring_wake_runner(ch->shm, RING_WAIT_WORK);
 }
 
+static uint32_t awake(const struct channels *set)
+{
+    return set->near ? RING_CORE_NEAR : RING_CORE_AWAKE;
+}
+
 static void before_poll(uv_prepare_t *h)
 {
     struct channels *set = h->data;
-    uint32_t asleep = set->naps ? RING_CORE_NAPS : RING_CORE_SLEEPS;
-    bool more = false;
     drain_hot(set);
+    bool more = awaits(set);
+    uint32_t asleep = more ? awake(set) : set->naps ? RING_CORE_NAPS : RING_CORE_SLEEPS;
     for (struct channel *ch = set->hot.next; ch != &set->hot; ch = ch->next) {
         atomic_store_explicit(&ch->shm->core_sleeps, asleep, memory_order_relaxed);
         wake_runner(ch);
@@ -116,7 +161,7 @@ static void after_poll(uv_check_t *h)
 {
     struct channels *set = h->data;
     for (struct channel *ch = set->hot.next; ch != &set->hot; ch = ch->next)
-        atomic_store_explicit(&ch->shm->core_sleeps, RING_CORE_AWAKE, memory_order_relaxed);
+        atomic_store_explicit(&ch->shm->core_sleeps, awake(set), memory_order_relaxed);
     drain_hot(set);
 }
 
@@ -248,6 +293,7 @@ void channel_close(struct channel *ch)
     if (ch->closed)
         return;
     channel_make_cold(ch);
+    channel_heard(ch, false);
     ch->closed = true;
     channel_forget(ch, FRAME_F_INVOCATION, 0);
     channel_forget(ch, FRAME_F_CALL, 0);

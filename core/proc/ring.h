@@ -47,6 +47,7 @@ enum {
     RING_CORE_AWAKE,  /* nothing: the core will look */
     RING_CORE_SLEEPS, /* ring it */
     RING_CORE_NAPS,   /* ring it soon: the core looks by itself some milliseconds from now */
+    RING_CORE_NEAR,   /* nothing, and an answer is worth waiting for awake: both have a processor */
 };
 
 /* An entry's state word is id << 2 | state, so that a reused slot never matches an older id.
@@ -120,6 +121,16 @@ static inline uint32_t entry_word(uint32_t id, uint32_t state)
 }
 /* Swaps entry `slot` of `id` from QUEUED to `state`; false when the other side was faster. */
 bool ring_entry_take(struct ring_shm *shm, uint32_t slot, uint32_t id, uint32_t state);
+
+/* Between two looks at a ring: leaves the processor's other thread some room. */
+static inline void ring_pause(void)
+{
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
 
 /* Core: wakes the runner when it sleeps for one of `waits`. At most one system call. */
 void ring_wake_runner(struct ring_shm *shm, uint32_t waits);

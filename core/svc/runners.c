@@ -271,6 +271,7 @@ bool runners_push(struct runner *r, struct invocation *inv, uint64_t now_ns)
     }
     r->pool->busy++;
     r->version->busy++;
+    channels_near(r->pool->channels, r->pool->busy < r->pool->cores);
     r->rss_due = true;
     idle_remove(r);
     if (r->state == RUNNER_WARM)
@@ -285,6 +286,7 @@ void runners_shorten(struct runner *r)
     } else {
         r->pool->busy--;
         r->version->busy--;
+        channels_near(r->pool->channels, r->pool->busy < r->pool->cores);
     }
 }
 
