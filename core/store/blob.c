@@ -295,10 +295,11 @@ struct reading {
     struct store *store;
     int fd, rc;
     uint64_t offset;
+    char *to;
     size_t size;
     void (*done)(void *ctx, int rc, struct str bytes);
     void *ctx;
-    char bytes[];
+    char bytes[]; /* of its own, or none */
 };
 
 static void read_bytes(uv_work_t *work)
@@ -306,7 +307,7 @@ static void read_bytes(uv_work_t *work)
     struct reading *r = work->data;
     size_t at = 0;
     while (at < r->size && r->rc == 0) {
-        ssize_t n = pread(r->fd, r->bytes + at, r->size - at, (off_t)(r->offset + at));
+        ssize_t n = pread(r->fd, r->to + at, r->size - at, (off_t)(r->offset + at));
         if (n > 0)
             at += (size_t)n;
         else if (n == 0 || errno != EINTR)
@@ -319,19 +320,30 @@ static void after_read(uv_work_t *work, int status)
     struct reading *r = work->data;
     (void)status;
     blobs_worked(r->store);
-    r->done(r->ctx, r->rc, str_of(r->bytes, r->rc ? 0 : r->size));
+    r->done(r->ctx, r->rc, str_of(r->to, r->rc ? 0 : r->size));
     free(r);
+}
+
+void blob_read_into(struct store *s, int fd, uint64_t offset, char *to, size_t size,
+                    void (*done)(void *ctx, int rc, struct str bytes), void *ctx)
+{
+    ASSERT(size <= BLOB_READ_MAX);
+    struct reading *r = malloc(sizeof *r + (to ? 0 : size));
+    if (!r)
+        fatal("out of memory");
+    *r = (struct reading){.store = s,
+                          .fd = fd,
+                          .offset = offset,
+                          .to = to ? to : r->bytes,
+                          .size = size,
+                          .done = done,
+                          .ctx = ctx};
+    r->work.data = r;
+    blobs_work(s, &r->work, read_bytes, after_read);
 }
 
 void blob_read(struct store *s, int fd, uint64_t offset, size_t size,
                void (*done)(void *ctx, int rc, struct str bytes), void *ctx)
 {
-    ASSERT(size <= BLOB_READ_MAX);
-    struct reading *r = malloc(sizeof *r + size);
-    if (!r)
-        fatal("out of memory");
-    *r = (struct reading){
-        .store = s, .fd = fd, .offset = offset, .size = size, .done = done, .ctx = ctx};
-    r->work.data = r;
-    blobs_work(s, &r->work, read_bytes, after_read);
+    blob_read_into(s, fd, offset, NULL, size, done, ctx);
 }

@@ -65,6 +65,10 @@ int blob_each(struct store_txn *t,
  * size <= 1 MiB. */
 void blob_read(struct store *s, int fd, uint64_t offset, size_t size,
                void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
+/* The same into memory of the caller, which stays until done is called. What goes into fresh memory
+ * is read this way: its page faults are the pool's then, and not the loop's. */
+void blob_read_into(struct store *s, int fd, uint64_t offset, char *to, size_t size,
+                    void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
 
 /* Removes unreferenced files of earlier boots, on the pool, a folder at a time: after a start, and when
  * asked to. done (may be NULL) hears how many; it comes before store_close returns. */

@@ -105,7 +105,7 @@ static void get_read(void *ctx, int rc, struct str bytes)
     if (rc == 0 && g->call->abandoned)
         rc = E_ABORTED;
     if (rc == 0) {
-        buf_add(&g->result, bytes);
+        g->result.n += bytes.n;
         g->left -= bytes.n;
     }
     if (rc || g->left == 0)
@@ -116,7 +116,8 @@ static void get_read(void *ctx, int rc, struct str bytes)
 
 static void get_more(struct hostcall_get *g)
 {
-    object_read_next(g->read, g->left < BLOB_READ_MAX ? g->left : BLOB_READ_MAX, get_read, g);
+    object_read_into(g->read, g->result.p + g->result.n,
+                     g->left < BLOB_READ_MAX ? g->left : BLOB_READ_MAX, get_read, g);
 }
 
 /* Its bytes are counted in h->memory. */

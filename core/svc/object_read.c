@@ -150,7 +150,7 @@ static void got(void *ctx, int rc, struct str bytes)
     r->done(r->ctx, rc, bytes);
 }
 
-void object_read_next(struct object_read *r, size_t max,
+void object_read_into(struct object_read *r, char *to, size_t max,
                       void (*done)(void *ctx, int rc, struct str bytes), void *ctx)
 {
     ASSERT(!r->reading && max && max <= BLOB_READ_MAX);
@@ -166,13 +166,21 @@ void object_read_next(struct object_read *r, size_t max,
         struct str bytes = str_of(r->small.p, (size_t)n);
         r->small = str_from(r->small, (size_t)n);
         r->left -= n;
+        if (to)
+            bytes = str_of(memcpy(to, bytes.p, bytes.n), bytes.n);
         done(ctx, 0, bytes);
         return;
     }
     r->reading = true;
     r->done = done;
     r->ctx = ctx;
-    blob_read(r->o->store, r->fd, r->at, (size_t)n, got, r);
+    blob_read_into(r->o->store, r->fd, r->at, to, (size_t)n, got, r);
+}
+
+void object_read_next(struct object_read *r, size_t max,
+                      void (*done)(void *ctx, int rc, struct str bytes), void *ctx)
+{
+    object_read_into(r, NULL, max, done, ctx);
 }
 
 uint64_t object_read_left(const struct object_read *r)

@@ -21,6 +21,9 @@ struct object_read *object_read_open(struct objects *o, const struct object_meta
  * before this returns. One read at a time; done may read on or close. */
 void object_read_next(struct object_read *r, size_t max,
                       void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
+/* The same into memory of the caller, of max bytes; r is not closed before done is called. */
+void object_read_into(struct object_read *r, char *to, size_t max,
+                      void (*done)(void *ctx, int rc, struct str bytes), void *ctx);
 /* Bytes that are still to come. */
 uint64_t object_read_left(const struct object_read *r);
 /* Lets go of everything. A read under way is dropped: its done is not called. NULL is allowed. */
