@@ -1,24 +1,7 @@
 /* queue_row: rows alone, in a real store: what the totals say is what is there. */
 #include "svc/queue_row.h"
 
-#include "store_help.h"
-
-static struct fixture f;
-
-static int setup(void **state)
-{
-    (void)state;
-    f = (struct fixture){0};
-    fixture_init(&f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_deinit(&f);
-    return 0;
-}
+#include "store_alone.h"
 
 /* More of one function's events die than its part of the ledger holds. */
 static int let_die(struct store_txn *t, void *ctx)
