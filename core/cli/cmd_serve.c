@@ -437,8 +437,8 @@ static int open_parts(struct server *s, struct err *err)
     v->policies = bucket_policies_open(v->store);
     v->guards = (struct guards){v->store, v->functions, v->policies, v->region};
     hostcalls_connect(s->hostcalls, v->objects, v->queue, v->policies);
-    s->deploy =
-        (struct deploy_env){v->store, v->functions, v->roles, v->logs, v->schedules, v->region};
+    s->deploy = (struct deploy_env){v->pool, v->store,     v->functions, v->roles,
+                                    v->logs, v->schedules, v->region};
     s->blueprint = (struct blueprint_env){v->pool, &s->deploy, s->endpoint};
     v->deploy = &s->deploy;
     v->blueprint = &s->blueprint;

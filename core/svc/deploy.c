@@ -538,6 +538,7 @@ static void remove_done(struct job *job, int rc)
         role_changed(r->env->roles, str_c(r->role));
         schedules_of(r->env, str_of(r->link, r->link_size));
         snprintf(group, sizeof group, "/aws/lambda/%s", r->name);
+        pool_mute(r->env->pool, str_c(r->name));
         logs_delete_group(r->env->logs, str_c(group));
         r->more = r->namespace[0] != 0;
         job->apply = wipe_apply;

@@ -9,9 +9,11 @@
 #include "svc/logs.h"
 #include "svc/manifest.h"
 #include "svc/package.h"
+#include "svc/pool.h"
 #include "svc/role.h"
 
 struct deploy_env { /* what a deployment touches; outlives every request */
+    struct pool *pool;
     struct store *store;
     struct functions *functions;
     struct roles *roles;

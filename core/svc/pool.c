@@ -114,6 +114,18 @@ static void changed(void *ctx, struct str name)
         }
 }
 
+void pool_mute(struct pool *p, struct str function)
+{
+    for (size_t i = 0; i < POOL_BUCKETS; i++)
+        for (struct version *v = p->table[i]; v; v = v->chain)
+            v->mute = v->mute || (v->stale && str_eq(v->fn->name, function));
+    for (struct runner *r = p->all; r; r = r->all_next)
+        if (r->stream && r->version->mute) {
+            log_stream_close(r->stream);
+            r->stream = NULL;
+        }
+}
+
 /* --- open, drain, close -------------------------------------------------------------------------
  */
 

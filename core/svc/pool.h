@@ -53,6 +53,8 @@ struct pool_stats {
     uint64_t memory, memory_max; /* bytes of all runners, and what they may have together */
 };
 void pool_stats(const struct pool *p, struct pool_stats *out);
+/* A function is gone and its log with it: its runs that are still under way log no more. */
+void pool_mute(struct pool *p, struct str function);
 /* Layers in force, e.g. "no_new_privs,rlimits,descriptors,seccomp,landlock". */
 const char *pool_jail_layers(const struct pool *p);
 

@@ -146,6 +146,7 @@ struct version {
     struct fn *fn;
     uint32_t refs; /* runners and invocations */
     bool stale;    /* replaced: its runners retire when idle */
+    bool mute;     /* … and removed with its log: nothing is logged any more */
     bool starved;  /* has waited, since it last got a runner, when there was no place for one */
     bool owes;     /* the next of its runners to end a run gives its place to a starved version of
                       its function */

@@ -367,6 +367,15 @@ static void tell_loop(struct flight *f, struct log_stream *s, struct buf *line)
 }
 
 /* A line in our log (not too many) and one in the function's, if there still is one. */
+/* A removed function's log is not begun again. */
+static bool is_there(struct store *store, struct str function)
+{
+    struct store_txn *t = store_read(store);
+    bool there = function_exists(t, function);
+    store_read_end(t);
+    return there;
+}
+
 static void tell(struct flight *f, const char *why, struct str text)
 {
     struct queue *q = f->queue;
@@ -383,7 +392,7 @@ static void tell(struct flight *f, const char *why, struct str text)
                  text.p ? text.p : "");
     else
         q->gave_up_more++;
-    if (!f->fn || f->fn->id != f->function_id)
+    if (!f->fn || f->fn->id != f->function_id || !is_there(q->o.store, f->fn->name))
         return;
     struct buf line = BUF_INIT;
     struct log_stream *s = log_stream_open(q->o.logs, f->fn->log_group, STR("asynchronous"));

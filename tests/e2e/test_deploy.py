@@ -39,6 +39,22 @@ def test_one_file(server, one_file):
     assert f"{name}-role" not in [r["RoleName"] for r in server.client("iam").list_roles()["Roles"]]
 
 
+def test_what_still_runs_when_it_is_removed_logs_no_more(server, tmp_path):
+    name = unique("late")
+    path = tmp_path / f"{name}.lua"
+    path.write_text("return { main = function() print('begun') time.sleep(1) print('over') error('late') end }")
+    server.cli("deploy", str(path))
+    client = server.client("lambda")
+    client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    client.invoke(FunctionName=name, InvocationType="Event")
+    eventually(lambda: any("begun" in line for line in server.log_lines(name)))
+    server.cli("rm", name)
+    assert server.log_lines(name) == []
+    eventually(lambda: name in server.cli("dead", "list", "--json").stdout)
+    group = f"/aws/lambda/{name}"
+    assert group not in [g["logGroupName"] for g in server.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]]
+
+
 def test_function_error_exits_1(server, tmp_path):
     name = unique("bad")
     path = tmp_path / f"{name}.lua"

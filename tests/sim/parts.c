@@ -189,6 +189,12 @@ int function_get(struct functions *f, struct str name, struct str qualifier, str
     return 0;
 }
 
+bool function_exists(struct store_txn *t, struct str name)
+{
+    (void)t;
+    return actor_named(name)->fn != NULL;
+}
+
 int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
                   struct str *policy_json)
 {
