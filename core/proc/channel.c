@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 static uint32_t least(uint32_t a, size_t b)
 {
     return b < a ? (uint32_t)b : a;
@@ -35,7 +37,7 @@ void channel_break(struct channel *ch, const char *what)
 
 bool channel_speaks(struct channel *ch)
 {
-    return !ch->broken && !ring_empty(&ch->out);
+    return !ch->broken && !ch->held && !ring_empty(&ch->out);
 }
 
 uint64_t channel_memory_peak(const struct channel *ch)
@@ -263,7 +265,7 @@ static struct inbound *inbound_take(struct channel *ch, struct inbound **at)
 
 /* Announces a message of `size` bytes whose first part is there. NULL: the limits forbid it. */
 static struct inbound *inbound_open(struct channel *ch, uint16_t chunk_flags, uint32_t id,
-                                    uint32_t size, struct str first)
+                                    uint32_t size, struct str first, bool keep)
 {
     uint32_t count = 0;
     for (struct inbound *in = ch->inbound; in; in = in->next)
@@ -272,7 +274,7 @@ static struct inbound *inbound_open(struct channel *ch, uint16_t chunk_flags, ui
         *inbound_find(ch, chunk_flags, id))
         return NULL;
     struct inbound *in = calloc(1, sizeof *in);
-    if (!in || !(in->p = malloc(size))) {
+    if (!in || (keep && !(in->p = malloc(size)))) {
         free(in);
         return NULL;
     }
@@ -280,7 +282,7 @@ static struct inbound *inbound_open(struct channel *ch, uint16_t chunk_flags, ui
     in->id = id;
     in->size = size;
     in->got = (uint32_t)first.n;
-    if (first.n)
+    if (first.n && keep)
         memcpy(in->p, first.p, first.n);
     in->next = ch->inbound;
     ch->inbound = in;
@@ -288,7 +290,7 @@ static struct inbound *inbound_open(struct channel *ch, uint16_t chunk_flags, ui
     return in;
 }
 
-static void got_call(struct channel *ch, uint32_t id, struct str body)
+static void got_call(struct channel *ch, uint32_t id, struct str body, bool keep)
 {
     struct frame_call c;
     if (body.n < sizeof c)
@@ -299,7 +301,7 @@ static void got_call(struct channel *ch, uint32_t id, struct str body)
     if (first.n == c.size)
         return ch->set->ops.call(ch->ctx, id, &c, first, NULL);
     struct inbound *in =
-        first.n < c.size ? inbound_open(ch, FRAME_F_CALL, id, c.size, first) : NULL;
+        first.n < c.size ? inbound_open(ch, FRAME_F_CALL, id, c.size, first, keep) : NULL;
     if (!in)
         return channel_break(ch, "a CALL beyond the limits");
     in->head.call = c;
@@ -316,7 +318,7 @@ static void got_reply(struct channel *ch, uint32_t id, struct str body)
     if (first.n == r.size)
         return ch->set->ops.reply(ch->ctx, id, &r, first, NULL);
     struct inbound *in = first.n < r.size && r.size <= CHANNEL_REPLY_MAX
-                             ? inbound_open(ch, FRAME_F_INVOCATION, id, r.size, first)
+                             ? inbound_open(ch, FRAME_F_INVOCATION, id, r.size, first, true)
                              : NULL;
     if (!in)
         return channel_break(ch, "a REPLY beyond the limits");
@@ -325,7 +327,7 @@ static void got_reply(struct channel *ch, uint32_t id, struct str body)
 
 static void whole(struct channel *ch, struct inbound *in)
 {
-    struct str bytes = str_of(in->p, in->size);
+    struct str bytes = str_of(in->p, in->p ? in->size : 0);
     if (in->chunk_flags == FRAME_F_CALL) {
         char *owned = in->p;
         in->p = NULL;
@@ -342,7 +344,8 @@ static void got_chunk(struct channel *ch, const struct frame *f, struct str body
     struct inbound **at = inbound_find(ch, f->flags, f->id);
     if (!*at || body.n == 0 || body.n > (*at)->size - (*at)->got)
         return channel_break(ch, "a CHUNK of nothing announced");
-    memcpy((*at)->p + (*at)->got, body.p, body.n);
+    if ((*at)->p)
+        memcpy((*at)->p + (*at)->got, body.p, body.n);
     (*at)->got += (uint32_t)body.n;
     if ((*at)->got == (*at)->size)
         whole(ch, inbound_take(ch, at));
@@ -363,7 +366,19 @@ static void got_credit(struct channel *ch, const struct frame *f, struct str bod
     } /* else: of a message that was forgotten meanwhile */
 }
 
-static void got_frame(struct channel *ch, const struct frame *f, struct str body)
+/* Asks the owner, when it is a CALL whose arguments come in parts. */
+static enum channel_room room_for(struct channel *ch, const struct frame *f, struct str body)
+{
+    struct frame_call c;
+    if (f->type != FRAME_CALL || !ch->set->ops.room || body.n < sizeof c)
+        return CHANNEL_TAKE;
+    memcpy(&c, body.p, sizeof c);
+    if (body.n - sizeof c >= c.size)
+        return CHANNEL_TAKE;
+    return ch->set->ops.room(ch->ctx, c.size, ch->held_ns ? clock_mono_ns() - ch->held_ns : 0);
+}
+
+static void got_frame(struct channel *ch, const struct frame *f, struct str body, bool keep)
 {
     struct frame_ready ready;
     switch (f->type) {
@@ -374,7 +389,7 @@ static void got_frame(struct channel *ch, const struct frame *f, struct str body
             return channel_break(ch, "a LOG without a level");
         return ch->set->ops.log(ch->ctx, f->id, (unsigned char)body.p[0], str_from(body, 1));
     case FRAME_CALL:
-        return got_call(ch, f->id, body);
+        return got_call(ch, f->id, body, keep);
     case FRAME_CHUNK:
         return got_chunk(ch, f, body);
     case FRAME_CREDIT:
@@ -405,9 +420,15 @@ int channel_drain(struct channel *ch, int frames)
         if (rc <= 0)
             break;
         memcpy(copy, body, f.length);
+        enum channel_room room = room_for(ch, &f, str_of(copy, f.length));
+        if (room == CHANNEL_LATER) {
+            channel_hold(ch);
+            break;
+        }
+        ch->held_ns = 0;
         ring_pop(&ch->out, &f);
         taken++;
-        got_frame(ch, &f, str_of(copy, f.length));
+        got_frame(ch, &f, str_of(copy, f.length), room == CHANNEL_TAKE);
     }
     ch->draining = false;
     ch->frames += (uint32_t)taken;

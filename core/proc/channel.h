@@ -29,6 +29,13 @@ enum {
 
 struct channel;
 
+/* What is to become of a CALL whose arguments come in parts. */
+enum channel_room {
+    CHANNEL_TAKE,  /* it is put together */
+    CHANNEL_LATER, /* it stays in the ring, and what is behind it too; asked again in some ms */
+    CHANNEL_DROP,  /* its parts are read and not kept: `call` gets args.p NULL */
+};
+
 /* What a runner says. Strings are valid during the call. Any of these may call channel_close. */
 struct channel_ops {
     void (*ready)(void *ctx, uint32_t id, const struct frame_ready *r);
@@ -41,6 +48,9 @@ struct channel_ops {
     void (*reply)(void *ctx, uint32_t id, const struct frame_reply *r, struct str answer,
                   char **owned);
     void (*broken)(void *ctx, const char *what);
+    /* Before anything of size bytes of arguments is kept; waited_ns: since it was first told LATER,
+     * else 0. NULL: every CALL is taken. Closes nothing. */
+    enum channel_room (*room)(void *ctx, uint32_t size, uint64_t waited_ns);
 };
 
 /* --- the set ------------------------------------------------------------------------------------
@@ -77,7 +87,7 @@ void channel_close(struct channel *ch);
 /* Looks at `out` now, up to `frames` frames; returns how many it took. For the last words of a
  * runner that is about to die or has died. */
 int channel_drain(struct channel *ch, int frames);
-/* True when there is something to drain. */
+/* True when there is something to drain now. */
 bool channel_speaks(struct channel *ch);
 /* The shared memory's notes: hostile numbers. */
 uint64_t channel_memory_peak(const struct channel *ch);

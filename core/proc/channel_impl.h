@@ -26,7 +26,7 @@ struct inbound { /* a message of the runner that is not yet whole */
         struct frame_call call;
         struct frame_reply reply;
     } head;
-    char *p;
+    char *p; /* NULL: the parts are not kept */
     uint32_t size, got;
 };
 
@@ -41,7 +41,7 @@ struct channel {
     size_t stream_bytes; /* payload memory that the streams own */
     struct inbound *inbound;
     uint32_t inbound_bytes;        /* announced sizes of all inbound */
-    struct channel *prev, *next;   /* in the set's hot ring; NULL: not hot */
+    struct channel *prev, *next;   /* in the set's ring of hot or of held ones; NULL: in none */
     uint32_t quiet;                /* turns without a frame while hot */
     uint32_t unrung;               /* entries in work that the runner has not been woken for */
     uint64_t answered_ns;          /* when its last RESULT was sent; 0: not known */
@@ -49,6 +49,8 @@ struct channel {
     uint32_t bells, frames;        /* heard; frames either way: in the second that began at … */
     uint64_t second;               /* … this time, ms of the loop */
     bool closed, broken, draining; /* draining: inside channel_drain */
+    bool held;                     /* in the ring of held ones: a CALL waits for room … */
+    uint64_t held_ns;              /* … since then; 0: none does */
 };
 
 struct channels {
@@ -57,7 +59,8 @@ struct channels {
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle;
-    struct channel hot; /* head of the ring of hot channels; only prev and next are used */
+    uv_timer_t again;         /* while some are held */
+    struct channel hot, held; /* heads of the rings; only prev and next are used */
     uint32_t hot_count;
     size_t stream_bytes;     /* of all channels */
     int left;                /* frames that this turn has still room for */
@@ -71,6 +74,8 @@ struct channels {
 /* Puts the channel among those looked at in every turn. */
 void channel_make_hot(struct channel *ch);
 void channel_make_cold(struct channel *ch);
+/* Leaves the channel alone for some milliseconds. */
+void channel_hold(struct channel *ch);
 /* A RESULT goes out; a CALL or the REPLY has come in: whether the loop stays awake for the next one. */
 void channel_answered(struct channel *ch);
 void channel_heard(struct channel *ch, bool calls);

@@ -18,21 +18,25 @@
 
 #include "base/clock.h"
 
-enum { QUIET_TURNS = 64, BRISK_NS = 150 * 1000, AWAIT_NS = 100 * 1000 };
+enum { QUIET_TURNS = 64, BRISK_NS = 150 * 1000, AWAIT_NS = 100 * 1000, HOLD_MS = 5 };
 
 /* --- hot and cold -------------------------------------------------------------------------------
  */
+
+static void link_last(struct channel *head, struct channel *ch)
+{
+    ch->prev = head->prev;
+    ch->next = head;
+    head->prev->next = ch;
+    head->prev = ch;
+}
 
 void channel_make_hot(struct channel *ch)
 {
     ch->quiet = 0;
     if (ch->next || ch->broken || ch->closed)
         return;
-    struct channel *head = &ch->set->hot;
-    ch->prev = head->prev;
-    ch->next = head;
-    head->prev->next = ch;
-    head->prev = ch;
+    link_last(&ch->set->hot, ch);
     ch->set->hot_count++;
 }
 
@@ -43,7 +47,30 @@ void channel_make_cold(struct channel *ch)
     ch->prev->next = ch->next;
     ch->next->prev = ch->prev;
     ch->prev = ch->next = NULL;
-    ch->set->hot_count--;
+    ch->set->hot_count -= !ch->held;
+    ch->held = false;
+}
+
+static void look_again(uv_timer_t *t)
+{
+    struct channels *set = t->data;
+    while (set->held.next != &set->held) {
+        struct channel *ch = set->held.next;
+        channel_make_cold(ch);
+        channel_make_hot(ch);
+    }
+}
+
+void channel_hold(struct channel *ch)
+{
+    struct channels *set = ch->set;
+    channel_make_cold(ch);
+    link_last(&set->held, ch);
+    ch->held = true;
+    if (!ch->held_ns)
+        ch->held_ns = clock_mono_ns();
+    if (!uv_is_active((uv_handle_t *)&set->again))
+        uv_timer_start(&set->again, look_again, HOLD_MS, 0);
 }
 
 /* Orders the runner to ring, and looks once more so that nothing said before is missed. */
@@ -66,7 +93,7 @@ static void drain_hot(struct channels *set)
         int most = set->left < CHANNEL_FRAMES_PER_TURN ? set->left : CHANNEL_FRAMES_PER_TURN;
         int taken = channel_drain(ch, most);
         set->left -= taken;
-        if (taken > 0 || !ch->next)
+        if (taken > 0 || !ch->next || ch->held)
             continue;
         ch->quiet = quiet + !set->awaited;
         if (ch->quiet > QUIET_TURNS && cool_down(ch))
@@ -202,15 +229,18 @@ struct channels *channels_new(uv_loop_t *loop, const struct channel_ops *ops)
     set->ops = *ops;
     set->left = CHANNEL_FRAMES_OF_ALL;
     set->hot.prev = set->hot.next = &set->hot;
+    set->held.prev = set->held.next = &set->held;
     uv_prepare_init(loop, &set->prepare);
     uv_check_init(loop, &set->check);
     uv_idle_init(loop, &set->idle);
-    set->prepare.data = set->check.data = set->idle.data = set;
+    uv_timer_init(loop, &set->again);
+    set->prepare.data = set->check.data = set->idle.data = set->again.data = set;
     uv_prepare_start(&set->prepare, before_poll);
     uv_check_start(&set->check, after_poll);
     uv_unref((uv_handle_t *)&set->prepare);
     uv_unref((uv_handle_t *)&set->check);
-    set->open_handles = 3;
+    uv_unref((uv_handle_t *)&set->again);
+    set->open_handles = 4;
     return set;
 }
 
@@ -231,6 +261,7 @@ void channels_free(struct channels *set)
     uv_close((uv_handle_t *)&set->prepare, set_handle_closed);
     uv_close((uv_handle_t *)&set->check, set_handle_closed);
     uv_close((uv_handle_t *)&set->idle, set_handle_closed);
+    uv_close((uv_handle_t *)&set->again, set_handle_closed);
 }
 
 static void release(struct channel *ch)

@@ -58,6 +58,52 @@ static bool fits(const struct runner *r, size_t n)
     return held == 0 || held + n <= most;
 }
 
+/* --- arguments ----------------------------------------------------------------------------------
+ */
+
+/* Whether the runner may have n bytes of arguments more in the core. A call lasts as long as whom it
+ * calls, and a function may make many: what all hold is bounded. A function may hold as much as it
+ * leaves free, so whoever is greedy leaves half, two such a third, and small calls go through beside
+ * any number of them. */
+static bool args_fit(const struct runner *r, size_t n)
+{
+    size_t all = r->pool->args_bytes, left = all < POOL_ARGS_ALL ? POOL_ARGS_ALL - all : 0;
+    size_t own = r->args_bytes + n;
+    return own <= POOL_ARGS_MAX &&
+           (own <= POOL_ARGS_LEAST || r->version->tally->args_bytes + n <= left);
+}
+
+static void args_count(struct runner *r, size_t n)
+{
+    r->args_bytes += n;
+    r->version->tally->args_bytes += n;
+    r->pool->args_bytes += n;
+}
+
+static void args_release(struct runner *r, size_t n)
+{
+    r->args_bytes -= n;
+    r->version->tally->args_bytes -= n;
+    r->pool->args_bytes -= n;
+}
+
+enum channel_room pool_call_room(struct runner *r, uint32_t size, uint64_t waited_ns)
+{
+    if (size <= FRAME_REASSEMBLY_MAX && args_fit(r, size)) {
+        args_count(r, size);
+        return CHANNEL_TAKE;
+    }
+    bool patient = waited_ns < POOL_ARGS_WAIT_MS * 1000000ull && size <= FRAME_REASSEMBLY_MAX;
+    return patient ? CHANNEL_LATER : CHANNEL_DROP;
+}
+
+void pool_call_drop(struct runner *r, struct str args, char *owned)
+{
+    if (owned)
+        args_release(r, args.n);
+    free(owned);
+}
+
 static void call_release(struct call *c)
 {
     struct pool *p = c->pub.pool;
@@ -94,8 +140,10 @@ static void end(struct hostcall *call, int rc, struct str result, char *owned,
         free(owned);
     if (r) {
         r->calls_open--;
-        r->args_bytes -= call->args.n;
+        args_release(r, call->args.n);
         r->reserved -= c->reserved;
+    } else if (c->pub.pool) {
+        c->pub.pool->args_bytes -= call->args.n;
     }
     if (c->pub.pool)
         c->pub.pool->reserved -= c->reserved;
@@ -178,22 +226,35 @@ static const char *offence(struct runner *r, uint32_t id, const struct frame_cal
     return NULL;
 }
 
+/* What an honest runner may be told instead of a result; 0: the call begins. */
+static int refusal(const struct runner *r, const struct frame_call *f, struct str args,
+                   const char *owned, struct err *err)
+{
+    const struct invocation *inv = r->in_init || !r->count ? NULL : r->entries[r->first];
+    if (r->in_init ? f->invocation != 0 : !inv || inv->id != f->invocation)
+        return err_set(err, E_CONFLICT,
+                       "The invocation that this call belongs to has ended."); /* or was revoked */
+    if (r->version->fn->sealed)
+        return E_DENIED;
+    if (r->calls_open >= POOL_CALLS_MAX)
+        return E_THROTTLED;
+    if (args.n < f->size || (!owned && !args_fit(r, args.n)))
+        return err_set(err, E_THROTTLED,
+                       "Too many bytes of arguments are in open calls of functions: %d MiB are "
+                       "shared by all, %d MiB are the most for one.",
+                       POOL_ARGS_ALL >> 20, POOL_ARGS_MAX >> 20);
+    return 0;
+}
+
 void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, struct str args,
                      char *owned)
 {
     struct invocation *inv = r->in_init ? NULL : runner_head(r);
     const char *what = offence(r, id, f, args);
-    bool current = r->in_init ? f->invocation == 0 : inv && inv->id == f->invocation;
-    int refused = !current                 ? E_CONFLICT /* revoked or ended */
-                  : r->version->fn->sealed ? E_DENIED
-                  : r->calls_open >= POOL_CALLS_MAX || r->args_bytes + args.n > POOL_ARGS_MAX
-                      ? E_THROTTLED
-                      : 0;
+    struct err err = {0};
+    int refused = what ? 0 : refusal(r, f, args, owned, &err);
     if (what || refused) {
-        struct err err = {0};
-        if (refused == E_CONFLICT)
-            err_set(&err, refused, "The invocation that this call belongs to has ended.");
-        free(owned);
+        pool_call_drop(r, args, owned);
         if (what)
             runner_events_broke(r, what);
         else
@@ -226,7 +287,8 @@ void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *f, 
     link_call(&r->calls, c);
     r->calls_live++;
     r->calls_open++;
-    r->args_bytes += args.n;
+    if (!owned)
+        args_count(r, args.n);
     struct version *v = r->version;
     if (r->count > 1) /* it waits now: whoever is behind it need not */
         dispatch_revoke(r, 1);
@@ -303,7 +365,11 @@ void pool_call_orphan(struct runner *r)
         unlink_call(c);
         link_call(&r->pool->orphans, c);
         c->runner = NULL;
+        args_release(r, c->pub.args.n);
+        r->pool->args_bytes += c->pub.args.n;
     }
+    if (r->args_bytes) /* of calls that were still on their way */
+        args_release(r, r->args_bytes);
 }
 
 void pool_call_close(struct pool *p)

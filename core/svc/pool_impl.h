@@ -40,12 +40,15 @@ enum {
     POOL_RSS_SLACK = 8 << 20,    /* peak RSS may pass the function's limit by this much */
     POOL_LOG_MAX = 1 << 20,      /* log bytes of one invocation */
     POOL_TAIL_MAX = 4096,
-    POOL_CALLS_MAX = 256,              /* host calls of one runner, abandoned ones included */
-    POOL_ARGS_MAX = 16 << 20,          /* argument bytes of one runner's open calls */
-    POOL_RESULTS_MAX = 32 << 20,       /* result bytes that one runner has not taken yet … */
-    POOL_RESULTS_ALL = 64 << 20,       /* … while all together have no more than this; else … */
-    POOL_RESULTS_LEAST = 1 << 20,      /* … so many, or a single one */
-    POOL_BUCKETS = 256,                /* of the table of versions */
+    POOL_CALLS_MAX = 256,         /* host calls of one runner, abandoned ones included */
+    POOL_ARGS_MAX = 16 << 20,     /* argument bytes of one runner's open calls … */
+    POOL_ARGS_ALL = 64 << 20,     /* … and of all; a function may hold as much as is left, … */
+    POOL_ARGS_LEAST = 128 << 10,  /* … and each of its runners this, always */
+    POOL_ARGS_WAIT_MS = 2000,     /* how long what comes in parts waits for that */
+    POOL_RESULTS_MAX = 32 << 20,  /* result bytes that one runner has not taken yet … */
+    POOL_RESULTS_ALL = 64 << 20,  /* … while all together have no more than this; else … */
+    POOL_RESULTS_LEAST = 1 << 20, /* … so many, or a single one */
+    POOL_BUCKETS = 256,           /* of the table of versions */
     POOL_STARVED_NS = 20 * 1000 * 1000 /* a version without runners takes one after this */
 };
 
@@ -120,7 +123,7 @@ struct runner {
     uint64_t charge;                 /* bytes counted in the pool's memory */
     struct call *calls, *left;       /* of the current invocation; abandoned ones */
     uint32_t calls_live, calls_open; /* of the current invocation; all */
-    size_t args_bytes, reserved;     /* arguments of all; result bytes set aside */
+    size_t args_bytes, reserved; /* arguments, also those on their way; result bytes set aside */
     struct hostcall_handle *handles; /* what the current invocation has open */
     uint64_t last_handle;
 };
@@ -135,6 +138,7 @@ struct tally { /* of one function, shared by its versions */
     uint32_t refs;        /* versions */
     uint32_t live;        /* invocations, executing or waiting */
     uint32_t count;       /* runners loading, warm or in grace */
+    size_t args_bytes;    /* of its runners */
     bool owes;            /* like a version's, to another function */
     struct turns wait;    /* among functions with someone waiting */
     struct turns waiters; /* head: its versions with someone waiting */
@@ -179,6 +183,7 @@ struct pool {
     uint64_t made_ms;      /* … this time, ms of the loop */
     uint64_t memory;       /* sum of charges */
     size_t reserved;       /* sum of the runners' */
+    size_t args_bytes;     /* likewise, and the orphans' */
     uint32_t last_token;
     struct turns waiters; /* head: functions with someone waiting */
     struct invocation *free_invocations;
@@ -280,6 +285,10 @@ void pool_time_refill(struct pool *p, uint64_t ms); /* make spares, in that time
 /* pool_call.c */
 void pool_call_begin(struct runner *r, uint32_t id, const struct frame_call *c, struct str args,
                      char *owned);
+/* For a CALL that comes in parts (channel.h); what is taken counts from now on, and begins or is
+ * dropped when it is whole. */
+enum channel_room pool_call_room(struct runner *r, uint32_t size, uint64_t waited_ns);
+void pool_call_drop(struct runner *r, struct str args, char *owned);
 /* The invocation that made them has ended, or the runner has. */
 void pool_call_abandon(struct runner *r);
 void pool_call_orphan(struct runner *r); /* the runner goes */

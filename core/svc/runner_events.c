@@ -177,10 +177,17 @@ static void on_call(void *ctx, uint32_t id, const struct frame_call *c, struct s
 {
     struct runner *r = ctx;
     if (deaf(r) || r->last_words || r->state == RUNNER_GRACE || r->state == RUNNER_SPARE) {
-        free(owned);
+        pool_call_drop(r, args, owned);
         return;
     }
     pool_call_begin(r, id, c, args, owned);
+}
+
+static enum channel_room on_room(void *ctx, uint32_t size, uint64_t waited_ns)
+{
+    struct runner *r = ctx;
+    bool heard = (r->state == RUNNER_WARM || r->state == RUNNER_LOADING) && !r->last_words;
+    return heard ? pool_call_room(r, size, waited_ns) : CHANNEL_DROP;
 }
 
 static void on_reply(void *ctx, uint32_t id, const struct frame_reply *reply, struct str answer,
@@ -203,4 +210,10 @@ void runner_events_broke(struct runner *r, const char *what)
 }
 
 const struct channel_ops runner_events_channel = {
-    .ready = on_ready, .log = on_log, .call = on_call, .reply = on_reply, .broken = broken};
+    .ready = on_ready,
+    .log = on_log,
+    .call = on_call,
+    .reply = on_reply,
+    .broken = broken,
+    .room = on_room,
+};

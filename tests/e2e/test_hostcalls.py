@@ -2,6 +2,7 @@
 import concurrent.futures
 import pathlib
 import re
+import statistics
 import time
 
 import pytest
@@ -166,6 +167,10 @@ HOLDER = """return { main = function(e)
 end }"""
 
 
+def resident(server):
+    return int(re.search(r"^RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.proc.pid}/status").read_text(), re.M)[1]) << 10
+
+
 def test_results_that_nobody_takes(server):
     """Functions that begin calls and never look at what comes: what lies in the core for all of them is bounded."""
     callers, results, bucket = 14, 60 * 512 * 1024, unique("left")
@@ -174,13 +179,48 @@ def test_results_that_nobody_takes(server):
     role = server.make_role({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
     name = server.make_function(HOLDER, role=role, Timeout=2)
     clients = [server.client("lambda", read_timeout=60) for _ in range(callers)]
-    resident = lambda: int(re.search(r"^RssAnon:\s+(\d+)", pathlib.Path(f"/proc/{server.proc.pid}/status").read_text(), re.M)[1]) << 10
-    before, most = resident(), 0
+    before, most = resident(server), 0
     with concurrent.futures.ThreadPoolExecutor(callers) as pool:
         calls = [pool.submit(server.invoke, name, {"b": bucket}, c) for c in clients]
         while not all(c.done() for c in calls):
-            most = max(most, resident())
+            most = max(most, resident(server))
             time.sleep(0.01)
     assert {c.result()[0]["errorType"] for c in calls} == {"Sandbox.Timedout"}
     print(f"{callers} functions asked for {callers * results >> 20} MiB and took none: the core grew by {(most - before) >> 20} MiB")
     assert most - before < 340 << 20
+
+
+GREEDY = """return { main = function(e)
+  if type(e) == 'string' then time.sleep(3) return 1 end
+  local text, told = ('x'):rep(6000000), {}
+  local function send() local r, err = lambda.invoke(e.f, text) told[#told + 1] = err and err.code .. ': ' .. err.message or 'sent' end
+  task.all{ send, send }
+  return told
+end }"""
+
+
+def test_arguments_that_all_keep_open(server):
+    """Functions whose calls last and are given much: what lies in the core of it is bounded for all of them together, who
+    gets no room in time is told so, and a small call notices nothing."""
+    callers, each = 32, 2 * 6000000
+    role = server.make_role({"Effect": "Allow", "Action": ["lambda:InvokeFunction", "perilune:Kv*"], "Resource": "*"})
+    greedy = [server.make_function(GREEDY, role=role, Timeout=20) for _ in range(callers)]
+    small = server.make_function("local ns = kv.open('small') return { main = function() return (ns:set('k', 'v')) and 1 end }", role=role)
+    assert server.invoke(small)[0] == 1
+    clients = [server.client("lambda", read_timeout=60) for _ in range(callers)]
+    before, most, times = resident(server), 0, []
+    with concurrent.futures.ThreadPoolExecutor(callers) as pool:
+        calls = [pool.submit(server.invoke, name, {"f": name}, c) for name, c in zip(greedy, clients)]
+        while not all(c.done() for c in calls):
+            began = time.monotonic()
+            assert server.invoke(small)[:2] == (1, None)
+            times.append(time.monotonic() - began)
+            most = max(most, resident(server))
+    told = [t for c in calls for t in c.result()[0]]
+    refused = [t for t in told if t != "sent"]
+    print(f"{callers} functions kept {callers * each >> 20} MiB of arguments: {len(refused)} of {len(told)} refused, the core grew by "
+          f"{(most - before) >> 20} MiB, a small call took {statistics.median(times):.3f}, at most {max(times):.3f} s")
+    assert len(told) == 2 * callers and refused and len(refused) < len(told)
+    assert all(t.startswith("Throttled: Too many bytes of arguments") for t in refused), refused
+    assert most - before < 120 << 20
+    assert statistics.median(times) < 0.5

@@ -63,16 +63,23 @@ static void play_log(uint8_t level, struct str line)
     channel_runner_send(play.ch, FRAME_LOG, 0, play.id, str_of((const char *)&level, 1), line);
 }
 
-static uint32_t play_call(uint16_t number, uint32_t invocation, uint64_t ms)
+static uint32_t play_call_with(uint16_t number, uint32_t invocation, uint64_t ms, struct str more)
 {
     struct buf b = BUF_INIT;
     rec_put_u64(&b, HC_MS, ms);
+    if (more.n)
+        rec_put_str(&b, HC_BODY, more);
     struct frame_call c = {.invocation = invocation, .number = number, .size = (uint32_t)b.n};
     uint32_t id = ++play.next_call;
     channel_runner_send_payload(play.ch, FRAME_CALL, id, str_of((const char *)&c, sizeof c),
                                 buf_str(&b), FRAME_F_CALL);
     buf_deinit(&b);
     return id;
+}
+
+static uint32_t play_call(uint16_t number, uint32_t invocation, uint64_t ms)
+{
+    return play_call_with(number, invocation, ms, STR(""));
 }
 
 /* Waits for one RESULT, whole; returns its rc and the bytes it had. */
@@ -300,6 +307,13 @@ static void play_command(char *cmd)
             if (play_result(&bytes))
                 n = -1;
         play_reply(n < 0 ? STR("bad") : STR("all"));
+    } else if (!strcmp(cmd, "fill")) { /* two long calls of n bytes at once, how they ended */
+        static char bytes_of[7 << 20];
+        for (int i = 0; i < 2; i++)
+            play_call_with(HC_SLEEP, play.id, 3000, str_of(bytes_of, (size_t)n));
+        int first = play_result(&bytes), second = play_result(&bytes);
+        snprintf(out, sizeof out, "%d %d", first, second);
+        play_reply(str_c(out));
     } else if (!strcmp(cmd, "leave")) { /* returns with n calls open */
         for (long i = 0; i < n; i++)
             play_call(HC_SLEEP, play.id, 60000);

@@ -277,6 +277,62 @@ static void a_turn_has_its_measure(void **state)
     assert_in_range(most, 1, 2 * CHANNEL_FRAMES_OF_ALL); /* before and after the poll */
 }
 
+/* Twenty functions that each hold twelve MiB of arguments in long calls, as far as they may. */
+static void arguments_of_all_are_bounded(void **state)
+{
+    (void)state;
+    enum { N = 20, BYTES = 6 << 20 };
+    static struct ask a[N + 1];
+    char event[32];
+    size_t most = 0;
+    int begun = 0, refused = 0;
+    snprintf(event, sizeof event, "fill %d", BYTES);
+    for (int i = 0; i < N; i++)
+        ask(&a[i], fn_of("greedy", 20000), event);
+    for (uint64_t until = clock_mono_ns() + 1000000000; clock_mono_ns() < until;) {
+        uv_run(&loop, UV_RUN_ONCE);
+        most = pool->args_bytes > most ? pool->args_bytes : most;
+    }
+    assert_in_range(most, POOL_ARGS_ALL / 2, POOL_ARGS_ALL);
+    a[N] = one(fn_of("small", 20000), "call 1"); /* beside them, without waiting for any */
+    assert_string_equal(a[N].payload, "0 0");
+    assert_true(a[N].ns < 1000000000);
+    wait_for(a, N, 30);
+    for (int i = 0; i < N; i++) {
+        int first = 1, second = 1;
+        assert_int_equal(sscanf(a[i].payload, "%d %d", &first, &second), 2);
+        begun += (first == 0) + (second == 0);
+        refused += (first == E_THROTTLED) + (second == E_THROTTLED);
+    }
+    assert_int_equal(begun + refused, 2 * N);
+    assert_in_range(begun, 8, 2 * N - 1);
+    assert_int_equal(pool->args_bytes, 0);
+    /* and what a runner leaves behind that dies on the way */
+    ask(&a[0], fn_of("dies", 200), event);
+    run_ms(100);
+    assert_in_range(pool->args_bytes, BYTES, 2 * BYTES + 1000);
+    wait_for(a, 1, 20);
+    run_ms(300);
+    assert_int_equal(pool->args_bytes, 0);
+}
+
+/* Of one function that makes such calls, all runners together leave half to the others. */
+static void arguments_of_a_function_leave_room(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    static struct ask a[N + 1];
+    struct fn *greedy = fn_of("greedy", 20000);
+    for (int i = 0; i < N; i++)
+        ask(&a[i], greedy, "fill 6000000");
+    run_ms(1000);
+    assert_in_range(pool->args_bytes, 6000000, POOL_ARGS_ALL / 2 + 3000000 + 1000);
+    a[N] = one(fn_of("decent", 20000), "fill 7000000");
+    assert_string_equal(a[N].payload, "0 0");
+    wait_for(a, N, 30);
+    assert_int_equal(pool->args_bytes, 0);
+}
+
 int main(int argc, char **argv)
 {
     if (zygote_is(argc, argv))
@@ -295,6 +351,8 @@ int main(int argc, char **argv)
         T(drain_waits),
         cmocka_unit_test_setup_teardown(close_answers_everybody, setup, NULL),
         T(host_calls),
+        T(arguments_of_all_are_bounded),
+        T(arguments_of_a_function_leave_room),
         T(a_turn_has_its_measure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
