@@ -68,6 +68,11 @@ uint64_t store_boot(const struct store *s);
 /* An id that no other call, in this or an earlier boot, has given: boot number << 40 | count. Ids
  * grow. Any thread; costs nothing, so an id may be thrown away. */
 uint64_t store_new_id(struct store *s);
+/* The boot that gave it. */
+static inline uint64_t store_id_boot(uint64_t id)
+{
+    return id >> 40;
+}
 /* False while the disk is full or failing: writes are refused with E_NO_SPACE or E_IO. */
 bool store_writable(const struct store *s);
 /* 32-byte key under which secrets are sealed (DATA/master.key). */
@@ -105,6 +110,8 @@ struct job {
     bool undo; /* set by the caller: apply runs in a nested transaction, so that a refusal may come
                   after writes: they are undone */
     bool frees_space; /* set by the caller: still taken when the disk is nearly full */
+    bool rides;       /* set by the caller: nobody waits for it. It shares the next commit that
+                         somebody waits for, or has its own after some milliseconds */
 };
 /* Loop thread. The job's memory is the store's until done. Jobs are applied in the order of
  * submission. A refusal after writes costs the whole batch a second run unless `undo` is set. */

@@ -82,7 +82,7 @@ static void sweep_slice(uv_work_t *work)
             w->dir = opendir(path);
         while (w->dir && w->count < SLICE && (e = readdir(w->dir))) {
             uint64_t id = id_of(e->d_name, w->folder);
-            if (id && id >> 40 < w->store->boot)
+            if (id && store_id_boot(id) < w->store->boot)
                 w->ids[w->count++] = id;
         }
         if (w->dir && w->count == SLICE)

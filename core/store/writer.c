@@ -4,6 +4,9 @@
  * durability (two flushes) and only then hands them back to the loop. While a commit flushes, the
  * next batch gathers: load makes batches larger, not commits more frequent.
  *
+ * A job that nobody waits for (`rides`) begins no batch: it goes with the next one, or when the
+ * loop's timer says that none has come. Order stays that of submission.
+ *
  * A batch that fails is undone and its jobs run again one by one, each in its own transaction, so
  * that one bad job takes nobody with it. A refusal is the caller's affair and spoils nothing, as
  * long as the job wrote nothing or asked for a nested transaction (`undo`).
@@ -33,6 +36,8 @@ enum {
     BATCH_ROWS = 8192,     /* in one transaction, and … */
     BATCH_BYTES = 4 << 20, /* … their size: LMDB holds their pages, and keeps some for the next */
     PROBE_MS = 200,
+    RIDE_MS = 2,           /* a job that nobody waits for does, at most, or … */
+    RIDERS = 64,           /* … until so many do */
     TURN_NS = 1000 * 1000, /* of done callbacks in one turn of the loop */
 };
 #define FLOOR_BYTES (64ull << 20)
@@ -51,10 +56,13 @@ struct writer {
     pthread_cond_t wake;
     struct list queued, finished;
     struct buf dead;    /* blob ids of committed batches, for the loop */
+    size_t riders;      /* of those queued, while `call` is false */
+    bool call;          /* a batch is to begin */
     bool stop, no_room; /* no_room: a blob found none */
 
     int bell; /* eventfd: there is something in `finished` */
     uv_poll_t *poll;
+    uv_timer_t *ride;       /* the loop's: runs while only riders are queued */
     struct list delivering; /* the loop's: finished jobs whose callbacks did not fit in a turn */
     size_t pending;         /* the loop's: submitted and not yet done */
     bool closing;
@@ -66,6 +74,7 @@ struct writer {
 
 static void *thread_main(void *arg);
 static void on_bell(uv_poll_t *poll, int status, int events);
+static void on_ride(uv_timer_t *timer);
 static bool deliver(struct writer *w, bool all);
 static struct list run_batch(struct writer *w, struct list *jobs);
 static void set_trouble(struct writer *w, enum trouble trouble, int refusal, const char *why);
@@ -108,7 +117,7 @@ static void list_move(struct list *to, struct list *from)
 void writer_open(struct store *s)
 {
     struct writer *w = calloc(1, sizeof *w);
-    if (!w || !(w->poll = malloc(sizeof *w->poll)))
+    if (!w || !(w->poll = malloc(sizeof *w->poll)) || !(w->ride = malloc(sizeof *w->ride)))
         fatal("out of memory");
     w->store = s;
     s->writer = w;
@@ -120,7 +129,9 @@ void writer_open(struct store *s)
     list_init(&w->queued);
     list_init(&w->finished);
     list_init(&w->delivering);
-    w->poll->data = w;
+    w->poll->data = w->ride->data = w;
+    uv_timer_init(s->loop, w->ride);
+    uv_unref((uv_handle_t *)w->ride); /* whose jobs keep the loop alive */
     w->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     sigset_t all, before;
     sigfillset(&all);
@@ -160,6 +171,7 @@ void writer_close(struct store *s)
 {
     struct writer *w = s->writer;
     uv_close((uv_handle_t *)w->poll, free_handle);
+    uv_close((uv_handle_t *)w->ride, free_handle);
     close(w->bell);
     buf_deinit(&w->dead);
     free(w);
@@ -178,10 +190,28 @@ void writer_submit(struct store *s, struct job *job)
         return;
     }
     pthread_mutex_lock(&w->lock);
-    bool idle = !w->queued.head;
+    bool idle = !w->call;
     list_push(&w->queued, job);
+    if (job->rides && idle)
+        w->riders++;
+    w->call = !idle || !job->rides || w->riders == RIDERS;
+    bool begins = idle && w->call, waits = !w->call && w->riders == 1;
     pthread_mutex_unlock(&w->lock);
-    if (idle)
+    if (begins)
+        pthread_cond_signal(&w->wake);
+    if (waits)
+        uv_timer_start(w->ride, on_ride, RIDE_MS, 0);
+}
+
+/* The riders for whom it was started may have gone with others: then the next ones go a little early. */
+static void on_ride(uv_timer_t *timer)
+{
+    struct writer *w = timer->data;
+    pthread_mutex_lock(&w->lock);
+    bool begins = !w->call && w->riders;
+    w->call |= begins;
+    pthread_mutex_unlock(&w->lock);
+    if (begins)
         pthread_cond_signal(&w->wake);
 }
 
@@ -241,7 +271,7 @@ static void wait_for_work(struct writer *w)
     until.tv_nsec += PROBE_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    while (!w->queued.head && !w->stop && !w->no_room)
+    while (!w->call && !w->stop && !w->no_room)
         if (w->trouble == FINE)
             pthread_cond_wait(&w->wake, &w->lock);
         else if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
@@ -268,6 +298,8 @@ static void *thread_main(void *arg)
         if (!jobs.head)
             wait_for_work(w);
         list_move(&jobs, &w->queued);
+        w->call = false;
+        w->riders = 0;
         if (!jobs.head && w->stop)
             break;
         bool no_room = w->no_room;

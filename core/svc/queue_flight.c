@@ -230,11 +230,16 @@ static void mark_done(struct job *job, int rc)
         land(f);
 }
 
+/* The mark counts crashes and nothing else, so one that goes down with the server is lost without
+ * harm, once: an event of an earlier boot may be what ended that one, and is marked at once. */
 static void mark_running(struct flight *f)
 {
     f->started = (struct event_change){
         .outcome = EVENT_STARTED, .tries = f->tries, .crashes = f->crashes, .defers = f->defers};
-    f->mark = (struct job){.apply = mark_apply, .done = mark_done, .frees_space = true};
+    f->mark = (struct job){.apply = mark_apply,
+                           .done = mark_done,
+                           .frees_space = true,
+                           .rides = store_id_boot(f->id) == store_boot(f->queue->o.store)};
     f->marked = f->mark_pending = true;
     store_submit(f->queue->o.store, &f->mark);
 }
@@ -474,6 +479,8 @@ static void settle_done(struct job *job, int rc)
     land(f);
 }
 
+/* Nobody waits for a success that is sent nowhere; a kill before its commit has it run again, as
+ * one a moment earlier would have. */
 static void settle(struct flight *f)
 {
     if (f->change.outcome == EVENT_RELEASED && !f->marked) { /* its row is as it was */
@@ -481,7 +488,10 @@ static void settle(struct flight *f)
         land(f);
         return;
     }
-    f->settle = (struct job){.apply = settle_apply, .done = settle_done, .frees_space = true};
+    f->settle = (struct job){.apply = settle_apply,
+                             .done = settle_done,
+                             .frees_space = true,
+                             .rides = f->change.outcome == EVENT_SUCCEEDED && !f->sends};
     store_submit(f->queue->o.store, &f->settle);
 }
 

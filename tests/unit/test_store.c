@@ -202,6 +202,67 @@ static void test_restart(void **state)
     assert_string_equal(v, "kept");
 }
 
+/* --- who waits ---------------------------------------------------------------------------------
+ */
+
+static int note(struct store_txn *t, void *ctx)
+{
+    struct str v = STR("");
+    char all[64];
+    (void)store_get(t, T_KV, STR("order"), &v);
+    snprintf(all, sizeof all, "%.*s%s", STR_FMT(v), (const char *)ctx);
+    return store_put(t, T_KV, STR("order"), str_c(all));
+}
+
+/* In the order of submission, in one commit with who comes later, … */
+static void test_riders_go_with_the_next(void **state)
+{
+    struct call a = {.job.rides = true}, b = {.job.rides = true}, c = {0};
+    char v[64];
+    (void)state;
+    call_start(&f, &a, note, "a");
+    call_start(&f, &b, note, "b");
+    usleep(20 * 1000); /* the loop's timer cannot end meanwhile */
+    assert_int_equal(a.runs + b.runs, 0);
+    call_start(&f, &c, note, "c");
+    assert_int_equal(call_wait(&f, &c), 0);
+    assert_true(a.done && b.done);
+    get("order", v);
+    assert_string_equal(v, "abc");
+}
+
+/* … and alone after a moment, or when there are many. */
+static void test_riders_do_not_wait_for_ever(void **state)
+{
+    static struct call many[64];
+    struct call alone = {.job.rides = true};
+    (void)state;
+    uint64_t began_ms = uv_hrtime() / 1000000;
+    call_start(&f, &alone, set, "k=1");
+    assert_int_equal(call_wait(&f, &alone), 0);
+    assert_true(uv_hrtime() / 1000000 - began_ms < 1000);
+    for (size_t i = 0; i < 64; i++) {
+        many[i] = (struct call){.job.rides = true};
+        call_start(&f, &many[i], set, "k=2");
+    }
+    while (((volatile struct call *)many)[63].runs == 0) /* without a turn of the loop */
+        usleep(1000);
+    for (size_t i = 0; i < 64; i++)
+        assert_int_equal(call_wait(&f, &many[i]), 0);
+}
+
+static void test_riders_at_the_end(void **state)
+{
+    struct call last = {.job.rides = true};
+    char v[64];
+    (void)state;
+    call_start(&f, &last, set, "k=last");
+    fixture_restart(&f);
+    assert_true(last.done && last.rc == 0);
+    get("k", v);
+    assert_string_equal(v, "last");
+}
+
 /* --- rows --------------------------------------------------------------------------------------
  */
 
@@ -535,6 +596,9 @@ int main(void)
         T(test_snapshot),
         T(test_counter),
         T(test_group_commit),
+        T(test_riders_go_with_the_next),
+        T(test_riders_do_not_wait_for_ever),
+        T(test_riders_at_the_end),
         T(test_refusals_spoil_nothing),
         T(test_refusal_after_writes),
         T(test_refusal_after_writes_nested),
