@@ -19,3 +19,12 @@ void lineage_write(struct buf *out, const struct lineage *l)
         buf_lit(out, ARROW);
     buf_add(out, l->via);
 }
+
+bool lineage_has(const struct lineage *l, struct str function)
+{
+    struct str rest = l->chain;
+    bool found = str_eq(l->via, function);
+    while (!found && rest.n)
+        found = str_eq(str_trim(str_cut(&rest, '>')), function);
+    return found;
+}

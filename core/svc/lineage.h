@@ -23,6 +23,8 @@ static inline struct lineage lineage_dup(struct arena *a, const struct lineage *
 /* Appends the chain with its last link. Of one that has grown long (its functions may loop) the
  * oldest links are left out. */
 void lineage_write(struct buf *out, const struct lineage *l);
+/* Is that function one of its links? Of those that are not left out. */
+bool lineage_has(const struct lineage *l, struct str function);
 enum { LINEAGE_MAX = 3 * 1024 }; /* bytes at most */
 
 #endif

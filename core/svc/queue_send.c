@@ -3,7 +3,11 @@
  *
  * Each is an event of its own, written in the transaction that settles the first: the outcome is sent
  * on once, whenever the server ends. The function's role must let it invoke the target, now and not
- * only when it was configured. A record that would be too large goes without its payloads. */
+ * only when it was configured. A record that would be too large goes without its payloads.
+ *
+ * An event that was stopped as a loop is sent on too, and what that causes has a count of its own, or
+ * nobody could act on it. Not to a function that the chain has been through: each is told once, and
+ * so the whole of it ends. */
 #include "auth/arn.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -17,6 +21,7 @@ struct sending {
     struct sending *next;
     char name[FUNCTION_NAME_MAX + 1], qualifier[129], request_id[37];
     struct buf payload;
+    uint32_t hops;
     uint64_t function_id; /* once it was put; 0: it could not be */
 };
 
@@ -64,15 +69,22 @@ static bool allowed(const struct flight *f, struct str target)
     return rc == 0;
 }
 
+static bool stopped(const struct flight *f)
+{
+    return f->hops >= INVOKE_HOPS_MAX && !f->fn->loops;
+}
+
 /* why NULL: the event itself. */
 static void send_to(struct flight *f, struct str target, const char *why)
 {
     struct str name, qualifier;
     struct sending *o;
+    const struct lineage led = {f->hops, buf_str(&f->chain), str_c(f->function)};
     /* the region was checked when the target was set: only ours has been taken */
     struct arn parts;
     if (!target.n || !arn_parse(target, &parts) ||
-        arn_function(target, parts.region, &name, &qualifier) != 0 || !allowed(f, target))
+        arn_function(target, parts.region, &name, &qualifier) != 0 ||
+        (stopped(f) && lineage_has(&led, name)) || !allowed(f, target))
         return;
     if (!(o = calloc(1, sizeof *o)))
         fatal("out of memory");
@@ -83,6 +95,7 @@ static void send_to(struct flight *f, struct str target, const char *why)
         write_record(&o->payload, f, why);
     else
         buf_add(&o->payload, f->payload);
+    o->hops = stopped(f) ? 0 : f->hops + 1;
     o->next = f->sends;
     f->sends = o;
 }
@@ -90,8 +103,7 @@ static void send_to(struct flight *f, struct str target, const char *why)
 void send_outcome(struct flight *f, const char *why)
 {
     const struct fn *fn = f->fn;
-    if (!fn || fn->id != f->function_id ||
-        (f->hops >= INVOKE_HOPS_MAX && !fn->loops)) /* the loop ends here */
+    if (!fn || fn->id != f->function_id)
         return;
     bool success = strcmp(why, "Success") == 0;
     send_to(f, success ? fn->on_success : fn->on_failure, why);
@@ -108,7 +120,7 @@ int send_put(struct flight *f, struct store_txn *t)
                                 .payload = buf_str(&o->payload),
                                 .source = "lambda",
                                 .source_arn = STR(""),
-                                .cause = {f->hops + 1, buf_str(&f->chain), str_c(f->function)}};
+                                .cause = {o->hops, buf_str(&f->chain), str_c(f->function)}};
         struct str policy;
         memcpy(e.request_id, o->request_id, sizeof e.request_id);
         int rc = function_find(t, e.function_name, e.qualifier, &e.function_id, &policy);

@@ -337,6 +337,30 @@ def test_a_function_that_feeds_its_own_trigger(server, lam):
 
 
 @boto
+def test_what_was_stopped_as_a_loop_is_sent_on(server, lam):
+    """To the destination for failures and to the dead-letter target. They run, and may call others. When that leads into the loop
+    again, it is stopped again, and whom the chain has been through is not told twice."""
+    loop, told, letters, after = (unique(n) for n in ("loop", "told", "letters", "after"))
+    role = server.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
+    for name, code in ((loop, f"print('ran') lambda.invoke_async('{loop}', e)"),
+                       (told, f"print(json.encode(e)) lambda.invoke_async('{after}', {{}}) lambda.invoke_async('{loop}', {{again = true}})"),
+                       (letters, "print(json.encode(e))"), (after, "print('ran')")):
+        server.make_function(f"return {{ main = function(e) {code} end }}", name=name, role=role)
+    lam.put_function_event_invoke_config(FunctionName=loop, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": arn(told)}})
+    lam.update_function_configuration(FunctionName=loop, DeadLetterConfig={"TargetArn": arn(letters)})
+    send(lam, loop, {"mine": 1})
+    lines = lambda name, mark: [x for x in server.log_lines(name) if mark in x]
+    eventually(lambda: len(lines(loop, "The loop: ")) == 2)
+    time.sleep(0.3)
+    assert len(lines(loop, "ran")) == 16 + 15 and len(lines(after, "ran")) == 1
+    record, = [json.loads(x) for x in lines(told, "requestContext")]
+    assert record["requestPayload"] == {"mine": 1} and record["requestContext"]["approximateInvokeCount"] == 0
+    assert record["requestContext"]["condition"] == "RecursiveInvocationException" and record["requestContext"]["functionArn"] == arn(loop) + ":$LATEST"
+    assert "responsePayload" not in record
+    assert [json.loads(x) for x in lines(letters, "{")] == [{"mine": 1}, {"again": True}]
+
+
+@boto
 def test_a_function_that_deletes_into_its_own_trigger(server, lam):
     """Deletes bear the lineage as writes do."""
     s3, bucket = server.client("s3"), unique("loop")

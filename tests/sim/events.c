@@ -31,7 +31,7 @@ struct seen { /* a record of T_EVENTS */
     uint64_t function_id, boot, bytes;
     uint32_t tries, crashes, defers, hops;
     int64_t accepted_ms, due_ms, ended_ms;
-    struct str function, request_id, why, source, source_arn;
+    struct str function, request_id, why, source, source_arn, chain;
 };
 
 static struct seen see(const struct row *r)
@@ -54,6 +54,7 @@ static struct seen see(const struct row *r)
         .why = rec_str(v, EV_ERROR_TYPE),
         .source = rec_str(v, EV_SOURCE),
         .source_arn = rec_str(v, EV_SOURCE_ARN),
+        .chain = rec_str(v, EV_CHAIN),
     };
 }
 
@@ -248,9 +249,9 @@ static void hears(char out[static 8], struct str arn)
 }
 
 /* Whom its configuration wants to hear of the outcome. */
-static void note_hearers(struct known *k, const struct fn *fn, const struct seen *s)
+static void note_hearers(struct known *k, const struct fn *fn)
 {
-    bool nobody = actor_named(fn->name)->role_denies || (s->hops >= INVOKE_HOPS_MAX && !fn->loops);
+    bool nobody = actor_named(fn->name)->role_denies;
     hears(k->success, nobody ? STR("") : fn->on_success);
     hears(k->failure, nobody ? STR("") : fn->on_failure);
     hears(k->letter, nobody ? STR("") : fn->dead_letter);
@@ -262,7 +263,6 @@ void event_ends(const struct invoke_req *req, enum run_end end)
         return;
     struct known *k = known_by_request(req->request_id);
     MUST(k && k->running && !k->told, "%s ends and did not run", req->request_id);
-    struct seen s = see(row_of(k->id));
     k->running = false;
     k->told = end != RUN_THROTTLED && end != RUN_REFUSED;
     k->end = end;
@@ -270,7 +270,7 @@ void event_ends(const struct invoke_req *req, enum run_end end)
     k->retries = req->fn->retries_set ? req->fn->retries : 2;
     k->max_age_ms = max_age_ms(req->fn);
     k->failed += end == RUN_ERROR;
-    note_hearers(k, req->fn, &s);
+    note_hearers(k, req->fn);
 }
 
 /* --- one row changes ---------------------------------------------------------------------------- */
@@ -471,6 +471,19 @@ static void check_place(uint64_t id)
          "event %" PRIx64 " (%d) is not filed", id, s.state);
 }
 
+/* Of one that was stopped as a loop nobody hears whom its chain has been through. */
+static void check_lineage(const struct known *k, const struct seen *end, const struct seen *sent)
+{
+    char chain[4096], name[16];
+    bool stopped = end->hops >= INVOKE_HOPS_MAX && sent->hops == 0;
+    MUST(stopped ||
+             (sent->hops == end->hops + 1 && !str_is(end->why, "RecursiveInvocationException")),
+         "%s: what it sends on bears another number of hops", k->request_id);
+    snprintf(chain, sizeof chain, " %.*s > %.*s ", STR_FMT(end->chain), STR_FMT(end->function));
+    snprintf(name, sizeof name, " %.*s ", STR_FMT(sent->function));
+    MUST(!stopped || !strstr(chain, name), "%s: a loop goes on over%s", k->request_id, name);
+}
+
 /* What was written beside the end of an event. */
 static void check_sent(const struct known *k, const struct seen *end, const struct change *c,
                        size_t n)
@@ -484,10 +497,11 @@ static void check_sent(const struct known *k, const struct seen *end, const stru
     for (size_t i = 0; i < n; i++) {
         if (c[i].table != T_EVENTS || c[i].old)
             continue;
-        MUST(row_key(c[i].new).n != 8 || see(c[i].new).hops == end->hops + 1,
-             "%s: what it sends on bears another number of hops", k->request_id);
-        if (row_key(c[i].new).n != 9)
+        if (row_key(c[i].new).n != 9) {
+            struct seen sent = see(c[i].new);
+            check_lineage(k, end, &sent);
             continue;
+        }
         struct str text = row_val(c[i].new);
         if (str_find(text, str_c(origin)) < 0) {
             letters++;
