@@ -124,6 +124,20 @@ static int bad(const char *what, const char *value)
     return 2;
 }
 
+static int bad_value(const struct row *r, const char *value)
+{
+    static const char *const wants[] = {
+        [TEXT] = "a value",
+        [COUNT] = "a number",
+        [BYTES] = "a number of bytes, as 512M",
+        [SECONDS] = "a number of seconds",
+        [SWITCH] = "yes or no",
+    };
+    char what[96];
+    snprintf(what, sizeof what, "--%s takes %s%s", r->flag, wants[r->kind], value ? ", not" : "");
+    return bad(what, value);
+}
+
 static int from_environment(struct serve_opts *o)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -167,7 +181,7 @@ int serve_opts_parse(int argc, char **argv, struct serve_opts *o)
         if (!value && ++i < argc)
             value = argv[i];
         if (!value || !set(o, r, value))
-            return bad("flag needs a good value", argv[i < argc ? i : argc - 1]);
+            return bad_value(r, value);
     }
     if (rc == 0 && !str_is(str_c(o->jit), "on") && !str_is(str_c(o->jit), "off"))
         return bad("--jit takes on or off", NULL);

@@ -280,6 +280,25 @@ static int create_lmdb(struct store *s)
     return rc ? rc : env_sync_dir(s->dir);
 }
 
+/* A file that was cut is read beyond its end, which is SIGBUS: with a hole there LMDB finds pages that
+ * are none, and says so. (One that ends early need not be damaged: pages taken and given back within a
+ * transaction are never written.) */
+static int fill_up(MDB_env *env, int fd)
+{
+    MDB_envinfo info;
+    MDB_stat about;
+    struct stat file;
+    int rc = mdb_env_info(env, &info);
+    if (rc == 0)
+        rc = mdb_env_stat(env, &about);
+    if (rc == 0 && fstat(fd, &file) != 0)
+        rc = errno;
+    if (rc)
+        return rc;
+    off_t size = ((off_t)info.me_last_pgno + 1) * (off_t)about.ms_psize;
+    return file.st_size >= size || ftruncate(fd, size) == 0 ? 0 : errno;
+}
+
 static int open_lmdb(struct store *s)
 {
     int fd, rc = create_lmdb(s);
@@ -288,6 +307,7 @@ static int open_lmdb(struct store *s)
     if (rc == 0) {
         mdb_env_get_fd(s->env, &fd);
         fcntl(fd, F_SETFD, FD_CLOEXEC); /* LMDB leaves this one open over exec */
+        rc = fill_up(s->env, fd);
     }
     return rc;
 }
@@ -295,7 +315,8 @@ static int open_lmdb(struct store *s)
 static int explain(struct store *s, int rc, struct err *err)
 {
     const char *why = mdb_strerror(rc);
-    if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED)
+    if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED ||
+        rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN) /* the last: what came before found it so */
         why = "it is damaged or was not made by perilune";
     else if (rc == ENOSPC || rc == EDQUOT)
         why = "the disk is full";
@@ -394,7 +415,10 @@ static int begin_boot(struct store *s, struct err *err)
     rc = boot_rows(&t, err);
     if (rc) {
         mdb_txn_abort(t.txn);
-        return err && err->code ? rc : err_set(err, rc, "%s", err_row(rc)->text);
+        if (err && err->code)
+            return rc;
+        return rc == E_IO ? explain(s, MDB_CORRUPTED, err) /* a page is none */
+                          : err_set(err, rc, "%s", err_row(rc)->text);
     }
     rc = mdb_txn_commit(t.txn);
     return rc ? explain(s, rc, err) : 0;

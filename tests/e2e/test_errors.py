@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import socket
 import stat
 import subprocess
@@ -290,6 +291,24 @@ def test_second_server_on_the_same_folder(own_server):
     assert first.healthz()[0] == 200
     assert first.stop() == 0
     first.start()  # and the folder is free again
+
+
+@pytest.mark.cli
+@pytest.mark.parametrize("flags, why", [
+    (["--memory", "5X"], "--memory takes a number of bytes, as 512M, not: 5X"), (["--memory"], "--memory takes a number of bytes, as 512M "),
+    (["--max-runners=x"], "--max-runners takes a number, not: x"), (["--listen="], "--listen takes a value"), (["--what"], "unknown flag: --what")])
+def test_a_bad_flag_is_named(flags, why):
+    code, text = end_of(*flags)
+    assert code == 2 and why in text and text.count("\n") == 1, text
+
+
+@pytest.mark.cli
+def test_a_cut_store_is_refused(own_server):
+    first = own_server()
+    assert first.stop() == 0
+    os.truncate(first.data / "meta.mdb", 8192)
+    code, text = end_of("--data", str(first.data), "--listen", f"127.0.0.1:{free_port()}")
+    assert code == 1 and "meta.mdb cannot be opened: it is damaged" in text, text
 
 
 @pytest.mark.cli

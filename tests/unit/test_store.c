@@ -166,6 +166,44 @@ static void test_not_a_database(void **state)
     fixture_open(&f);
 }
 
+/* A copy that ended early, after any of its pages: refused, or as good as whole. */
+static void test_cut_short(void **state)
+{
+    enum { PAGE = 4096, MOST = 256 };
+    static char bytes[MOST * PAGE];
+    char row[64];
+    int refused = 0;
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        snprintf(row, sizeof row, "row%d=%d", i, i);
+        assert_int_equal(call_run(&f, set, row), 0);
+    }
+    fixture_close(&f);
+    int fd = open(path_of("meta.mdb"), O_RDWR);
+    ssize_t size = read(fd, bytes, sizeof bytes);
+    assert_in_range(size, 8 * PAGE, sizeof bytes - 1);
+    for (off_t pages = 2; pages < size / PAGE; pages++) {
+        struct err err = {0};
+        struct store *s = NULL;
+        struct store_opts o = {.dir = f.dir, .map_size = 1 << 30, .loop = &f.loop};
+        assert_int_equal(pwrite(fd, bytes, (size_t)size, 0), size);
+        assert_int_equal(ftruncate(fd, pages * PAGE), 0);
+        if (store_open(&o, &s, &err) == 0) {
+            store_close(s);
+            uv_run(&f.loop, UV_RUN_DEFAULT);
+            continue;
+        }
+        if (!strstr(err.text, "damaged"))
+            fail_msg("%ld pages: %s", (long)pages, err.text);
+        refused++;
+    }
+    assert_true(refused > 0);
+    assert_int_equal(pwrite(fd, bytes, (size_t)size, 0), size);
+    assert_int_equal(ftruncate(fd, size), 0);
+    close(fd);
+    fixture_open(&f);
+}
+
 static void test_restart(void **state)
 {
     char v[64];
@@ -591,6 +629,7 @@ int main(void)
         T(test_newer_format),
         T(test_master_key),
         T(test_not_a_database),
+        T(test_cut_short),
         T(test_restart),
         T(test_rows),
         T(test_snapshot),
