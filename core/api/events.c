@@ -2,13 +2,11 @@
  *
  * One bus, "default". Rules by event pattern have nobody who sends events, so they are refused with
  * that reason. Shapes: botocore's model events/2015-10-07. */
-#include "api/schedules.h"
+#include "api/events.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/rec.h"
 
 enum { PAGE = 100, INPUT_MAX = 8192 };
-#define BUS STR("default")
 
 /* The rule's name in `member`, and the bus, which is the one there is. */
 static int read_name(struct call *c, const char *member, struct str *name, struct err *err)
@@ -27,7 +25,7 @@ static int read_name(struct call *c, const char *member, struct str *name, struc
     return rc;
 }
 
-static int absent(struct schedules_job *j)
+int events_absent(struct schedules_job *j)
 {
     return err_set(&j->err, E_NOT_FOUND, "Rule %.*s does not exist on EventBus default.",
                    STR_FMT(j->name.name));
@@ -42,14 +40,15 @@ static struct schedules_job *begin(struct call *c, const char *member)
         call_error(c, rc, &err);
         return NULL;
     }
-    return schedules_job(c, SCHEDULE_KIND_RULE, BUS, name);
+    return schedules_job(c, SCHEDULE_KIND_RULE, EVENTS_BUS, name);
 }
 
 /* --- rules -------------------------------------------------------------------------------------- */
 
 struct put_rule {
     struct str expr, description;
-    bool described, disabled, state;
+    json_t *tags; /* of one that is new */
+    bool disabled;
 };
 
 static int change_rule(struct schedules_job *j, struct str row)
@@ -64,6 +63,7 @@ static int change_rule(struct schedules_job *j, struct str row)
     } else {
         rec_put_u64(b, SCHEDULE_ID, store_new_id(j->c->svc->store));
         rec_put_u64(b, SCHEDULE_CREATED_MS, now_ms);
+        events_put_tags(b, r->tags);
     }
     rec_put_str(b, SCHEDULE_EXPR, r->expr);
     if (r->description.n)
@@ -86,6 +86,7 @@ void events_put_rule(struct call *c)
     struct err err = {0};
     struct str expr, pattern, state, description;
     struct schedule_expr e;
+    json_t *tags = NULL;
     struct schedules_job *j = begin(c, "Name");
     struct put_rule *r = j ? arena_zalloc(c->arena, sizeof *r) : NULL;
     if (!r)
@@ -114,12 +115,18 @@ void events_put_rule(struct call *c)
                      state.n > 40 ? 40 : (int)state.n, state.p);
     if (rc == 0 && description.n > 512)
         rc = err_set(&err, E_RULE_INVALID, "A description has at most 512 characters.");
+    if (rc == 0)
+        rc = events_take_tags(c, &tags, &err);
+    if (rc == 0 && tags)
+        rc = call_authorise(c, "events:TagResource", schedules_arn(c, &j->name), &err);
     if (rc) {
         call_error(c, rc, &err);
         return;
     }
-    *r = (struct put_rule){
-        .expr = expr, .description = description, .disabled = str_is(state, "DISABLED")};
+    *r = (struct put_rule){.expr = expr,
+                           .description = description,
+                           .tags = tags,
+                           .disabled = str_is(state, "DISABLED")};
     j->user = r;
     j->change = change_rule;
     j->reply = reply_rule_arn;
@@ -128,7 +135,7 @@ void events_put_rule(struct call *c)
 
 static int change_state(struct schedules_job *j, struct str row)
 {
-    return row.p ? schedules_set_state(j, row, j->user != NULL) : absent(j);
+    return row.p ? schedules_set_state(j, row, j->user != NULL) : events_absent(j);
 }
 
 static void set_state(struct call *c, void *disabled)
@@ -190,7 +197,7 @@ void events_describe_rule(struct call *c)
     int rc = read_name(c, "Name", &name, &err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), BUS, name};
+        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
         rc = schedule_get(t, &n, &rec);
         if (rc == 0)
             o = rule_json(c, &n, rec);
@@ -252,7 +259,7 @@ static void list(struct call *c, const char *member, struct listing *l, struct e
     l->limit = (size_t)limit;
     l->items = json_array();
     struct store_txn *t = store_read(c->svc->store);
-    struct schedule_name after = {STR(SCHEDULE_KIND_RULE), BUS, token};
+    struct schedule_name after = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, token};
     schedule_each(t, STR(SCHEDULE_KIND_RULE), token.n ? &after : NULL, list_one, l);
     store_read_end(t);
     json_t *o = json_object();
@@ -339,7 +346,7 @@ static int change_targets(struct schedules_job *j, struct str row)
     uint16_t tag;
     size_t i, count = json_array_size(targets);
     if (!row.p)
-        return absent(j);
+        return events_absent(j);
     schedules_keep(&j->rec, row, none);
     while (rec_next(&rest, &tag, &v)) {
         if (tag != SCHEDULE_TARGET || named_in(targets, rec_str(v, TARGET_ID)))
@@ -392,7 +399,7 @@ static int drop_targets(struct schedules_job *j, struct str row)
     uint16_t tag;
     struct str v;
     if (!row.p)
-        return absent(j);
+        return events_absent(j);
     while (rec_next(&row, &tag, &v)) {
         size_t i;
         json_t *id;
@@ -434,7 +441,7 @@ void events_list_targets_by_rule(struct call *c)
     int rc = read_name(c, "Rule", &name, &err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), BUS, name};
+        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
         rc = schedule_get(t, &n, &rec);
         while (rc == 0 && rec_next(&rec, &tag, &v)) {
             if (tag != SCHEDULE_TARGET)

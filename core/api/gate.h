@@ -40,6 +40,7 @@ enum op_resource {
                           logGroupIdentifier, logStreamName */
     RES_RULE,           /* arn:aws:events:…:rule/NAME from the member Name */
     RES_RULE_TARGETS,   /* the same from the member Rule */
+    RES_RULE_ARN,       /* the member ResourceARN, whatever it is */
     RES_SCHEDULE,       /* arn:aws:scheduler:…:schedule/default/{0} */
     RES_PERILUNE,       /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
                      ("secret" for secrets); of schedules KIND/{0}/{1} */

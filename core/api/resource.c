@@ -12,7 +12,7 @@ bool resource_in_body(const struct op *op)
 {
     return op->resource == RES_FUNCTION_JSON || op->resource == RES_LOG_GROUP ||
            op->resource == RES_RULE || op->resource == RES_RULE_TARGETS ||
-           op->protocol == PROTO_QUERY;
+           op->resource == RES_RULE_ARN || op->protocol == PROTO_QUERY;
 }
 
 struct str lambda_arn(struct call *c, struct str name, struct str qualifier)
@@ -209,6 +209,9 @@ int resource_arn(struct call *c, struct str *out)
         break;
     case RES_RULE_TARGETS:
         *out = rule_arn(c, "Rule");
+        break;
+    case RES_RULE_ARN:
+        *out = arena_dup(a, json_bytes(json_object_get(c->json, "ResourceARN")));
         break;
     case RES_SCHEDULE:
         *out = arena_printf(a, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule/default/%.*s",

@@ -83,7 +83,7 @@ def sample(row, key_id):
     if row.shape == "JSON11":
         group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}"
         return "/", {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{row.target}.{row.name}"}, json.dumps(
-            {"logGroupName": GROUP, "resourceArn": group} if row.resource != "ANY" else {}).encode()
+            {"logGroupName": GROUP, "resourceArn": group, "ResourceARN": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/x"} if row.resource != "ANY" else {}).encode()
     if row.shape == "S3":
         path, headers, query = {"/": "/", "/b": f"/{BUCKET}", "/b/k": f"/{BUCKET}/{KEY}"}[row.pattern], {}, []
         for part in filter(None, row.select.split("&")):
@@ -121,7 +121,7 @@ def resource(row):
             "ROLE": f"{IAM}role/" + ("" if listed else ROLE), "USER": f"{IAM}user/" + ("" if listed else USER), "KEY_OWNER": f"{IAM}user/inactive",
             "POLICY": f"{IAM}policy/{POLICY}", "POLICY_SOURCE": f"{IAM}user/{USER}", "ROLE_ARN": f"{IAM}role/{ROLE}",
             "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*",
-            **dict.fromkeys(("RULE", "RULE_TARGETS"), f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"),
+            **dict.fromkeys(("RULE", "RULE_TARGETS", "RULE_ARN"), f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"),
             "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"}[kind]
 
 

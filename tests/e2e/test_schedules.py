@@ -58,6 +58,56 @@ def test_rules_and_targets(server, events):
 
 
 @pytest.mark.boto3
+def test_tags(server, events):
+    """Kept as given to a new rule; an old one's are changed by TagResource alone."""
+    rule = unique("tagged")
+    arn = events.put_rule(Name=rule, ScheduleExpression="rate(1 day)", Tags=[{"Key": "team", "Value": "moon"}, {"Key": "stage", "Value": ""}])["RuleArn"]
+
+    def tags():
+        return {t["Key"]: t["Value"] for t in events.list_tags_for_resource(ResourceARN=arn)["Tags"]}
+    assert tags() == {"team": "moon", "stage": ""}
+    events.put_rule(Name=rule, ScheduleExpression="rate(2 days)", Tags=[{"Key": "team", "Value": "sun"}])
+    assert tags() == {"team": "moon", "stage": ""}
+    events.put_targets(Rule=rule, Targets=[{"Id": "a", "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"}])
+    events.disable_rule(Name=rule)
+    events.tag_resource(ResourceARN=arn, Tags=[{"Key": "team", "Value": "mars"}, {"Key": "größe", "Value": "2"}])
+    events.untag_resource(ResourceARN=arn, TagKeys=["stage", "none"])
+    assert tags() == {"team": "mars", "größe": "2"}
+    assert events.describe_rule(Name=rule)["State"] == "DISABLED" and len(events.list_targets_by_rule(Rule=rule)["Targets"]) == 1
+    for tags_, code in (([{"Key": "aws:x", "Value": "1"}], "ValidationException"), ([{"Key": "a", "Value": "1"}] * 2, "ValidationException"),
+                        ([{"Key": str(i), "Value": "1"} for i in range(49)], "LimitExceededException")):
+        with pytest.raises(events.exceptions.ClientError) as e:
+            events.tag_resource(ResourceARN=arn, Tags=tags_)
+        assert e.value.response["Error"]["Code"] == code
+    for other in (arn + "x", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default", f"arn:aws:events:eu-west-1:{ACCOUNT}:rule/{rule}"):
+        with pytest.raises(events.exceptions.ResourceNotFoundException):
+            events.list_tags_for_resource(ResourceARN=other)
+    assert tags() == {"team": "mars", "größe": "2"}
+
+
+@pytest.mark.boto3
+def test_tags_need_a_permission_of_their_own(server, events):
+    rule, user = unique("tagged"), unique("tagger")
+    iam = server.client("iam")
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "events:PutRule", "Resource": "*"},
+        {"Effect": "Allow", "Action": "events:TagResource", "Resource": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}-mine"}]}))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    theirs = server.client("events", access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+    tags = [{"Key": "a", "Value": "b"}]
+    theirs.put_rule(Name=rule, ScheduleExpression="rate(1 day)")
+    theirs.put_rule(Name=f"{rule}-mine", ScheduleExpression="rate(1 day)", Tags=tags)
+    arn = events.describe_rule(Name=rule)["Arn"]
+    for call in (lambda: theirs.put_rule(Name=f"{rule}-new", ScheduleExpression="rate(1 day)", Tags=tags),
+                 lambda: theirs.tag_resource(ResourceARN=arn, Tags=tags), lambda: theirs.list_tags_for_resource(ResourceARN=f"{arn}-mine")):
+        with pytest.raises(events.exceptions.ClientError) as e:
+            call()
+        assert e.value.response["Error"]["Code"] == "AccessDeniedException"
+    theirs.tag_resource(ResourceARN=f"{arn}-mine", Tags=tags)
+
+
+@pytest.mark.boto3
 def test_lists_in_pages(server, events):
     prefix = unique("page")
     for i in range(7):
@@ -192,6 +242,30 @@ def test_schedules_kept_as_given(server):
     scheduler.delete_schedule(Name=name)
     with pytest.raises(scheduler.exceptions.ResourceNotFoundException):
         scheduler.get_schedule(Name=name)
+
+
+@pytest.mark.boto3
+def test_a_schedule_needs_a_role_that_the_service_may_assume(server):
+    """The trust may be for schedules of this account's group alone, as AWS advises and its CDK writes."""
+    scheduler, iam, name = server.client("scheduler"), server.client("iam"), unique("s")
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"
+
+    def trusted(source):
+        role = unique("trusting")
+        statement = json.loads(SCHEDULER_TRUST)["Statement"][0] | {"Condition": {"StringEquals": {
+            "aws:SourceAccount": ACCOUNT, "aws:SourceArn": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{source}"}}}
+        return iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))["Role"]["Arn"]
+    given = dict(Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"})
+    mine, wrong = trusted("default"), (trusted("other"), f"arn:aws:iam::{ACCOUNT}:role/nobody", server.make_role())
+    for role in wrong:
+        with pytest.raises(scheduler.exceptions.ValidationException) as e:
+            scheduler.create_schedule(**given, Target={"Arn": arn, "RoleArn": role})
+        assert "The execution role you provide must allow AWS EventBridge Scheduler to assume the role." in str(e.value)
+    scheduler.create_schedule(**given, Target={"Arn": arn, "RoleArn": mine})
+    for role in wrong:
+        with pytest.raises(scheduler.exceptions.ValidationException):
+            scheduler.update_schedule(**given, Target={"Arn": arn, "RoleArn": role})
+    assert scheduler.get_schedule(Name=name)["Target"]["RoleArn"] == mine
 
 
 @pytest.mark.boto3

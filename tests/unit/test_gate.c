@@ -744,6 +744,7 @@ static void resources(void **state)
          "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":kv/space"},
         {RES_RULE, "/", "", "{\"Name\":\"a\",\"Rule\":\"b\"}", "", "", RULE "a"},
         {RES_RULE_TARGETS, "/", "", "{\"Name\":\"a\",\"Rule\":\"b\"}", "", "", RULE "b"},
+        {RES_RULE_ARN, "/", "", "{\"Name\":\"a\",\"ResourceARN\":\"" RULE "c\"}", "", "", RULE "c"},
         {RES_PERILUNE, "/perilune/v1/status", "", "{}", "", "",
          "arn:aws:perilune:eu-west-1:" ACCOUNT_ID ":status"},
     };
