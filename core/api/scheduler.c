@@ -1,7 +1,7 @@
 /* scheduler: EventBridge Scheduler: one function, on time, in a time zone.
  *
- * One group, "default". Who writes a schedule must be allowed to pass its target's role; the role must
- * let it invoke the function: asked when it is due. A flexible window is kept and answered; runs come
+ * One group, "default". Who writes a schedule must be allowed to pass its target's role, and the
+ * service to assume it; that it lets it invoke the function is asked when it is due. A flexible window is kept and answered; runs come
  * at its beginning. Shapes: botocore's model scheduler/2021-06-30. */
 #include "api/schedules.h"
 #include "auth/arn.h"
@@ -196,6 +196,20 @@ static void reply_arn(struct schedules_job *j)
               json_pack("{s:o}", "ScheduleArn", json_text(schedules_arn(j->c, &j->name))));
 }
 
+/* On behalf of the group: what AWS has trust policies name as the source. */
+static int check_role(struct call *c, struct str role, struct err *err)
+{
+    struct str group = arena_printf(
+        c->arena, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule-group/default", c->svc->region);
+    struct store_txn *t = store_read(c->svc->store);
+    int rc = role_assumable(t, role, "scheduler.amazonaws.com", group);
+    store_read_end(t);
+    return rc != E_INVALID ? rc
+                           : err_set(err, E_RULE_INVALID,
+                                     "The execution role you provide must allow AWS EventBridge "
+                                     "Scheduler to assume the role.");
+}
+
 static void write_schedule(struct call *c, bool create)
 {
     struct err err = {0};
@@ -212,6 +226,8 @@ static void write_schedule(struct call *c, bool create)
     int rc = read_given(c, g, &err);
     if (rc == 0)
         rc = call_authorise(c, "iam:PassRole", g->role, &err);
+    if (rc == 0)
+        rc = check_role(c, g->role, &err);
     if (rc) {
         call_error(c, rc, &err);
         return;

@@ -123,20 +123,31 @@ int role_allows(struct roles *r, struct str arn, struct str action, struct str r
     return role_check(r, arn, STR(""), NULL, &q, NULL, err);
 }
 
-int role_assumable_by_lambda(struct store_txn *t, struct str arn, struct err *err)
+int role_assumable(struct store_txn *t, struct str arn, const char *service, struct str source_arn)
 {
     struct str rec;
+    const struct policy_key keys[] = {{STR("aws:sourceaccount"), STR(ACCOUNT_ID)},
+                                      {STR("aws:sourcearn"), source_arn}};
     struct policy_query q = {.action = STR("sts:AssumeRole"),
-                             .principal_service = STR("lambda.amazonaws.com")};
+                             .principal_service = str_c(service),
+                             .keys = keys,
+                             .key_count = source_arn.n ? 2 : 0};
     int rc = str_starts(arn, STR("arn:")) ? role_get(t, arn, &rec) : E_NOT_FOUND;
-    if (rc && rc != E_NOT_FOUND)
-        return rc;
-    struct policy *trust = rc ? NULL : policy_parse(rec_str(rec, ENTITY_TRUST), POLICY_TRUST, NULL);
+    if (rc)
+        return rc == E_NOT_FOUND ? E_INVALID : rc;
+    struct policy *trust = policy_parse(rec_str(rec, ENTITY_TRUST), POLICY_TRUST, NULL);
     bool ok = trust && policy_eval(trust, &q) == POLICY_ALLOW;
     policy_free(trust);
-    return ok ? 0
-              : err_set(err, E_INVALID,
-                        "The role defined for the function cannot be assumed by Lambda.");
+    return ok ? 0 : E_INVALID;
+}
+
+int role_assumable_by_lambda(struct store_txn *t, struct str arn, struct err *err)
+{
+    int rc = role_assumable(t, arn, "lambda.amazonaws.com", STR(""));
+    return rc != E_INVALID
+               ? rc
+               : err_set(err, E_INVALID,
+                         "The role defined for the function cannot be assumed by Lambda.");
 }
 
 struct policy *role_trust(struct store *s, struct str arn)

@@ -28,7 +28,11 @@ int role_check(struct roles *r, struct str role_arn, struct str session,
 
 /* In any transaction: the raw record, by name or ARN (path included); E_NOT_FOUND. */
 int role_get(struct store_txn *t, struct str name, struct str *rec);
-/* In a job: is there a role with that ARN, and does lambda.amazonaws.com may assume it? 0, or
+/* In any transaction: is there a role with that ARN, and may that service assume it, on behalf of
+ * source_arn ("": of nothing)? 0, or E_INVALID. */
+int role_assumable(struct store_txn *t, struct str role_arn, const char *service,
+                   struct str source_arn);
+/* In a job: is there a role with that ARN, and may lambda.amazonaws.com assume it? 0, or
  * E_INVALID with AWS's text. */
 int role_assumable_by_lambda(struct store_txn *t, struct str role_arn, struct err *err);
 /* Who may assume it, compiled; NULL: there is no such role. The caller frees it. */

@@ -424,6 +424,7 @@ def test_pass_role(server, iam):
     function.update_function_configuration(FunctionName=make["FunctionName"], Role=role, Timeout=5)
     target = {"Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{make['FunctionName']}", "RoleArn": role}
     schedule = dict(Name=unique("s"), ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target)
+    iam.update_assume_role_policy(RoleName=role.split("/")[-1], PolicyDocument=policy({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["lambda.amazonaws.com", "scheduler.amazonaws.com"]}}))
     for service, may in (("lambda", False), ("scheduler", True)):
         p.may(allow("scheduler:*"), allow("iam:PassRole", role, Condition={"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}))
         if may:

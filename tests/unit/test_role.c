@@ -182,6 +182,9 @@ static void trust(void **state)
     assert_string_equal(err.text, "The role defined for the function cannot be assumed by Lambda.");
     assert_int_equal(role_assumable_by_lambda(t, STR(ROLE "n"), &err), E_INVALID);
     assert_int_equal(role_assumable_by_lambda(t, STR(ROLE "absent"), &err), E_INVALID);
+    assert_int_equal(role_assumable(t, STR(ROLE "e"), "ec2.amazonaws.com", STR("")), 0);
+    assert_int_equal(role_assumable(t, STR(ROLE "e"), "ec2.amazonaws.com", STR("arn:x")), 0);
+    assert_int_equal(role_assumable(t, STR(ROLE "e"), "lambda.amazonaws.com", STR("")), E_INVALID);
     store_read_end(t);
     teardown_store();
 }
