@@ -44,8 +44,8 @@ int stdin_secret(const char *prompt, struct buf *out)
     if (terminal) {
         hidden = shown;
         hidden.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(0, TCSAFLUSH, &hidden); /* first: what is typed once the prompt is there counts */
         fputs(prompt, stderr);
-        tcsetattr(0, TCSAFLUSH, &hidden);
         for (char c; read(0, &c, 1) == 1 && c != '\n';)
             buf_addc(out, c);
         tcsetattr(0, TCSAFLUSH, &shown);

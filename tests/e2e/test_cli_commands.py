@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_secret_typed_is_not_shown(server):
     seen = b""
     while b"not shown" not in seen:
         seen += os.read(fd, 1000)
-    time.sleep(0.05)
+    assert not termios.tcgetattr(fd)[3] & termios.ECHO, "before it asks, or who types at once is seen and not heard"
     os.write(fd, b"hunter2\n")
     try:
         while block := os.read(fd, 1000):
