@@ -1,5 +1,7 @@
 """Reserved concurrency at work, and what asynchronous calls do by their configuration."""
 import concurrent.futures
+import contextlib
+import itertools
 import json
 import re
 import statistics
@@ -13,7 +15,8 @@ from perilune import HOLD, eventually, make_zip, occupied, unique
 from test_lambda import UUID, arn, refused
 
 boto = pytest.mark.boto3
-SLOW = "return { main = function(e) time.sleep(e.s or 0.5) return 'done' end }"
+SLOW = "return { main = function(e) " + HOLD + "return 'done' end }"
+ANY = {"Effect": "Allow", "Action": "perilune:*", "Resource": "*"}
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +36,50 @@ def together(n, call):
     return [g for g, e in got if not e], [e for _, e in got if e]
 
 
+def held(server, n, refused, call):
+    """The same, call(event), of runs that go on until so many others have been refused."""
+    key, left, counting = unique("hold"), [refused], threading.Lock()
+
+    def one():
+        try:
+            return call({"hold": key})
+        except ClientError:
+            with counting:
+                left[0] -= 1
+            raise
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        calls = pool.submit(together, n, one)
+        try:
+            eventually(lambda: left[0] <= 0, 30)
+        finally:
+            server.cli("kv", "set", "holds", key, "over")
+        return calls.result()
+
+
 @boto
 def test_reserved_concurrency(server, lam):
-    name = server.make_function(SLOW)
-    server.invoke(name, {"s": 0})
+    name = server.make_function(SLOW, role=server.make_role(ANY), Timeout=60)
+    server.invoke(name, {})
     lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=3)
-    good, bad = together(10, lambda: server.invoke(name, {"s": 2}, client=lam)[0])
-    assert good == ["done"] * 3 and len(bad) == 7  # had they waited, they would not have been refused
+    good, bad = held(server, 10, 7, lambda e: server.invoke(name, e, client=lam)[0])
+    assert good == ["done"] * 3 and len(bad) == 7
     for r in bad:
         assert (r["Error"]["Code"], r["ResponseMetadata"]["HTTPStatusCode"]) == ("TooManyRequestsException", 429)
         assert r["Error"]["Message"] == "Rate Exceeded." and r["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
         assert r["ResponseMetadata"]["HTTPHeaders"]["retry-after"]
-    good, bad = together(3, lambda: server.invoke(name, {"s": 0.05}, client=lam)[0])
+    good, bad = together(3, lambda: server.invoke(name, client=lam)[0])
     assert len(good) == 3, "places are given back"
     lam.publish_version(FunctionName=name)
     lam.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
-    good, bad = together(8, lambda: server.invoke(name, {"s": 0.4}, client=lam, **({"Qualifier": "live"} if threading.get_ident() % 2 else {}))[0])
+    turns = itertools.count()
+    good, bad = held(server, 8, 5, lambda e: server.invoke(name, e, client=lam, **({"Qualifier": "live"} if next(turns) % 2 else {}))[0])
     assert len(good) == 3, "all versions share it"
     lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     with refused("TooManyRequestsException", 429, "Rate Exceeded."):
         lam.invoke(FunctionName=name)
     lam.delete_function_concurrency(FunctionName=name)
-    good, bad = together(10, lambda: server.invoke(name, {"s": 0.2}, client=lam)[0])
+    good, bad = together(10, lambda: server.invoke(name, client=lam)[0])
     assert len(good) == 10
 
 
@@ -68,7 +93,8 @@ def test_account_concurrency(own_server):
     s = own_server("--concurrency", "10")
     lam = s.client("lambda", read_timeout=60, max_pool_connections=40)
     limits = lambda: tuple(lam.get_account_settings()["AccountLimit"][k] for k in ("ConcurrentExecutions", "UnreservedConcurrentExecutions"))
-    own, one, two = (s.make_function(SLOW) for _ in range(3))
+    role = s.make_role(ANY)
+    own, one, two = (s.make_function(SLOW, role=role, Timeout=60) for _ in range(3))
     assert limits() == (10, 10)
     lam.put_function_concurrency(FunctionName=own, ReservedConcurrentExecutions=4)
     lam.put_function_concurrency(FunctionName=own, ReservedConcurrentExecutions=6)
@@ -82,16 +108,16 @@ def test_account_concurrency(own_server):
     turn = iter(calls)
     lock = threading.Lock()
 
-    def call():
+    def call(event):
         with lock:
             name = next(turn)
-        return name, s.invoke(name, {"s": 2}, client=lam)[0]
-    good, bad = together(len(calls), call)
+        return name, s.invoke(name, event, client=lam)[0]
+    good, bad = held(s, len(calls), 6, call)
     assert sorted(good) == sorted([(own, "done")] * 6 + [g for g in good if g[0] != own]) and len(good) == 6 + 4
     assert refusals(bad) == {(429, "TooManyRequestsException", "ConcurrentInvocationLimitExceeded", "1")} and len(bad) == 6
     lam.delete_function(FunctionName=own)
     assert limits() == (10, 10)
-    good, bad = together(10, lambda: s.invoke(one, {"s": 1}, client=lam)[0])
+    good, bad = together(10, lambda: s.invoke(one, client=lam)[0])
     assert len(good) == 10 and not bad
     assert s.stop() == 0, s.stderr()
 
@@ -101,22 +127,35 @@ def test_nested_at_the_account_limit(own_server):
     """Runs that wait for another run, at a limit that has no room for it, are told so and go on; events wait."""
     s = own_server("--concurrency", "4")
     inner = s.make_function("return { main = function(e, context) return context.attempt end }")
-    role = s.make_role({"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
-    outer = s.make_function(f"""return {{ main = function(e)
-        time.sleep(e.s or 1)
+    role = s.make_role(ANY, {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"})
+    outer = s.make_function("return { main = function(e) " + HOLD + f"""
         local value, err = lambda.invoke('{inner}', {{}})
         return err and err.code or value
-    end }}""", role=role, Timeout=20)
-    lam = s.client("lambda", read_timeout=60, max_pool_connections=10)
-    good, bad = together(4, lambda: s.invoke(outer, client=lam)[0])
-    assert not bad and set(good) <= {"Throttled", 1} and "Throttled" in good
+    end }}""", role=role, Timeout=60)
+    lam = s.client("lambda", read_timeout=100, max_pool_connections=10)
+
+    @contextlib.contextmanager
+    def all_taken():
+        """The account's four places are; what the four runs answered, after the block."""
+        key, answers = unique("hold"), []
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            running = [pool.submit(s.invoke, outer, {"hold": key}, lam) for _ in range(4)]
+            try:
+                eventually(lambda: s.metric("runners_busy") == 4, 30)
+                yield answers
+            finally:
+                s.cli("kv", "set", "holds", key, "over")
+            answers += [r.result() for r in running]
+
+    with all_taken() as answers:
+        pass
+    good = [value for value, error, _ in answers if error is None]
+    assert len(good) == 4 and set(good) <= {"Throttled", 1} and "Throttled" in good
     assert s.invoke(outer, client=lam)[0] == 1
     keeper = s.make_function("return { main = function(e, context) print('attempt ' .. context.attempt) end }")
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(s.invoke, outer, {"s": 3}, lam) for _ in range(4)]
-        eventually(lambda: s.metric("runners_busy") == 4, 30)
+    with all_taken() as answers:
         lam.invoke(FunctionName=keeper, InvocationType="Event")
-        assert all(r.result()[1] is None for r in running)
+    assert all(error is None for _, error, _ in answers)
     assert eventually(lambda: s.log_lines(keeper, "attempt"), 30) == ["attempt 1"], "waiting burnt a try"
 
 
@@ -152,7 +191,7 @@ def test_events_of_a_function_that_may_not_run(server, lam, pair):
     lam.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": arn(keeper)})
     lam.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     id = send(lam, name, {"x": 1})
-    got = eventually(lambda: (got := records(server, keeper)) and len(got) == 2 and got, timeout=5)
+    got = eventually(lambda: (got := records(server, keeper)) and len(got) == 2 and got)
     record = next(r for r in got if "version" in r)
     assert {"x": 1} in got and record.pop("timestamp")
     assert record == {"version": "1.0", "requestContext": {"requestId": id, "functionArn": arn(name) + ":$LATEST", "condition": "ZeroReservedConcurrency",
@@ -196,7 +235,7 @@ def test_destinations(server, lam, pair):
     assert got == {"version": "1.0", "requestContext": {"requestId": id, "functionArn": arn(name) + ":$LATEST", "condition": "Success", "approximateInvokeCount": 1},
                    "requestPayload": {"x": [1, {}]}, "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"}, "responsePayload": {"fine": [1, {}]}}
     id = send(lam, name, {"fail": True})
-    got = eventually(lambda: [r for r in records(server, keeper) if r["requestContext"]["requestId"] == id], timeout=5)[0]
+    got = eventually(lambda: [r for r in records(server, keeper) if r["requestContext"]["requestId"] == id])[0]
     assert got["requestContext"]["condition"] == "RetriesExhausted" and got["requestContext"]["approximateInvokeCount"] == 1
     assert got["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     assert got["requestPayload"] == {"fail": True} and got["responsePayload"]["errorType"] == "Broken" and got["responsePayload"]["errorMessage"] == "as asked"
@@ -331,7 +370,7 @@ def test_a_function_that_feeds_its_own_trigger(server, lam):
     drawn = eventually(lambda: [x for x in server.log_lines(name) if "The loop: " in x])[0]
     link = f"{name} > s3://{bucket}"
     assert " > ".join([link] * 16) + f" > {name}, which was stopped" in drawn
-    row = json.loads(server.cli("dead", "list", name, "--json").stdout)["dead"][0]
+    row = eventually(lambda: json.loads(server.cli("dead", "list", name, "--json").stdout)["dead"])[0]
     assert row["error_type"] == "RecursiveInvocationException" and row["hops"] == 16 and row["attempts"] == 0
     assert server.log_lines(name).count("ran") == 16 and s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 17
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import aws_programs
-from perilune import ACCOUNT, REGION, eventually, unique
+from perilune import ACCOUNT, REGION, SANITIZED, eventually, unique
 
 pytestmark = pytest.mark.boto3
 AWS = [pytest.param(path, marks=getattr(pytest.mark, mark), id=mark) for mark, path in sorted(aws_programs().items())]
@@ -290,17 +290,16 @@ def test_a_big_group_does_not_hold_the_loop(server, logs, group):
     found = []
     t = threading.Thread(target=lambda: (found.append(messages(logs, group, filterPattern='{ $.level = "ERROR" }')), done.set()))
     t.start()
-    worst = 0
     while not done.is_set():
-        began = time.monotonic()
         c = http.client.HTTPConnection("127.0.0.1", server.port)
         c.request("GET", "/healthz")
         assert c.getresponse().status == 200
         c.close()
-        worst = max(worst, time.monotonic() - began)
         time.sleep(0.002)
     t.join()
-    assert found == [[]] and worst < 0.25, worst
+    assert found == [[]]
+    turn = server.metric("loop_longest_cpu_seconds")  # not how long an answer took: others use this machine too
+    assert turn < (0.25 if SANITIZED else 0.1), turn
 
 
 def _put(logs, group, lines):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lua_run import ALL, bucket, lua, role  # noqa: F401  fixtures
-from perilune import ACCOUNT, REGION, unique
+from perilune import ACCOUNT, REGION, eventually, unique
 
 pytestmark = pytest.mark.boto3
 
@@ -44,9 +44,10 @@ def test_kv_expiry_is_seen_at_once_and_rows_leave(server, lua):
     ns = unique("ns")
     assert lua("""
         local s = kv.open(e)
-        s:set('gone', 'v', { ttl = 0.2 })
         s:set('stays', 'v', { ttl = 1000 })
-        assert(s:get('gone') == 'v')
+        local t = time.now()
+        s:set('gone', 'v', { ttl = 0.2 })
+        assert(s:get('gone') == 'v' or time.now() - t > 0.19) -- a commit may have to wait for the disk
         time.sleep(0.25)
         assert(s:get('gone') == nil and #s:list() == 1)
         assert(s:set('gone', 'again', { if_absent = true }))
@@ -206,11 +207,11 @@ def test_events_go_with_the_writes(server, lua, role):
           tx:invoke_async(e.f, { ns = e.ns, by = 100 })
           if first then first = false coroutine.wrap(function() kv.open(e.ns):incr('order') end)() end
         end)
-        for i = 1, 100 do
+        for i = 1, 500 do
           if kv.open(e.ns):get('ran') == '111' then return true end
           time.sleep(0.05)
         end
-        return kv.open(e.ns):get('ran')""", event, Timeout=10) is True
+        return kv.open(e.ns):get('ran')""", event, Timeout=60) is True
     time.sleep(0.3)
     assert server.signed("GET", f"/perilune/v1/kv/{ns}/ran", service="perilune")[2] == b"111"
 
@@ -283,8 +284,8 @@ def test_tasks_wait_side_by_side(lua):
         local r = task.all(list)
         for i = 1, 100 do assert(r[i] == i) end
         local took = time.now() - t
-        assert(took > 0.38 and took < 1.5, took) -- 63 side by side
-        return true""", Timeout=10) is True
+        assert(took > 0.38 and took < 10, took) -- 63 side by side: one after the other takes 20 s
+        return true""", Timeout=30) is True
 
 
 def test_tasks(lua):
@@ -411,7 +412,7 @@ def test_a_crash_leaves_whole_transactions(own_server):
             if n % 10 == 0 then tx:invoke_async(e, n) end
           end)
         end
-        end }""", role=role, Timeout=30)
+        end }""", role=role, Timeout=90)
 
     def get(key):
         status, _, body = server.signed("GET", f"/perilune/v1/kv/n/{key}", service="perilune")
@@ -422,16 +423,14 @@ def test_a_crash_leaves_whole_transactions(own_server):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for _ in range(2):
                 pool.submit(lambda: pytest.raises(Exception, server.invoke, name, counter))
-            deadline = time.time() + 10
-            while get("a") < before + 60 and time.time() < deadline:
-                time.sleep(0.02)
+            eventually(lambda: get("a") >= before + 60, 60, 0.02)
             server.kill()
         server.start()
         a = get("a")
         assert a >= before + 60 and get("b") == -a
         before = a
     wanted = {f"seen/{n}" for n in range(10, before + 1, 10)}
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     seen = set()
     while seen != wanted and time.time() < deadline:
         seen, cursor = set(), ""

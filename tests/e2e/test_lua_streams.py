@@ -4,7 +4,7 @@ import time
 import pytest
 
 from lua_run import ALL, bucket, lua, role  # noqa: F401  fixtures
-from perilune import unique
+from perilune import eventually, unique
 
 pytestmark = pytest.mark.boto3
 
@@ -141,18 +141,12 @@ def test_an_unclosed_writer_leaves_nothing(server, role, bucket):
     before = blobs(server)
     assert server.invoke(name, bucket)[0] is True
     assert server.invoke(name, bucket)[0] == {"code": "InvalidArgument"}
-    deadline = time.time() + 5
-    while blobs(server) - before and time.time() < deadline:
-        time.sleep(0.02)
-    assert not blobs(server) - before
+    eventually(lambda: not blobs(server) - before, 20)
     assert "never" not in [o["Key"] for o in server.client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
     # a run that times out in the middle of writing
     slow = server.make_function("return { main = function(e) local w = s3.writer(e, 'never') while true do w:write(('x'):rep(500000)) end end }", role=role, Timeout=1)
     assert server.invoke(slow, bucket)[1]
-    deadline = time.time() + 5
-    while blobs(server) - before and time.time() < deadline:
-        time.sleep(0.02)
-    assert not blobs(server) - before
+    eventually(lambda: not blobs(server) - before, 20)
 
 
 def test_open_streams_are_bounded_and_lost_ones_closed(lua, bucket):

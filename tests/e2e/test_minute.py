@@ -22,4 +22,4 @@ def test_a_retry_after_a_real_minute(server):
     instant = lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     waited = (instant(second["started"]) - instant(first["ended"])).total_seconds()
     figure("D9", f"release build: a retry after {waited:.2f} real seconds")
-    assert 59.9 <= waited <= 63 and dead["error_type"] == "RetriesExhausted"
+    assert 59.9 <= waited <= 70 and dead["error_type"] == "RetriesExhausted"

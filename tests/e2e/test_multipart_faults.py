@@ -202,7 +202,8 @@ def test_kills(own_server):
         loads = [Load(s3, bucket, stop, f"{SEED}/{kill}/{i}") for i in range(UPLOADS)]
         for load in loads:
             load.start()
-        time.sleep(random.uniform(0.1, LOAD_S))
+        eventually(lambda: sum(u.state == "done" for load in loads for u in list(load.uploads)) > 1, 60)  # where there is little to be had
+        time.sleep(random.uniform(0, LOAD_S))
         server.kill()
         stop.set()
         for load in loads:

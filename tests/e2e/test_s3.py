@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import aws_programs
-from perilune import REGION, SANITIZED, unique
+from perilune import REGION, SANITIZED, eventually, unique
 
 AWS = aws_programs()
 
@@ -140,14 +140,9 @@ def test_files_go_with_their_objects(own_server):
     blobs = lambda: [f for d, _, names in os.walk(server.data / "blobs") for f in names]
     for body in (b"1" * 50000, b"2" * 60000):
         s3.put_object(Bucket="files", Key="k", Body=body)
-    deadline = time.monotonic() + 5
-    while len(blobs()) != 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(blobs()) == 1
+    eventually(lambda: len(blobs()) == 1, 20)
     s3.delete_object(Bucket="files", Key="k")
-    while blobs() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert blobs() == []
+    eventually(lambda: blobs() == [], 20)
 
 
 @pytest.mark.boto3

@@ -202,14 +202,15 @@ def test_schedule_runs_on_time(server):
     scheduler = server.client("scheduler")
     function = server.make_function(KEEP)
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}"
+    role = invoking_role(server, arn)
     made = scheduler.create_schedule(Name=function, ScheduleExpression=soon(2), FlexibleTimeWindow={"Mode": "OFF"},
-                                     Target={"Arn": arn, "RoleArn": invoking_role(server, arn), "Input": '{"at":"last"}'})
+                                     Target={"Arn": arn, "RoleArn": role, "Input": '{"at":"last"}'})
     assert made["ScheduleArn"] == f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function}"
     assert eventually(lambda: seen(server, function), 15) == [{"at": "last"}]
     other = server.make_function(KEEP)
     other_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{other}"
     scheduler.create_schedule(Name=other, ScheduleExpression=soon(2), FlexibleTimeWindow={"Mode": "OFF"}, ScheduleExpressionTimezone="UTC",
-                              Target={"Arn": other_arn, "RoleArn": invoking_role(server, arn)})  # not on this one
+                              Target={"Arn": other_arn, "RoleArn": role})  # not on this one
     eventually(lambda: "schedule " + other in server.stderr(), 15)
     assert not seen(server, other)
 

@@ -11,25 +11,28 @@ BESIDE = ["test_a.py", "test_b.py", "test_c.py", "test_clock.py", "test_minute.p
 FILES = {**dict.fromkeys(BESIDE, 1), "test_limits.py": 2, "test_hostile.py": 1, "test_model.py": 1}
 BAD = ["test_a.py", "test_limits.py", "test_model.py"]  # one of each part
 CODE = """
-import json, time
+import json, pathlib, time
 import pytest
 @pytest.mark.http
 @pytest.mark.parametrize("n", range({count}))
 def test_one(n):
     began = time.monotonic()
-    time.sleep(0.3)
+    if {name!r} in {beside!r}:  # those that begin together see each other
+        pathlib.Path({out!r} + {name!r}).touch()
+        while len(list(pathlib.Path({out!r}).parent.glob("outtest_*"))) < {processes} and time.monotonic() < began + 20:
+            time.sleep(0.01)
     with open({out!r}, "a") as f:
         f.write(json.dumps([{name!r}, n, began, time.monotonic()]) + "\\n")
     assert {name!r} not in {bad!r}
 """
 
 
-def run(folder, *flags):
+def run(folder, *flags, processes=1):
     """Exit code, last line, and [file, test, began, ended] of each test."""
     out = folder / "out"
     (folder / "conftest.py").write_text((TOP / "tests/conftest.py").read_text())
     for name, count in FILES.items():
-        (folder / name).write_text(CODE.format(name=name, count=count, out=str(out), bad=BAD))
+        (folder / name).write_text(CODE.format(name=name, count=count, out=str(out), bad=BAD, beside=BESIDE, processes=processes))
     r = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *flags, str(folder)], cwd=folder, capture_output=True,
                        text=True, timeout=120, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(TOP / "tests"), "WIRE_LOG": str(folder)})
     assert r.returncode == 1 and r.stdout.splitlines()[-1].startswith("4 failed, 5 passed in "), r.stdout
@@ -41,7 +44,7 @@ def run(folder, *flags):
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_alone_means_alone_and_last_is_last(tmp_path, processes):
-    runs = run(tmp_path, "-n", str(processes), "--dist", "loadfile")
+    runs = run(tmp_path, "-n", str(processes), "--dist", "loadfile", processes=processes)
     for name, _, began, _ in runs[-4:]:
         before = [r for r in runs if r[2] < began]
         assert all(ended <= began for *_, ended in before), f"{name} had company"
