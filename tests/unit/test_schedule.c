@@ -7,7 +7,7 @@
 #include "base/rec.h"
 #include "store_help.h"
 #include "svc/queue_row.h"
-#include "svc/role.h"
+#include "target_help.h"
 
 enum { DAY_S = 86400 };
 #define NOON_S 1767441600 /* 2026-01-03T12:00:00Z */
@@ -18,7 +18,6 @@ static _Atomic int64_t wall_s,
 static _Atomic int events;
 static _Atomic bool refuse;
 static _Atomic int64_t look_ns, looked_ns; /* so much passes at each look at the clock; and did */
-static int asked;                          /* roles, on the loop */
 static char last_time[21];
 static bool kicked[3];                    /* by function id */
 static uint64_t missed, overlap, targets; /* of the rule */
@@ -30,28 +29,6 @@ int64_t clock_read_ns(clockid_t which)
         return wall_s * 1000000000;
     clock_gettime(which, &t);
     return t.tv_sec * 1000000000ll + t.tv_nsec + (looked_ns += look_ns);
-}
-
-int function_find(struct store_txn *t, struct str name, struct str qualifier, uint64_t *id,
-                  struct str *policy)
-{
-    (void)t;
-    (void)qualifier;
-    (void)policy;
-    *id = (uint64_t)(name.p[1] - '0');
-    return 0;
-}
-
-int role_allows(struct roles *r, struct str role, struct str action, struct str resource,
-                struct err *err)
-{
-    (void)r;
-    (void)role;
-    (void)action;
-    (void)resource;
-    (void)err;
-    asked++;
-    return 0;
 }
 
 int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e)
@@ -93,7 +70,7 @@ static int setup(void **state)
     (void)state;
     wall_s = NOON_S;
     set_back_to_s = events = 0;
-    look_ns = asked = 0;
+    look_ns = roles_asked = 0;
     refuse = kicked[1] = kicked[2] = false;
     missed = MISSED_ONCE;
     overlap = OVERLAP_RUN;
@@ -274,9 +251,9 @@ static void test_many_at_once(void **state)
     wall_s = NOON_S + 60;
     look_ns = 100 * 1000;
     for (int i = 0; i < 3000 && events < MANY; i++) {
-        int before = asked;
+        int before = roles_asked;
         uv_run(&f.loop, UV_RUN_ONCE);
-        most = asked - before > most ? asked - before : most;
+        most = roles_asked - before > most ? roles_asked - before : most;
     }
     assert_int_equal(events, MANY);
     assert_in_range(most, 1, 40); /* libuv may run a timer twice in one call */
