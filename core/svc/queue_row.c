@@ -35,85 +35,63 @@ static struct str due_key(struct key *k, uint64_t function_id, int64_t due_ms, u
 /* --- reading -----------------------------------------------------------------------------------
  */
 
+/* Where the fields of the record go. */
+enum field_type { FIELD_NONE, FIELD_TEXT, FIELD_U32, FIELD_U64, FIELD_FLAG };
+#define FIELD(type, member)                                                                        \
+    {                                                                                              \
+        FIELD_##type, offsetof(struct event_row, member)                                           \
+    }
+static const struct field {
+    enum field_type type;
+    size_t at;
+} fields[] = {
+    [EV_FUNCTION_ID] = FIELD(U64, function_id),
+    [EV_FUNCTION] = FIELD(TEXT, function),
+    [EV_QUALIFIER] = FIELD(TEXT, qualifier),
+    [EV_SOURCE] = FIELD(TEXT, source),
+    [EV_SOURCE_ARN] = FIELD(TEXT, source_arn),
+    [EV_REQUEST_ID] = FIELD(TEXT, request_id),
+    [EV_CLIENT_CONTEXT] = FIELD(TEXT, client_context),
+    [EV_HOPS] = FIELD(U32, hops),
+    [EV_STATE] = FIELD(U32, state),
+    [EV_TRIES] = FIELD(U32, tries),
+    [EV_CRASHES] = FIELD(U32, crashes),
+    [EV_DEFERS] = FIELD(U32, defers),
+    [EV_ACCEPTED_MS] = FIELD(U64, accepted_ms),
+    [EV_DUE_MS] = FIELD(U64, due_ms),
+    [EV_BOOT] = FIELD(U64, boot),
+    [EV_BYTES] = FIELD(U64, bytes),
+    [EV_ERROR_TYPE] = FIELD(TEXT, error_type),
+    [EV_ERROR] = FIELD(TEXT, error),
+    [EV_CHAIN] = FIELD(TEXT, chain),
+    [EV_HISTORY] = FIELD(TEXT, history),
+    [EV_RESULT] = FIELD(TEXT, result),
+    [EV_RESULT_BYTES] = FIELD(U64, result_bytes),
+    [EV_ENDED_MS] = FIELD(U64, ended_ms),
+    [EV_REPLAY_OF] = FIELD(U64, replay_of),
+    [EV_SYNC] = FIELD(FLAG, sync),
+};
+#undef FIELD
+
 /* One field of the record; one that is not known is of a later version. */
 static void read_field(struct event_row *r, uint16_t tag, struct str v)
 {
-    uint64_t n = rec_int(v, 0);
-    switch (tag) {
-    case EV_FUNCTION_ID:
-        r->function_id = n;
+    const struct field none = {0}, *f = tag < sizeof fields / sizeof *fields ? &fields[tag] : &none;
+    void *to = (char *)r + f->at;
+    switch (f->type) {
+    case FIELD_NONE:
         break;
-    case EV_FUNCTION:
-        r->function = v;
+    case FIELD_TEXT:
+        *(struct str *)to = v;
         break;
-    case EV_QUALIFIER:
-        r->qualifier = v;
+    case FIELD_U32: /* also of an int … */
+        *(uint32_t *)to = (uint32_t)rec_int(v, 0);
         break;
-    case EV_SOURCE:
-        r->source = v;
+    case FIELD_U64: /* … and of an int64_t */
+        *(uint64_t *)to = rec_int(v, 0);
         break;
-    case EV_SOURCE_ARN:
-        r->source_arn = v;
-        break;
-    case EV_REQUEST_ID:
-        r->request_id = v;
-        break;
-    case EV_CLIENT_CONTEXT:
-        r->client_context = v;
-        break;
-    case EV_HOPS:
-        r->hops = (uint32_t)n;
-        break;
-    case EV_STATE:
-        r->state = (int)n;
-        break;
-    case EV_TRIES:
-        r->tries = (uint32_t)n;
-        break;
-    case EV_CRASHES:
-        r->crashes = (uint32_t)n;
-        break;
-    case EV_DEFERS:
-        r->defers = (uint32_t)n;
-        break;
-    case EV_ACCEPTED_MS:
-        r->accepted_ms = (int64_t)n;
-        break;
-    case EV_DUE_MS:
-        r->due_ms = (int64_t)n;
-        break;
-    case EV_BOOT:
-        r->boot = n;
-        break;
-    case EV_BYTES:
-        r->bytes = n;
-        break;
-    case EV_ERROR_TYPE:
-        r->error_type = v;
-        break;
-    case EV_ERROR:
-        r->error = v;
-        break;
-    case EV_CHAIN:
-        r->chain = v;
-        break;
-    case EV_HISTORY:
-        r->history = v;
-        break;
-    case EV_RESULT:
-        r->result = v;
-        break;
-    case EV_RESULT_BYTES:
-        r->result_bytes = n;
-        break;
-    case EV_ENDED_MS:
-        r->ended_ms = (int64_t)n;
-        break;
-    case EV_REPLAY_OF:
-        r->replay_of = n;
-        break;
-    case EV_SYNC:
-        r->sync = n == 1;
+    case FIELD_FLAG:
+        *(bool *)to = rec_int(v, 0) == 1;
         break;
     }
 }
@@ -339,13 +317,15 @@ static void count_dead_out(struct queue_totals *q, const struct event_row *r)
 }
 
 /* Puts an ended event into the index; the oldest of its kind go when there are more than
- * keep_rows or their bytes are too many. q: the totals, from which dead ones that go are taken. */
+ * keep_rows or their bytes are too many. q: the totals, from which dead ones that go are taken; NULL
+ * where r, and so those that go with it, are not dead. */
 static int index_run(struct store_txn *t, const struct event_row *r, uint64_t keep_rows,
                      struct queue_totals *q)
 {
     struct key k;
     struct str found, v;
     uint64_t rows, bytes;
+    ASSERT(q || class_of(r) != RUN_DEAD);
     int rc = store_put(t, T_RUNS,
                        event_run_key(&k, r->function_id, class_of(r), r->ended_ms, r->id), STR(""));
     if (rc == 0)
