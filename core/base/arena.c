@@ -15,7 +15,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { FIRST = 4096 - 96, GROWN_MAX = 256 * 1024 };
+enum { FIRST = 4096 - 96, FIRST_SMALL = 512 - 96, GROWN_MAX = 256 * 1024 };
 
 struct block {
     struct block *next;
@@ -26,19 +26,30 @@ struct block {
 struct arena {
     char *at, *end;       /* free part of the current block */
     struct block *blocks; /* malloc'd blocks, newest first */
-    size_t used, limit, grow;
-    _Alignas(16) char first[FIRST];
+    size_t used, limit, grow, first_n;
+    _Alignas(16) char first[];
 };
 
-struct arena *arena_new(size_t limit)
+static struct arena *make(size_t limit, size_t first_n)
 {
-    struct arena *a = malloc(sizeof *a);
+    struct arena *a = malloc(sizeof *a + first_n);
     if (!a)
         fatal("out of memory");
     a->blocks = NULL;
     a->limit = limit;
+    a->first_n = first_n;
     arena_reset(a);
     return a;
+}
+
+struct arena *arena_new(size_t limit)
+{
+    return make(limit, FIRST);
+}
+
+struct arena *arena_small(size_t limit)
+{
+    return make(limit, FIRST_SMALL);
 }
 
 void arena_reset(struct arena *a)
@@ -51,10 +62,10 @@ void arena_reset(struct arena *a)
     }
     a->blocks = NULL;
     a->used = 0;
-    a->grow = 2 * FIRST;
+    a->grow = 2 * a->first_n;
     a->at = a->first;
-    a->end = a->first + FIRST;
-    ASAN_POISON_MEMORY_REGION(a->first, FIRST);
+    a->end = a->first + a->first_n;
+    ASAN_POISON_MEMORY_REGION(a->first, a->first_n);
 }
 
 void arena_free(struct arena *a)
@@ -62,7 +73,7 @@ void arena_free(struct arena *a)
     if (!a)
         return;
     arena_reset(a);
-    ASAN_UNPOISON_MEMORY_REGION(a->first, FIRST);
+    ASAN_UNPOISON_MEMORY_REGION(a->first, a->first_n);
     free(a);
 }
 

@@ -12,6 +12,8 @@ struct arena;
 
 /* An empty arena that will hold at most `limit` bytes. Aborts when the process has no memory. */
 struct arena *arena_new(size_t limit);
+/* The same, for a few hundred bytes that stay: its first block is as small. */
+struct arena *arena_small(size_t limit);
 /* Frees everything; NULL is allowed. */
 void arena_free(struct arena *a);
 /* Forgets all allocations, keeps the first block for reuse. */

@@ -20,7 +20,9 @@ enum {
     FLUSH_MS = 40,
     FLUSH_EARLY = 512 << 10, /* unwritten bytes that do not wait for that */
     SYNC_MS = 1000,
-    KEEP_MS = 60000,      /* a group nobody uses stays in memory */
+    KEEP_MS = 60000,      /* a group nobody uses stays in memory … */
+    KEEP_MANY = 512,      /* … while there are no more than these; else … */
+    KEEP_MANY_MS = 1000,  /* … so long */
     FORGET_MAX = 128,     /* such groups are forgotten at once, */
     FORGET_PAUSE_MS = 20, /* and more of them after this */
     EXPIRY_MS = 3600 * 1000,

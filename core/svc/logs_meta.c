@@ -19,7 +19,7 @@ enum { MARK_NAME = 1, MARK_CREATED, MARK_GONE };
 
 struct log_meta *log_meta_new(struct str name, int64_t created_ms)
 {
-    struct arena *a = arena_new(4 * LOG_META_BYTES_MAX);
+    struct arena *a = arena_small(4 * LOG_META_BYTES_MAX); /* of each group in memory */
     struct log_meta *m = arena_zalloc(a, sizeof *m);
     m->arena = a;
     m->refs = 1;

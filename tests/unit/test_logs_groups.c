@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "svc/logs_group.h"
+
 static struct {
     char names[64][600];
     int64_t created[64], first[64], last[64];
@@ -503,6 +505,32 @@ static void too_much_at_once(void **state)
     assert_int_equal(place("a", events, 5), 0); /* there is room again */
 }
 
+/* A crowd of functions that each ran once: their groups do not stay in memory for a minute. */
+static void a_crowd_of_groups_is_forgotten(void **state)
+{
+    (void)state;
+    enum { N = KEEP_MANY + 200 };
+    char name[40];
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "/aws/lambda/f%d", i);
+        struct log_stream *s = log_stream_open(logs, str_c(name), STR(S));
+        log_line(s, T0 + i, LOG_INFO, "", STR("once"));
+        log_stream_close(s);
+    }
+    assert_int_equal(logs->groups, N);
+    uv_ref((uv_handle_t *)&logs->keeper); /* nothing else keeps this loop running */
+    for (int left = 200; left > 0 && logs->groups > KEEP_MANY; left--)
+        spin(100);
+    assert_in_range(logs->groups, 1, KEEP_MANY);
+    ask_all("/aws/lambda/f0");
+    assert_int_equal(got.n, 1);
+    spin(1700);
+    size_t few = logs->groups;
+    assert_in_range(few, 1, KEEP_MANY);
+    spin(2500); /* few enough: they stay */
+    assert_int_equal(logs->groups, few);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +541,7 @@ int main(void)
         CASE(tags),
         CASE(too_much_at_once),
         CASE(many_groups),
+        CASE(a_crowd_of_groups_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
