@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/waker.h"
 #include "svc/backup.h"
 #include "svc/scrub.h"
 
@@ -26,7 +27,7 @@ struct upkeep {
     void (*work)(struct upkeep *u); /* the thread's: backup or scrub */
     bool without_key;
     uv_thread_t thread;
-    uv_async_t async;
+    struct waker waker;
     uv_mutex_t lock;
     uv_cond_t taken;
     struct buf out; /* under the lock, as … */
@@ -54,7 +55,7 @@ static bool put(void *ctx, struct str bytes)
         buf_add(&u->out, bytes);
     uv_mutex_unlock(&u->lock);
     if (wanted)
-        uv_async_send(&u->async);
+        waker_ring(&u->waker);
     return wanted;
 }
 
@@ -119,14 +120,15 @@ static void thread_main(void *arg)
     uv_mutex_lock(&u->lock);
     u->ended = true;
     uv_mutex_unlock(&u->lock);
-    uv_async_send(&u->async);
+    waker_ring(&u->waker);
 }
 
 /* --- the loop's side -------------------------------------------------------------------------- */
 
-static void freed(uv_handle_t *h)
+static void freed(struct waker *waker)
 {
-    struct upkeep *u = h->data;
+    struct upkeep *u = waker->data;
+    waker_deinit(waker);
     buf_deinit(&u->out);
     uv_mutex_destroy(&u->lock);
     uv_cond_destroy(&u->taken);
@@ -158,7 +160,7 @@ static void answer(struct upkeep *u)
         call_error(u->c, u->rc, &u->err);
     else
         call_stream_end(u->c, u->rc == 0);
-    uv_close((uv_handle_t *)&u->async, freed);
+    waker_close(&u->waker, freed);
 }
 
 /* The files that nothing names have been removed too. */
@@ -223,9 +225,9 @@ static void drained(struct http_req *req)
     pump(u);
 }
 
-static void on_async(uv_async_t *async)
+static void on_rung(struct waker *waker)
 {
-    pump(async->data);
+    pump(waker->data);
 }
 
 static void gone(struct http_req *req)
@@ -247,18 +249,26 @@ static void start(struct call *c, void (*work)(struct upkeep *u), bool without_k
     struct upkeep *u = calloc(1, sizeof *u);
     if (!u)
         fatal("out of memory");
+    rc = waker_init(&u->waker);
+    if (rc == 0 && (rc = waker_listen(&u->waker, c->svc->loop, on_rung)))
+        waker_deinit(&u->waker);
+    if (rc) {
+        store_copy_end(copy);
+        free(u);
+        call_error(c, rc, NULL);
+        return;
+    }
     u->c = c;
     u->svc = c->svc;
     u->copy = copy;
     u->work = work;
     u->without_key = without_key;
     u->told_ns = clock_mono_ns();
-    u->async.data = u;
+    u->waker.data = u;
     c->user = u;
     c->svc->upkeep = u;
     uv_mutex_init(&u->lock);
     uv_cond_init(&u->taken);
-    uv_async_init(c->svc->loop, &u->async, on_async);
     http_on_gone(c->req, gone);
     if (uv_thread_create(&u->thread, thread_main, u) != 0)
         fatal("upkeep: no thread can be started");

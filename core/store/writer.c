@@ -21,7 +21,6 @@
  * It does not retry jobs for their callers, and knows nothing of what rows mean. */
 #include <errno.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +28,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/waker.h"
 #include "store/inside.h"
 
 enum {
@@ -60,8 +60,7 @@ struct writer {
     bool call;          /* a batch is to begin */
     bool stop, no_room; /* no_room: a blob found none */
 
-    int bell; /* eventfd: there is something in `finished` */
-    uv_poll_t *poll;
+    struct waker waker;     /* there is something in `finished` */
     uv_timer_t *ride;       /* the loop's: runs while only riders are queued */
     struct list delivering; /* the loop's: finished jobs whose callbacks did not fit in a turn */
     size_t pending;         /* the loop's: submitted and not yet done */
@@ -73,7 +72,7 @@ struct writer {
 };
 
 static void *thread_main(void *arg);
-static void on_bell(uv_poll_t *poll, int status, int events);
+static void on_rung(struct waker *waker);
 static void on_ride(uv_timer_t *timer);
 static bool deliver(struct writer *w, bool all);
 static struct list run_batch(struct writer *w, struct list *jobs);
@@ -117,7 +116,7 @@ static void list_move(struct list *to, struct list *from)
 void writer_open(struct store *s)
 {
     struct writer *w = calloc(1, sizeof *w);
-    if (!w || !(w->poll = malloc(sizeof *w->poll)) || !(w->ride = malloc(sizeof *w->ride)))
+    if (!w || !(w->ride = malloc(sizeof *w->ride)))
         fatal("out of memory");
     w->store = s;
     s->writer = w;
@@ -129,24 +128,29 @@ void writer_open(struct store *s)
     list_init(&w->queued);
     list_init(&w->finished);
     list_init(&w->delivering);
-    w->poll->data = w->ride->data = w;
+    w->waker.data = w->ride->data = w;
     uv_timer_init(s->loop, w->ride);
     uv_unref((uv_handle_t *)w->ride); /* whose jobs keep the loop alive */
-    w->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop thread's */
-    if (w->bell < 0 || uv_poll_init(s->loop, w->poll, w->bell) != 0 ||
-        uv_poll_start(w->poll, UV_READABLE, on_bell) != 0 ||
+    if (waker_init(&w->waker) != 0 || waker_listen(&w->waker, s->loop, on_rung) != 0 ||
         pthread_create(&w->thread, NULL, thread_main, w) != 0)
         fatal("store: the store thread cannot be started");
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    uv_unref((uv_handle_t *)w->poll); /* an idle store keeps no loop alive */
+    waker_unref(&w->waker); /* an idle store keeps no loop alive */
 }
 
 static void free_handle(uv_handle_t *handle)
 {
     free(handle);
+}
+
+static void writer_free(struct waker *waker)
+{
+    struct writer *w = waker->data;
+    waker_deinit(waker);
+    free(w);
 }
 
 void writer_stop(struct store *s)
@@ -170,11 +174,9 @@ bool writer_flush(struct store *s)
 void writer_close(struct store *s)
 {
     struct writer *w = s->writer;
-    uv_close((uv_handle_t *)w->poll, free_handle);
     uv_close((uv_handle_t *)w->ride, free_handle);
-    close(w->bell);
     buf_deinit(&w->dead);
-    free(w);
+    waker_close(&w->waker, writer_free);
     s->writer = NULL;
 }
 
@@ -182,7 +184,7 @@ void writer_submit(struct store *s, struct job *job)
 {
     struct writer *w = s->writer;
     if (w->pending++ == 0)
-        uv_ref((uv_handle_t *)w->poll);
+        waker_ref(&w->waker);
     job->rc = 0;
     if (w->closing) {
         job->rc = E_SHUTDOWN;
@@ -220,23 +222,10 @@ bool writer_writable(const struct store *s)
     return s->writer->trouble == FINE;
 }
 
-/* Not with the lock held: on a shared processor whoever is woken runs at once and would find it
- * taken. For the same reason no uv_async: its receiver spins until the sender has gone on. One
- * client's events, every core free: 735 us before, 694 now (tests/bench/README.md). */
-static void ring(struct writer *w)
+static void on_rung(struct waker *waker)
 {
-    while (eventfd_write(w->bell, 1) != 0 && errno == EINTR)
-        ;
-}
-
-static void on_bell(uv_poll_t *poll, int status, int events)
-{
-    struct writer *w = poll->data;
-    eventfd_t n;
-    (void)status, (void)events;
-    (void)eventfd_read(w->bell, &n);
-    if (deliver(w, false))
-        ring(w);
+    if (deliver(waker->data, false))
+        waker_ring(waker);
 }
 
 /* Runs done callbacks, all or for one turn's time; true when some are left. */
@@ -255,7 +244,7 @@ static bool deliver(struct writer *w, bool all)
     struct job *job;
     while ((all || clock_mono_ns() - start < TURN_NS) && (job = list_pop(&w->delivering))) {
         if (--w->pending == 0)
-            uv_unref((uv_handle_t *)w->poll);
+            waker_unref(&w->waker);
         job->done(job, job->rc);
     }
     return w->delivering.head != NULL;
@@ -317,7 +306,8 @@ static void *thread_main(void *arg)
         if (!w->finished.head)
             continue;
         pthread_mutex_unlock(&w->lock);
-        ring(w);
+        /* not under the lock: on a shared processor who is woken runs at once */
+        waker_ring(&w->waker);
         pthread_mutex_lock(&w->lock);
     }
     pthread_mutex_unlock(&w->lock);
