@@ -59,16 +59,15 @@ static void check(struct chunk_chain *k, const struct chunk_run *r)
 
 static void step(struct chunk_chain *k);
 
-static void run_check(uv_work_t *w)
+static void run_check(struct work *w)
 {
     struct chunk_chain *k = w->data;
     check(k, &k->checking);
 }
 
-static void run_checked(uv_work_t *w, int status)
+static void run_checked(struct work *w)
 {
     struct chunk_chain *k = w->data;
-    (void)status; /* pool work is never cancelled */
     k->busy = false;
     buf_clear(&k->checking.bytes);
     buf_clear(&k->checking.marks);
@@ -90,7 +89,7 @@ static void step(struct chunk_chain *k)
     k->gathered = k->checking;
     k->checking = run;
     k->busy = true;
-    uv_queue_work(k->loop, &k->work, run_check, run_checked);
+    work_start(k->loop, &k->work, run_check, run_checked);
 }
 
 void chunk_chain_add(struct chunk_chain *k, struct str bytes)

@@ -10,6 +10,7 @@
 
 #include "auth/sigv4.h"
 #include "base/buf.h"
+#include "base/work.h"
 
 struct chunk_run {
     struct buf bytes, marks; /* marks: ends of chunks in them */
@@ -22,7 +23,7 @@ struct chunk_chain {
     struct sigv4_chain links;
     struct chunk_run gathered, checking;
     struct hash *chunk; /* SHA-256 of the chunk so far; the pool's while busy */
-    uv_work_t work;
+    struct work work;
     bool busy, ended, broken, no_memory;
 };
 

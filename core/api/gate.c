@@ -412,18 +412,14 @@ static void examined(struct call *c)
         c->op->handler(c);
 }
 
-static void work_run(uv_work_t *w)
+static void work_run(struct work *w)
 {
     examine(w->data);
 }
 
-static void work_done(uv_work_t *w, int status)
+static void work_done(struct work *w)
 {
-    struct call *c = w->data;
-    if (status)
-        call_error(c, E_SHUTDOWN, NULL);
-    else
-        examined(c);
+    examined(w->data);
 }
 
 static void body_collected(struct http_req *req, int rc, struct str body)
@@ -448,7 +444,7 @@ static void body_collected(struct http_req *req, int rc, struct str body)
         return;
     }
     v->work.data = c;
-    uv_queue_work(c->svc->loop, &v->work, work_run, work_done);
+    work_start(c->svc->loop, &v->work, work_run, work_done);
 }
 
 static void take_body(struct call *c)

@@ -6,6 +6,7 @@
 
 #include "api/gate.h"
 #include "auth/sigv4.h"
+#include "base/work.h"
 
 struct call_param {
     struct str name, value; /* decoded, in the arena */
@@ -35,7 +36,7 @@ struct call_private {
     int stream_status;    /* of a reply that is under way */
     struct s3_body *body; /* taken by s3_body.c */
     /* set on the pool or in place: see gate.c */
-    uv_work_t work;
+    struct work work;
     char sha256[65];
     struct err *refusal; /* found by the route, told once the signature has been checked */
     json_t *json;

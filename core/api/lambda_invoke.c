@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/jscan.h"
 #include "base/log.h"
+#include "base/work.h"
 #include "svc/invoke.h"
 #include "svc/pool.h"
 #include "svc/queue.h"
@@ -15,7 +16,7 @@ enum { SCAN_ON_LOOP = 64 * 1024, EVENT_MAX = 1024 * 1024, CONTEXT_MAX = 3583 };
 enum kind { SYNC, EVENT, DRY_RUN, STREAM };
 
 struct invoking {
-    uv_work_t work;
+    struct work work;
     struct job job;
     struct call *c;
     struct fn *fn; /* until the invocation or the row has it */
@@ -159,15 +160,14 @@ static void scanned(struct invoking *k)
     }
 }
 
-static void scan(uv_work_t *work)
+static void scan(struct work *work)
 {
     struct invoking *k = work->data;
     k->valid = jscan_valid(k->payload);
 }
 
-static void scan_done(uv_work_t *work, int status)
+static void scan_done(struct work *work)
 {
-    (void)status;
     scanned(work->data);
 }
 
@@ -224,8 +224,7 @@ static void take(struct call *c, struct invoking *k)
         scan(&k->work);
         scanned(k);
     } else {
-        int rc = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
-        ASSERT(rc == 0);
+        work_start(c->svc->loop, &k->work, scan, scan_done);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/json.h"
+#include "base/work.h"
 #include "svc/blueprint.h"
 #include "svc/evaluate.h"
 #include "svc/watchdog.h"
@@ -103,7 +104,7 @@ void perilune_blueprint_new(struct call *c)
 
 struct deploying {
     struct call *call;
-    uv_work_t work;
+    struct work work;
     struct str zip_base64;
     struct buf zip;
     struct buf project; /* function.lua, when the zip has one */
@@ -205,7 +206,7 @@ static void deploy_described(void *ctx, int rc, json_t *manifest, const struct e
 }
 
 /* Pool: base64, and function.lua out of the zip. */
-static void deploy_work(uv_work_t *w)
+static void deploy_work(struct work *w)
 {
     struct deploying *d = w->data;
     if (!base64_decode(&d->zip, d->zip_base64))
@@ -216,11 +217,11 @@ static void deploy_work(uv_work_t *w)
         err_set(&d->err, d->rc = E_INVALID, "the package has no function.lua");
 }
 
-static void deploy_worked(uv_work_t *w, int status)
+static void deploy_worked(struct work *w)
 {
     struct deploying *d = w->data;
-    if (status || d->rc) {
-        deploy_end(d, status ? E_INTERNAL : d->rc, NULL, &d->err);
+    if (d->rc) {
+        deploy_end(d, d->rc, NULL, &d->err);
         return;
     }
     if (d->manifest_json) {
@@ -252,7 +253,7 @@ void perilune_deploy(struct call *c)
     d->arena = arena_new(1024 * 1024);
     d->manifest_json = json_incref(manifest);
     d->work.data = d;
-    uv_queue_work(c->svc->loop, &d->work, deploy_work, deploy_worked);
+    work_start(c->svc->loop, &d->work, deploy_work, deploy_worked);
 }
 
 void perilune_deployment_list(struct call *c)

@@ -10,6 +10,7 @@
 #include "api/lambda.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/work.h"
 #include "svc/evaluate.h"
 
 enum {
@@ -33,7 +34,7 @@ struct editing {
     struct zipfile_entry *entries; /* bytes.p of those that stay is an offset until all are read */
     size_t count, kept;
     struct buf zip;
-    uv_work_t work;
+    struct work work;
     int rc;
     bool publish;
     struct str revision_id;
@@ -173,18 +174,18 @@ void perilune_check(struct call *c)
 
 /* --- writing ----------------------------------------------------------------------------------- */
 
-static void make_zip(uv_work_t *w)
+static void make_zip(struct work *w)
 {
     struct editing *e = w->data;
     e->rc = zipfile_write(e->entries, e->count, &e->zip);
 }
 
-static void zipped(uv_work_t *w, int status)
+static void zipped(struct work *w)
 {
     struct editing *e = w->data;
     struct call *c = e->c;
     struct err err = {0};
-    int rc = status ? E_SHUTDOWN : e->rc;
+    int rc = e->rc;
     struct str zip = rc ? STR("") : arena_dup(c->arena, buf_str(&e->zip));
     struct str name = arena_dup(c->arena, e->fn->name);
     bool publish = e->publish;
@@ -215,7 +216,7 @@ static void put_in(struct editing *e)
         return;
     }
     e->work.data = e;
-    uv_queue_work(e->c->svc->loop, &e->work, make_zip, zipped);
+    work_start(e->c->svc->loop, &e->work, make_zip, zipped);
 }
 
 static void keep_next(struct editing *e);

@@ -25,6 +25,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "base/work.h"
 #include "svc/ledger.h"
 
 enum { SCAN_ON_LOOP = 64 * 1024 };
@@ -290,7 +291,7 @@ void perilune_run_get(struct call *c)
 
 struct change { /* in the call's arena */
     struct job job;
-    uv_work_t work;
+    struct work work;
     struct call *call;
     uint64_t id;
     struct str function, qualifier;
@@ -388,7 +389,7 @@ static void replay_done(struct job *job, int rc)
     queue_kick(queue, function_id);
 }
 
-static void scan(uv_work_t *work)
+static void scan(struct work *work)
 {
     struct change *k = work->data;
     k->valid = k->call->body.n == 0 || jscan_valid(k->call->body);
@@ -406,9 +407,8 @@ static void scanned(struct change *k)
     call_error(k->call, E_BAD_JSON, &err);
 }
 
-static void scan_done(uv_work_t *work, int status)
+static void scan_done(struct work *work)
 {
-    (void)status;
     scanned(work->data);
 }
 
@@ -434,8 +434,7 @@ void perilune_run_replay(struct call *c)
         scan(&k->work);
         scanned(k);
     } else {
-        int queued = uv_queue_work(c->svc->loop, &k->work, scan, scan_done);
-        ASSERT(queued == 0);
+        work_start(c->svc->loop, &k->work, scan, scan_done);
     }
 }
 

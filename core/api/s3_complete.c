@@ -6,11 +6,12 @@
 #include "api/s3.h"
 #include "api/s3_complete_doc.h"
 #include "base/codec.h"
+#include "base/work.h"
 
 enum { ON_LOOP_MAX = 64 * 1024 }; /* bytes of a document that are parsed at once */
 
 struct completion {
-    uv_work_t work;
+    struct work work;
     struct call *c;
     struct upload_complete_req req;
     int rc;
@@ -45,16 +46,15 @@ static void answer(void *ctx, int rc, const struct object_meta *m, const struct 
     s3_xml_reply(c, &doc);
 }
 
-static void parse(uv_work_t *work)
+static void parse(struct work *work)
 {
     struct completion *k = work->data;
     k->rc = s3_complete_read(k->c->body, &k->req.claims, &k->req.count, &k->err);
 }
 
-static void parsed(uv_work_t *work, int status)
+static void parsed(struct work *work)
 {
     struct completion *k = work->data;
-    (void)status;
     if (k->rc)
         call_error(k->c, k->rc, &k->err);
     else
@@ -125,9 +125,9 @@ void s3_complete_upload(struct call *c)
     if (rc) {
         call_error(c, rc, &k->err);
     } else if (c->body.n > ON_LOOP_MAX) {
-        uv_queue_work(c->svc->loop, &k->work, parse, parsed);
+        work_start(c->svc->loop, &k->work, parse, parsed);
     } else {
         parse(&k->work);
-        parsed(&k->work, 0);
+        parsed(&k->work);
     }
 }

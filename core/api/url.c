@@ -211,7 +211,7 @@ static void checked(struct url_call *u)
         run(u, u->body);
 }
 
-static void check_body(uv_work_t *work)
+static void check_body(struct work *work)
 {
     struct url_call *u = work->data;
     char hex[65];
@@ -219,12 +219,9 @@ static void check_body(uv_work_t *work)
     u->body_rc = gate_body_check(u->caller, str_of(hex, 64), u->body_err);
 }
 
-static void body_checked(uv_work_t *work, int status)
+static void body_checked(struct work *work)
 {
-    struct url_call *u = work->data;
-    if (status)
-        u->body_rc = E_SHUTDOWN;
-    checked(u);
+    checked(work->data);
 }
 
 static void collected(struct http_req *req, int rc, struct str body)
@@ -237,9 +234,10 @@ static void collected(struct http_req *req, int rc, struct str body)
     } else {
         u->body = body;
         u->work.data = u;
-        if (body.n > HASH_ON_LOOP &&
-            uv_queue_work(u->svc->loop, &u->work, check_body, body_checked) == 0)
+        if (body.n > HASH_ON_LOOP) {
+            work_start(u->svc->loop, &u->work, check_body, body_checked);
             return;
+        }
         check_body(&u->work);
         checked(u);
     }

@@ -7,6 +7,7 @@
 #define API_URL_CALL_H
 
 #include "api/gate.h"
+#include "base/work.h"
 #include "svc/function.h"
 #include "svc/invoke.h"
 
@@ -19,7 +20,7 @@ struct url_call {
     struct str raw_path; /* from the slash after the function's name on */
     struct str arn;      /* as invoked */
     struct call *caller; /* who signs, where the URL wants that; else NULL */
-    uv_work_t work;      /* checks a large body's signature */
+    struct work work;    /* checks a large body's signature */
     struct str body;
     int body_rc;
     struct err *body_err;

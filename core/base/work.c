@@ -3,7 +3,7 @@
  * A thread that has run a job puts it into the inbox of its loop without a lock and then rings. It rings
  * for each job, so that none waits for a thread that was put aside between the two; the loop never waits
  * for a thread at all, but for the instructions under the queue's lock. libuv's pool wakes its loop by an
- * async handle, whose receiver does wait (base/waker.h); turns of 29 to 34 ms came of that.
+ * async handle, whose receiver does wait (base/waker.h).
  *
  * An inbox is never freed, and its waker's descriptor never closed: the thread whose job was the last may
  * still be about to ring when the loop has taken that job and has ended. It then rings at nobody, or at the

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "base/work.h"
 #include "cli/readiness.h"
 #include "cli/root_key.h"
 #include "cli/serve_opts.h"
@@ -79,8 +80,8 @@ struct server {
     uv_signal_t term, intr, hup;
     uv_timer_t limit; /* the drain's */
     uv_timer_t idle;
-    uv_work_t giving; /* data: set while it is under way */
-    uint64_t turns;   /* when it was last looked */
+    struct work giving; /* data: set while it is under way */
+    uint64_t turns;     /* when it was last looked */
     uint32_t ticks;
     bool at_rest;    /* nothing has happened since memory was given back */
     uv_timer_t wire; /* while requests may still be on the wire */
@@ -276,15 +277,14 @@ static void on_hup(uv_signal_t *h, int signum)
 }
 
 /* What the start, or a burst of requests, has needed is not kept for the quiet after it. */
-static void give_back(uv_work_t *w)
+static void give_back(struct work *w)
 {
     (void)w;
     pages_give_back();
 }
 
-static void given_back(uv_work_t *w, int status)
+static void given_back(struct work *w)
 {
-    (void)status;
     w->data = NULL;
 }
 
@@ -297,7 +297,7 @@ static void on_idle(uv_timer_t *t)
     s->turns = w.turns;
     if (quiet && !s->at_rest && !s->giving.data) {
         s->giving.data = s; /* a large heap takes longer than a turn may */
-        uv_queue_work(&s->loop, &s->giving, give_back, given_back);
+        work_start(&s->loop, &s->giving, give_back, given_back);
     }
     /* some at a time, so that the turn is short */
     s->at_rest = quiet && !functions_forget(s->svc.functions) && ++s->ticks % IDLE_TICKS;
@@ -595,6 +595,7 @@ static void close_parts(struct server *s)
         functions_close(v->functions);
     if (v->store)
         store_close(v->store);
+    work_leave(&s->loop);
     if (v->schedules)
         schedules_close(v->schedules);
     if (v->queue)
@@ -630,6 +631,7 @@ int cmd_serve(int argc, char **argv)
     if (find_fetch(&s, &fetch) || find_console(&s) || enter_data(&s))
         return 1;
     uv_loop_init(&s.loop);
+    work_keep(&s.loop);
     s.fetcher = fetcher_open(&fetch);
     s.svc.loop = &s.loop;
     s.svc.region = s.opts.region;

@@ -6,7 +6,7 @@
  * and a crash leaves at worst a file that no row names (sweep.c finds those).
  *
  * Pins are the loop's: an open blob keeps its file until the last blob_close, even when its last
- * reference goes meanwhile. Unlinking and reading are done on the uv pool. */
+ * reference goes meanwhile. Unlinking and reading are done on the pool (base/work.h). */
 #include "store/blob.h"
 
 #include <errno.h>
@@ -43,11 +43,11 @@ void blob_path(const struct store *s, uint64_t id, char path[static STORE_PATH],
         snprintf(path + n, STORE_PATH - (size_t)n, "/%016llx", (unsigned long long)id);
 }
 
-void blobs_work(struct store *s, uv_work_t *work, uv_work_cb run, uv_after_work_cb after)
+void blobs_work(struct store *s, struct work *work, void (*run)(struct work *w),
+                void (*after)(struct work *w))
 {
     s->blobs->under_way++;
-    if (uv_queue_work(s->loop, work, run, after) != 0)
-        fatal("store: the thread pool takes no work");
+    work_start(s->loop, work, run, after);
 }
 
 void blobs_worked(struct store *s)
@@ -156,12 +156,12 @@ int blob_unref(struct store_txn *t, uint64_t id)
  */
 
 struct removal {
-    uv_work_t work;
+    struct work work;
     struct store *store;
     struct buf ids;
 };
 
-static void unlink_files(uv_work_t *work)
+static void unlink_files(struct work *work)
 {
     struct removal *r = work->data;
     char path[STORE_PATH];
@@ -174,10 +174,9 @@ static void unlink_files(uv_work_t *work)
     }
 }
 
-static void after_unlink(uv_work_t *work, int status)
+static void after_unlink(struct work *work)
 {
     struct removal *r = work->data;
-    (void)status;
     blobs_worked(r->store);
     buf_deinit(&r->ids);
     free(r);
@@ -291,7 +290,7 @@ void blob_close(struct store *s, uint64_t id, int fd)
 }
 
 struct reading {
-    uv_work_t work;
+    struct work work;
     struct store *store;
     int fd, rc;
     uint64_t offset;
@@ -302,7 +301,7 @@ struct reading {
     char bytes[]; /* of its own, or none */
 };
 
-static void read_bytes(uv_work_t *work)
+static void read_bytes(struct work *work)
 {
     struct reading *r = work->data;
     size_t at = 0;
@@ -315,10 +314,9 @@ static void read_bytes(uv_work_t *work)
     }
 }
 
-static void after_read(uv_work_t *work, int status)
+static void after_read(struct work *work)
 {
     struct reading *r = work->data;
-    (void)status;
     blobs_worked(r->store);
     r->done(r->ctx, r->rc, str_of(r->to, r->rc ? 0 : r->size));
     free(r);

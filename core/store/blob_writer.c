@@ -2,7 +2,7 @@
  *
  * A file is created under its final name, written, fsynced, its folder fsynced, and only then is
  * its id given to the caller, whose transaction refers to it; nothing is renamed. All file work is
- * done on the uv pool, one request at a time for a writer. A writer holds at most the 1 MiB that
+ * done on the pool, one request at a time for a writer. A writer holds at most the 1 MiB that
  * its caller lets pile up, cut into 64 KiB pieces. After the first error further bytes are
  * dropped and the file is gone before `done` is told.
  *
@@ -25,7 +25,7 @@ enum {
 };
 
 struct blob_writer {
-    uv_work_t work;
+    struct work work;
     struct store *store;
     uint64_t id, size; /* size: bytes in the file */
     uint64_t pushed;   /* of them, on their way to the disk */
@@ -219,7 +219,7 @@ static int seal_file(struct blob_writer *w)
 }
 
 /* The pool: writes the taken pieces; or, when aborted or failed, removes the file. */
-static void write_pieces(uv_work_t *work)
+static void write_pieces(struct work *work)
 {
     struct blob_writer *w = work->data;
     char path[STORE_PATH];
@@ -252,10 +252,9 @@ static void finished(struct blob_writer *w)
     free(w);
 }
 
-static void after_write(uv_work_t *work, int status)
+static void after_write(struct work *work)
 {
     struct blob_writer *w = work->data;
-    (void)status;
     blobs_worked(w->store);
     w->working = false;
     free_pieces(w->taken);

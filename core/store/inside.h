@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/work.h"
 #include "store/store.h"
 
 struct store_txn {
@@ -90,8 +91,9 @@ void writer_no_room(struct store *s);
 enum { STORE_PATH = 4096 };
 /* Of the blob's file, or of its folder. */
 void blob_path(const struct store *s, uint64_t id, char path[static STORE_PATH], bool folder);
-/* uv_queue_work, counted: `after` must call blobs_worked first. */
-void blobs_work(struct store *s, uv_work_t *work, uv_work_cb run, uv_after_work_cb after);
+/* work_start, counted: `after` must call blobs_worked first. */
+void blobs_work(struct store *s, struct work *work, void (*run)(struct work *w),
+                void (*after)(struct work *w));
 void blobs_worked(struct store *s);
 bool blobs_pinned(struct store *s, uint64_t id);
 void blobs_open(struct store *s);

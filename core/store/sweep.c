@@ -22,7 +22,7 @@
 enum { FOLDERS = 256, SLICE = 256 };
 
 struct sweep {
-    uv_work_t work;
+    struct work work;
     struct store *store;
     time_t began;
     unsigned folder; /* 0..255, then done */
@@ -63,7 +63,7 @@ static uint64_t id_of(const char *name, unsigned folder)
 }
 
 /* The pool: unlinks what the last slice condemned, then lists the next slice. */
-static void sweep_slice(uv_work_t *work)
+static void sweep_slice(struct work *work)
 {
     struct sweep *w = work->data;
     char path[STORE_PATH];
@@ -109,10 +109,9 @@ static void keep_lost(struct sweep *w)
     store_read_end(t);
 }
 
-static void after_slice(uv_work_t *work, int status)
+static void after_slice(struct work *work)
 {
     struct sweep *w = work->data;
-    (void)status;
     blobs_worked(w->store);
     keep_lost(w);
     if (!blobs_closing(w->store) && (w->count || w->folder < FOLDERS)) {

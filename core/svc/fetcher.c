@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/rec.h"
+#include "base/work.h"
 #include "svc/fetch_wire.h"
 
 enum {
@@ -468,14 +469,14 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 /* --- the child --------------------------------------------------------------------------------- */
 
 struct starting {
-    uv_work_t work;
+    struct work work;
     struct fetcher *f;
     pid_t pid;
     int ours, rc;
 };
 
 /* A pool thread: fork and exec would hold the loop. All else in this process is close-on-exec. */
-static void start_work(uv_work_t *w)
+static void start_work(struct work *w)
 {
     struct starting *s = w->data;
     char path[32], name[] = "perilune-fetch", tz[] = "TZ=UTC0", *argv[] = {name, NULL};
@@ -527,11 +528,10 @@ static void fail_all(struct fetch *list, int rc, const char *why)
     }
 }
 
-static void start_done(uv_work_t *w, int status)
+static void start_done(struct work *w)
 {
     struct starting *s = w->data;
     struct fetcher *f = s->f;
-    (void)status;
     f->jobs--;
     if (s->rc) {
         log_warn("perilune-fetch cannot be started: %s", strerror(-s->rc));
@@ -569,27 +569,26 @@ static void child_start(struct fetcher *f)
     s->work.data = s;
     f->child = CHILD_STARTING;
     f->jobs++;
-    uv_queue_work(f->o.loop, &s->work, start_work, start_done);
+    work_start(f->o.loop, &s->work, start_work, start_done);
 }
 
 struct reaping {
-    uv_work_t work;
+    struct work work;
     struct fetcher *f;
     pid_t pid;
 };
 
-static void reap_work(uv_work_t *w)
+static void reap_work(struct work *w)
 {
     struct reaping *r = w->data;
     while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }
 
-static void reap_done(uv_work_t *w, int status)
+static void reap_done(struct work *w)
 {
     struct reaping *r = w->data;
     struct fetcher *f = r->f;
-    (void)status;
     f->jobs--;
     free(r);
 }
@@ -620,7 +619,7 @@ static void child_down(struct fetcher *f, const char *why)
     r->pid = f->pid;
     r->work.data = r;
     f->jobs++;
-    uv_queue_work(f->o.loop, &r->work, reap_work, reap_done);
+    work_start(f->o.loop, &r->work, reap_work, reap_done);
     uv_close((uv_handle_t *)&f->pipe, on_pipe_closed);
     fail_all(f->sent, E_IO, why);
 }

@@ -9,6 +9,7 @@
 #include "base/jscan.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "base/work.h"
 #include "svc/hostcall.h"
 #include "svc/hostcall_tags.h"
 #include "svc/kv.h"
@@ -29,7 +30,7 @@ struct event {
 
 struct commit {
     struct job job; /* first */
-    uv_work_t work;
+    struct work work;
     struct hostcalls *h;
     struct hostcall *call;
     struct event events[EVENTS_MAX]; /* in the order of the OP_INVOKEs */
@@ -208,7 +209,7 @@ static void done(struct job *job, int rc)
 /* --- payloads ----------------------------------------------------------------------------------
  */
 
-static void scan(uv_work_t *work)
+static void scan(struct work *work)
 {
     struct commit *c = work->data;
     struct str rest = c->call->args, op;
@@ -233,13 +234,9 @@ static void scanned(struct commit *c)
     store_submit(c->h->o.store, &c->job);
 }
 
-static void scan_done(uv_work_t *work, int status)
+static void scan_done(struct work *work)
 {
-    struct commit *c = work->data;
-    if (status)
-        end(c, E_SHUTDOWN, NULL);
-    else
-        scanned(c);
+    scanned(work->data);
 }
 
 void hostcall_kv_commit(struct hostcalls *h, struct hostcall *call)
@@ -259,7 +256,6 @@ void hostcall_kv_commit(struct hostcalls *h, struct hostcall *call)
         scan(&c->work);
         scanned(c);
     } else {
-        int queued = uv_queue_work(h->o.loop, &c->work, scan, scan_done);
-        ASSERT(queued == 0);
+        work_start(h->o.loop, &c->work, scan, scan_done);
     }
 }

@@ -9,6 +9,7 @@
 #include "base/jscan.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "base/work.h"
 #include "svc/hostcall.h"
 #include "svc/hostcall_tags.h"
 #include "svc/invoke.h"
@@ -17,7 +18,7 @@
 enum { SCAN_ON_LOOP = 64 * 1024 };
 
 struct calling {
-    uv_work_t work;
+    struct work work;
     struct job job;
     struct hostcalls *h;
     struct hostcall *call;
@@ -124,19 +125,15 @@ static void scanned(struct calling *c)
     }
 }
 
-static void scan(uv_work_t *work)
+static void scan(struct work *work)
 {
     struct calling *c = work->data;
     c->valid = jscan_valid(c->payload);
 }
 
-static void scan_done(uv_work_t *work, int status)
+static void scan_done(struct work *work)
 {
-    struct calling *c = work->data;
-    if (status)
-        end(c, E_SHUTDOWN, NULL, NULL);
-    else
-        scanned(c);
+    scanned(work->data);
 }
 
 static void tell_loop(struct hostcall *call, const struct fn *fn, const char *text)
@@ -191,8 +188,7 @@ static void start(struct hostcalls *h, struct hostcall *call, size_t payload_max
         scan(&c->work);
         scanned(c);
     } else {
-        int queued = uv_queue_work(h->o.loop, &c->work, scan, scan_done);
-        ASSERT(queued == 0);
+        work_start(h->o.loop, &c->work, scan, scan_done);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/work.h"
 #include "svc/object_rows.h"
 
 enum {
@@ -48,7 +49,7 @@ struct ingest {
     struct hash *md5, *sha256;    /* of large bodies; sha256 NULL when not needed */
     struct checksum checksum;     /* of any but SHA-256, which sha256 serves */
     struct buf gathered, hashing; /* struct blob_piece *: for the pool; those it works on */
-    uv_work_t works[2];
+    struct work works[2];
     int working; /* of works[] */
 
     void (*drained)(void *ctx);
@@ -139,7 +140,7 @@ static bool is_behind(const struct ingest *g)
     return g->blob_behind || (g->working && piece_count(&g->gathered) >= RUN_MAX);
 }
 
-static void hash_fast(uv_work_t *w)
+static void hash_fast(struct work *w)
 {
     struct ingest *g = w->data;
     for (size_t i = 0; i < piece_count(&g->hashing); i++) {
@@ -148,7 +149,7 @@ static void hash_fast(uv_work_t *w)
     }
 }
 
-static void hash_other(uv_work_t *w)
+static void hash_other(struct work *w)
 {
     struct ingest *g = w->data;
     for (size_t i = 0; i < piece_count(&g->hashing); i++) {
@@ -159,10 +160,9 @@ static void hash_other(uv_work_t *w)
     }
 }
 
-static void hashed(uv_work_t *w, int status)
+static void hashed(struct work *w)
 {
     struct ingest *g = w->data;
-    (void)status; /* pool work is never cancelled */
     if (--g->working)
         return;
     pieces_done(&g->hashing);
@@ -178,10 +178,10 @@ static void hash_next(struct ingest *g)
     g->gathered = g->hashing;
     g->hashing = run;
     g->working = 1;
-    uv_queue_work(g->o->loop, &g->works[DIGESTS_FAST], hash_fast, hashed);
+    work_start(g->o->loop, &g->works[DIGESTS_FAST], hash_fast, hashed);
     if (g->checksum.alg != CHECKSUM_NONE || g->sha256) {
         g->working = 2;
-        uv_queue_work(g->o->loop, &g->works[DIGESTS_OTHER], hash_other, hashed);
+        work_start(g->o->loop, &g->works[DIGESTS_OTHER], hash_other, hashed);
     }
 }
 

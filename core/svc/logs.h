@@ -7,7 +7,7 @@
  * the log says so later; writers never wait and never fail.
  *
  * All functions are the loop thread's. Writing costs a copy into a buffer; reading and listing
- * happen on the uv pool and end in a callback from the loop. */
+ * happen on the pool and end in a callback from the loop. */
 #ifndef SVC_LOGS_H
 #define SVC_LOGS_H
 

@@ -95,7 +95,7 @@ static int change_meta(struct log_op *op)
     return log_disk_set_meta(d, m);
 }
 
-static void change_work(uv_work_t *w)
+static void change_work(struct work *w)
 {
     struct log_op *op = w->data;
     struct log_disk *d = op->group->disk;
@@ -138,11 +138,10 @@ static void end(struct log_op *op)
     arena_free(c->arena);
 }
 
-static void change_done(uv_work_t *w, int status)
+static void change_done(struct work *w)
 {
     struct log_op *op = w->data;
     struct log_group *g = op->group;
-    (void)status;
     log_job_end(g);
     g->exclusive = false;
     g->on_disk = g->disk->exists;
@@ -187,7 +186,7 @@ void log_change_start(struct log_op *op)
         log_op_borrow(op);
     g->exclusive = true;
     log_job_begin(g);
-    uv_queue_work(g->logs->loop, &op->work, change_work, change_done);
+    work_start(g->logs->loop, &op->work, change_work, change_done);
 }
 
 /* --- what the header promises ------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef SVC_LOGS_GROUP_H
 #define SVC_LOGS_GROUP_H
 
+#include "base/work.h"
 #include "svc/logs_list.h"
 
 enum {
@@ -67,7 +68,7 @@ struct log_op {
     enum { OP_READ, OP_STREAMS, OP_PUT, OP_CHANGE } kind;
     struct log_op *next;
     struct log_group *group;
-    uv_work_t work;
+    struct work work;
     struct log_chunk **chunks; /* borrowed by the reader */
     struct log_slice *slices;
     size_t chunk_count;
@@ -103,7 +104,7 @@ struct log_group {
     bool opening, opened;       /* opening: its job has been given, or has ended */
     bool on_disk, active, news, flushing, exclusive, unsynced, failing, delivering;
     /* the flush job */
-    uv_work_t flush;
+    struct work flush;
     struct log_piece *pieces;
     struct log_chunk **piece_chunks;
     size_t piece_count, piece_capacity, written;
@@ -111,7 +112,7 @@ struct log_group {
     size_t give; /* oldest segments to give up for the cap on all */
     int64_t flush_ms;
     /* the opening job */
-    uv_work_t open;
+    struct work open;
     uint64_t open_id;
     int open_rc;
 };

@@ -33,7 +33,7 @@ static bool may_flush(const struct log_group *g)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static void open_work(uv_work_t *w)
+static void open_work(struct work *w)
 {
     struct log_group *g = w->data;
     g->open_rc = log_disk_open(g->disk, &g->open_id);
@@ -53,10 +53,9 @@ static void shift_ids(struct log_group *g, uint64_t delta)
     g->last_id += delta;
 }
 
-static void open_done(uv_work_t *w, int status)
+static void open_done(struct work *w)
 {
     struct log_group *g = w->data;
-    (void)status;
     log_job_end(g);
     g->opened = true;
     g->on_disk = g->disk->exists;
@@ -81,12 +80,12 @@ void log_group_open(struct log_group *g)
     g->opening = true;
     g->open.data = g;
     log_job_begin(g);
-    uv_queue_work(g->logs->loop, &g->open, open_work, open_done);
+    work_start(g->logs->loop, &g->open, open_work, open_done);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-static void flush_work(uv_work_t *w)
+static void flush_work(struct work *w)
 {
     struct log_group *g = w->data;
     g->flush_rc = log_disk_append(g->disk, g->pieces, g->piece_count, g->flush_ms, &g->written);
@@ -132,11 +131,10 @@ static void note_failure(struct log_group *g)
     g->retry_ms = uv_now(g->logs->loop) + SYNC_MS;
 }
 
-static void flush_done(uv_work_t *w, int status)
+static void flush_done(struct work *w)
 {
     struct log_group *g = w->data;
     struct logs *l = g->logs;
-    (void)status;
     log_job_end(g);
     g->flushing = false;
     settle_pieces(g);
@@ -168,7 +166,7 @@ void log_flush_start(struct log_group *g)
     g->flushing = true;
     g->flush.data = g;
     log_job_begin(g);
-    uv_queue_work(g->logs->loop, &g->flush, flush_work, flush_done);
+    work_start(g->logs->loop, &g->flush, flush_work, flush_done);
 }
 
 void log_flush_want(struct log_group *g)
@@ -235,14 +233,14 @@ void log_flush_tick(uv_timer_t *t)
 /* --- syncing ---------------------------------------------------------------------------------- */
 
 struct syncing {
-    uv_work_t work;
+    struct work work;
     struct logs *logs;
     size_t count;
     int rc;
     struct log_group *groups[]; /* held until it is done */
 };
 
-static void sync_work(uv_work_t *w)
+static void sync_work(struct work *w)
 {
     struct syncing *x = w->data;
     x->rc = 0;
@@ -259,10 +257,9 @@ static void sync_work(uv_work_t *w)
     }
 }
 
-static void sync_done(uv_work_t *w, int status)
+static void sync_done(struct work *w)
 {
     struct syncing *x = w->data;
-    (void)status;
     if (x->rc)
         log_warn("logs: %s cannot be synced", x->logs->root);
     for (size_t i = 0; i < x->count; i++) {
@@ -291,5 +288,5 @@ void log_sync_start(struct logs *l, size_t count)
             x->groups[x->count++] = g;
         }
     l->syncing = true;
-    uv_queue_work(l->loop, &x->work, sync_work, sync_done);
+    work_start(l->loop, &x->work, sync_work, sync_done);
 }

@@ -72,7 +72,7 @@ void log_op_free(struct log_op *op)
     log_group_settle(g);
 }
 
-static void read_work(uv_work_t *w)
+static void read_work(struct work *w)
 {
     struct log_op *op = w->data;
     log_search_run(op->search);
@@ -80,11 +80,10 @@ static void read_work(uv_work_t *w)
         op->encode(op->ctx, &op->search->page);
 }
 
-static void read_done(uv_work_t *w, int status)
+static void read_done(struct work *w)
 {
     struct log_op *op = w->data;
     struct log_search *s = op->search;
-    (void)status;
     log_job_end(op->group);
     op->page_done(op->ctx, s->rc, &s->page, &s->err);
     log_op_free(op);
@@ -121,10 +120,10 @@ static void start_read(struct log_op *op)
     if (read_inline(op))
         return;
     log_job_begin(op->group);
-    uv_queue_work(op->group->logs->loop, &op->work, read_work, read_done);
+    work_start(op->group->logs->loop, &op->work, read_work, read_done);
 }
 
-static void streams_work(uv_work_t *w)
+static void streams_work(struct work *w)
 {
     struct log_op *op = w->data;
     log_streams_run(op->streams);
@@ -132,10 +131,9 @@ static void streams_work(uv_work_t *w)
         op->streams_encode(op->ctx, &op->streams->list);
 }
 
-static void streams_done(uv_work_t *w, int status)
+static void streams_done(struct work *w)
 {
     struct log_op *op = w->data;
-    (void)status;
     log_job_end(op->group);
     op->streams_done(op->ctx, op->streams->rc, &op->streams->list, &op->streams->err);
     log_op_free(op);
@@ -145,7 +143,7 @@ static void start_streams(struct log_op *op)
 {
     log_op_borrow(op);
     log_job_begin(op->group);
-    uv_queue_work(op->group->logs->loop, &op->work, streams_work, streams_done);
+    work_start(op->group->logs->loop, &op->work, streams_work, streams_done);
 }
 
 void log_group_pump(struct log_group *g)
@@ -238,23 +236,22 @@ void logs_streams(struct logs *l, struct str group, struct str prefix, log_strea
 /* --- listing groups --------------------------------------------------------------------------- */
 
 struct listing {
-    uv_work_t work;
+    struct work work;
     struct logs *logs;
     struct log_groups groups;
     void (*done)(void *ctx, int rc, const struct log_group_list *list);
     void *ctx;
 };
 
-static void groups_work(uv_work_t *w)
+static void groups_work(struct work *w)
 {
     struct listing *x = w->data;
     log_groups_run(&x->groups);
 }
 
-static void groups_done(uv_work_t *w, int status)
+static void groups_done(struct work *w)
 {
     struct listing *x = w->data;
-    (void)status;
     x->logs->jobs--;
     x->done(x->ctx, x->groups.rc, &x->groups.list);
     arena_free(x->groups.arena);
@@ -299,5 +296,5 @@ void logs_groups(struct logs *l, struct str prefix, struct str part, struct str 
     add_fresh(x);
     x->work.data = x;
     l->jobs++;
-    uv_queue_work(l->loop, &x->work, groups_work, groups_done);
+    work_start(l->loop, &x->work, groups_work, groups_done);
 }

@@ -80,18 +80,17 @@ static void append(struct log_op *op)
     end(op, 0, &r, NULL);
 }
 
-static void look_work(uv_work_t *w)
+static void look_work(struct work *w)
 {
     struct log_op *op = w->data;
     log_streams_run(op->streams);
 }
 
-static void look_done(uv_work_t *w, int status)
+static void look_done(struct work *w)
 {
     struct log_op *op = w->data;
     struct log_group *g = op->group;
     struct err err = {0};
-    (void)status;
     log_job_end(g);
     g->jobs++; /* not freed before it is settled below */
     if (op->streams->rc)
@@ -126,7 +125,7 @@ void log_put_start(struct log_op *op)
     }
     log_op_borrow(op);
     log_job_begin(g);
-    uv_queue_work(g->logs->loop, &op->work, look_work, look_done);
+    work_start(g->logs->loop, &op->work, look_work, look_done);
 }
 
 void logs_put(struct logs *l, struct str group, struct str stream,

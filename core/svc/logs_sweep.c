@@ -9,7 +9,7 @@
 #include "base/log.h"
 
 struct sweep {
-    uv_work_t work;
+    struct work work;
     struct logs *logs;
     struct log_sweep sweep;
     struct log_group **open; /* held while the victims are unlinked */
@@ -18,7 +18,7 @@ struct sweep {
     int64_t freed;
 };
 
-static void sweep_work(uv_work_t *w)
+static void sweep_work(struct work *w)
 {
     struct sweep *x = w->data;
     log_sweep_run(&x->sweep);
@@ -35,7 +35,7 @@ static size_t owner(const struct sweep *x, const struct log_victim *v)
 
 /* Segments of groups that are not in memory go here; those of open groups by the group's own next
  * flush, which is the only one to change its list. */
-static void unlink_work(uv_work_t *w)
+static void unlink_work(struct work *w)
 {
     struct sweep *x = w->data;
     for (size_t i = 0; i < x->sweep.victim_count; i++) {
@@ -63,10 +63,9 @@ static void sweep_end(struct sweep *x)
     free(x);
 }
 
-static void unlink_done(uv_work_t *w, int status)
+static void unlink_done(struct work *w)
 {
     struct sweep *x = w->data;
-    (void)status;
     for (size_t i = 0; i < x->open_count; i++) {
         struct log_group *g = x->open[i];
         log_job_end(g);
@@ -77,11 +76,10 @@ static void unlink_done(uv_work_t *w, int status)
     sweep_end(x);
 }
 
-static void sweep_done(uv_work_t *w, int status)
+static void sweep_done(struct work *w)
 {
     struct sweep *x = w->data;
     struct logs *l = x->logs;
-    (void)status;
     if (x->sweep.victim_count == 0 || l->stop) {
         sweep_end(x);
         return;
@@ -95,7 +93,7 @@ static void sweep_done(uv_work_t *w, int status)
             x->open[x->open_count++] = g;
             log_job_begin(g);
         }
-    uv_queue_work(l->loop, &x->work, unlink_work, unlink_done);
+    work_start(l->loop, &x->work, unlink_work, unlink_done);
 }
 
 void log_sweep_start(struct logs *l)
@@ -112,5 +110,5 @@ void log_sweep_start(struct logs *l)
     x->work.data = x;
     l->sweeping = true;
     l->jobs++;
-    uv_queue_work(l->loop, &x->work, sweep_work, sweep_done);
+    work_start(l->loop, &x->work, sweep_work, sweep_done);
 }

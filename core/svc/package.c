@@ -1,6 +1,6 @@
 /* package: building one, as a walk of small steps.
  *
- * Each step of work (scan, unpack up to a MiB, read up to a MiB) runs on the uv pool; between two
+ * Each step of work (scan, unpack up to a MiB, read up to a MiB) runs on the pool; between two
  * steps the loop's thread hands what was made to a blob writer and waits while that one is behind.
  * So neither a large zip nor a large content is ever in memory as a whole. zipscan has judged the
  * layout before libzip opens the archive; libzip must then list the very same entries, and every
@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rec.h"
+#include "base/work.h"
 #include "svc/zipscan.h"
 
 enum { CHUNK = 1024 * 1024, BACKLOG_MAX = 1024 * 1024 };
@@ -24,7 +25,7 @@ enum { CHUNK = 1024 * 1024, BACKLOG_MAX = 1024 * 1024 };
 enum phase { CHECK, UNPACK, FLAT_DONE, ZIP, ZIP_DONE, CLOSE };
 
 struct build {
-    uv_work_t work;
+    struct work work;
     struct store *store;
     struct package_source src;
     char *copy; /* package_build's */
@@ -216,7 +217,7 @@ static void close_all(struct build *b)
     b->scan.names = NULL;
 }
 
-static void work(uv_work_t *w)
+static void work(struct work *w)
 {
     struct build *b = w->data;
     b->chunk_n = 0;
@@ -291,18 +292,14 @@ static void finish(struct build *b)
     free(b);
 }
 
-static void worked(uv_work_t *w, int status)
+static void worked(struct work *w)
 {
-    struct build *b = w->data;
-    if (status && !b->rc)
-        b->rc = E_SHUTDOWN;
-    step(b);
+    step(w->data);
 }
 
 static void to_pool(struct build *b)
 {
-    int rc = uv_queue_work(store_loop(b->store), &b->work, work, worked);
-    ASSERT(rc == 0);
+    work_start(store_loop(b->store), &b->work, work, worked);
 }
 
 static void drained(void *ctx)

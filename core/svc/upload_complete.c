@@ -18,6 +18,7 @@
 #include "base/codec.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/work.h"
 #include "store/key.h"
 #include "svc/bucket_rows.h"
 #include "svc/object_rows.h"
@@ -33,7 +34,7 @@ enum {
 
 struct completing {
     struct job job;
-    uv_work_t work;
+    struct work work;
     struct objects *o;
     struct arena *arena;
     struct upload_complete_req req; /* strings in the arena */
@@ -320,7 +321,7 @@ static int read_rows(struct completing *c, struct store_txn *t)
 
 /* --- folding (pool) ---------------------------------------------------------------------------- */
 
-static void fold(uv_work_t *work)
+static void fold(struct work *work)
 {
     struct completing *c = work->data;
     size_t n = checksum_size(c->u.checksum);
@@ -336,10 +337,9 @@ static void fold(uv_work_t *work)
 
 static void judge(struct completing *c);
 
-static void folded(uv_work_t *work, int status)
+static void folded(struct work *work)
 {
     struct completing *c = work->data;
-    (void)status;
     c->at += c->slice;
     c->slice = 0;
     if (c->at == c->req.count && c->tail_looked)
@@ -356,7 +356,7 @@ static void read_slice(struct completing *c)
     if (rc)
         complete_end(c, rc);
     else
-        uv_queue_work(c->o->loop, &c->work, fold, folded);
+        work_start(c->o->loop, &c->work, fold, folded);
 }
 
 /* --- the commit -------------------------------------------------------------------------------- */
