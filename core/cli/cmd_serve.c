@@ -556,6 +556,7 @@ static int listen_console(struct server *s)
 static void close_parts(struct server *s)
 {
     struct services *v = &s->svc;
+    uv_timer_stop(&s->wire); /* the last connection may go when the pool it drains is gone */
     if (s->http)
         http_close(s->http);
     if (s->console)

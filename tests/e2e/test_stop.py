@@ -108,6 +108,32 @@ def test_on_the_wire():
             server.start()
 
 
+def test_two_signals_amid_uploads():
+    """What was being written when the second came is written out as the last thing, and answers to nobody that is gone."""
+    with Server() as server:
+        prepare(server)
+        body = os.urandom(1000)
+        for cycle in range(3):
+            wires, answers = [Wire(server) for _ in range(6)], {}
+            for wire in wires:
+                assert wire.put("before", body).status == 200
+            os.kill(server.proc.pid, signal.SIGSTOP)
+            sent = [threading.Event() for _ in wires]
+            callers = [threading.Thread(target=lambda w, key, e: answers.update({key: w.put(key, body, sent=e.set)}), args=(w, f"{cycle}-{n}", e))
+                       for n, (w, e) in enumerate(zip(wires, sent))]
+            for caller in callers:
+                caller.start()
+            assert all(e.wait(20) for e in sent)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+                os.kill(server.proc.pid, number)
+            for caller in callers:
+                caller.join(30)
+            assert server.proc.wait(60) == 0 and "Sanitizer" not in server.stderr(), server.stderr()
+            server.start()
+            reader = Wire(server)
+            assert all(reader.get(key).status == 200 for key, answer in answers.items() if answer and answer.status == 200)
+
+
 def test_stopped():
     with Server() as server:
         prepare(server)
