@@ -131,7 +131,8 @@ static bool limit(int resource, rlim_t value)
 static bool rlimits(void)
 {
     enum { MEMORY_MAX_MB = 10240 };
-    return limit(RLIMIT_NPROC, 0) && limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0) &&
+    return limit(RLIMIT_NPROC, 0) && limit(RLIMIT_CORE, 0) &&
+           (JAIL_FILTER_SANITIZER || limit(RLIMIT_FSIZE, 0)) && /* its report may go to a file */
            limit(RLIMIT_MEMLOCK, 0) && limit(RLIMIT_MSGQUEUE, 0) &&
            limit(RLIMIT_NOFILE, JAIL_BELL + 1) && limit(RLIMIT_STACK, 96 << 20) &&
            (JAIL_FILTER_SANITIZER || limit(RLIMIT_AS, address_space(MEMORY_MAX_MB)));

@@ -38,7 +38,7 @@ ROUNDS, MORE = int(os.environ.get("HOSTILE_ROUNDS", "1")), int(os.environ.get("H
 STRICT = os.environ.get("STRICT_LIMITS") == "1"
 SLACK_S = 0.25 if STRICT else 5.0 if not SANITIZED else 20
 AT_ONCE = int(os.environ.get("HOSTILE_AT_ONCE", "6"))
-MEMORY_BACK_MIB = 24
+MEMORY_BACK_MIB = 24 if not SANITIZED else 600  # what was freed is kept for a while, to be watched
 LONG = ROUNDS > 1
 ALONE_S = 10 if LONG else 1
 

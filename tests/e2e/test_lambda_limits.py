@@ -389,8 +389,8 @@ def test_what_was_stopped_as_a_loop_is_sent_on(server, lam):
     lam.update_function_configuration(FunctionName=loop, DeadLetterConfig={"TargetArn": arn(letters)})
     send(lam, loop, {"mine": 1})
     lines = lambda name, mark: [x for x in server.log_lines(name) if mark in x]
-    eventually(lambda: len(lines(loop, "The loop: ")) == 2)
-    time.sleep(0.3)
+    eventually(lambda: len(lines(loop, "The loop: ")) == 2 and len(lines(letters, "{")) == 2 and lines(after, "ran"))
+    time.sleep(0.3)  # that nothing more comes is the point
     assert len(lines(loop, "ran")) == 16 + 15 and len(lines(after, "ran")) == 1
     record, = [json.loads(x) for x in lines(told, "requestContext")]
     assert record["requestPayload"] == {"mine": 1} and record["requestContext"]["approximateInvokeCount"] == 0

@@ -31,7 +31,7 @@ IDLE_S = 1
 PAGE = os.sysconf("SC_PAGE_SIZE")
 GROWING = threading.Lock()  # one victim at a time grows to the size that tells it from the others
 
-# Holds so many MiB (by which its process is recognised) while it waits; else it answers at once.
+# Grows by so many MiB (by which its process is recognised) while it waits; else it answers at once.
 VICTIM = """local held = {}
 return { main = function(e)
     if e.mib then
@@ -119,8 +119,10 @@ class Callers(threading.Thread):
 def kill_one(server, client, executor, name, mib):
     """One run under way is killed: what its caller was told, when, and when the function answered again."""
     with GROWING:
+        had = {p: rss(p) for p in server.runners()}
         call = executor.submit(server.invoke, name, {"mib": mib}, client)
-        pid = eventually(lambda: call.done() or next((p for p in server.runners() if mib <= rss(p) >> 20 < mib + 14), None), 20, 0.002)
+        grown = lambda p: rss(p) - had.get(p, 0) >= mib << 20
+        pid = eventually(lambda: call.done() or next((p for p in server.runners() if grown(p)), None), 20, 0.002)
         assert pid is not True, call.result()
         os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
