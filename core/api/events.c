@@ -215,8 +215,7 @@ struct listing {
     struct call *c;
     struct str prefix, target; /* target: only rules that have it, and only their names */
     json_t *items;
-    size_t limit;
-    struct str last; /* in the arena */
+    size_t limit, looks;
     bool more;
 };
 
@@ -233,12 +232,10 @@ static bool has_target(struct str rec, struct str arn)
 static bool list_one(void *ctx, const struct schedule_name *n, struct str rec)
 {
     struct listing *l = ctx;
-    if (!str_starts(n->name, l->prefix) || (l->target.p && !has_target(rec, l->target)))
-        return true;
-    if (json_array_size(l->items) == l->limit)
+    if (json_array_size(l->items) == l->limit || l->looks++ == SCHEDULES_LOOKS)
         return !(l->more = true);
-    json_array_append_new(l->items, l->target.p ? json_text(n->name) : rule_json(l->c, n, rec));
-    l->last = arena_dup(l->c->arena, n->name);
+    if (!l->target.p || has_target(rec, l->target))
+        json_array_append_new(l->items, l->target.p ? json_text(n->name) : rule_json(l->c, n, rec));
     return true;
 }
 
@@ -258,14 +255,11 @@ static void list(struct call *c, const char *member, struct listing *l, struct e
     l->c = c;
     l->limit = (size_t)limit;
     l->items = json_array();
-    struct store_txn *t = store_read(c->svc->store);
-    struct schedule_name after = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, token};
-    schedule_each(t, STR(SCHEDULE_KIND_RULE), token.n ? &after : NULL, list_one, l);
-    store_read_end(t);
+    struct str last = schedules_page(c, SCHEDULE_KIND_RULE, l->prefix, token, list_one, l);
     json_t *o = json_object();
     json_object_set_new(o, member, l->items);
     if (l->more)
-        json_object_set_new(o, "NextToken", json_text(l->last));
+        json_object_set_new(o, "NextToken", json_text(last));
     call_json(c, 200, o);
 }
 

@@ -98,7 +98,7 @@ void perilune_schedule_list(struct call *c)
         bool from_here = name.p && str_is(kind, kinds[i]);
         if (name.p && !from_here && str_is(kind, SCHEDULE_KIND_SCHEDULE))
             continue; /* the page before ended in the second kind */
-        schedule_each(t, str_c(kinds[i]), from_here ? &after : NULL, list_one, &l);
+        schedule_each(t, str_c(kinds[i]), from_here ? &after : NULL, true, list_one, &l);
     }
     store_read_end(t);
     json_t *o = json_object();

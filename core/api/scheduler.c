@@ -370,9 +370,9 @@ void scheduler_delete(struct call *c)
 
 struct listing {
     struct call *c;
-    struct str prefix, state, last;
+    struct str state;
     json_t *items;
-    size_t limit;
+    size_t limit, looks;
     bool more;
 };
 
@@ -380,17 +380,15 @@ static bool list_one(void *ctx, const struct schedule_name *n, struct str rec)
 {
     struct listing *l = ctx;
     bool disabled = rec_u64(rec, SCHEDULE_DISABLED, 0) != 0;
-    if (!str_starts(n->name, l->prefix) ||
-        (l->state.n && !str_is(l->state, disabled ? "DISABLED" : "ENABLED")))
-        return true;
-    if (json_array_size(l->items) == l->limit)
+    if (json_array_size(l->items) == l->limit || l->looks++ == SCHEDULES_LOOKS)
         return !(l->more = true);
+    if (l->state.n && !str_is(l->state, disabled ? "DISABLED" : "ENABLED"))
+        return true;
     json_t *o = summary(l->c, n, rec), *target = json_object();
     json_object_set_new(target, "Arn",
                         json_text(rec_str(rec_str(rec, SCHEDULE_TARGET), TARGET_ARN)));
     json_object_set_new(o, "Target", target);
     json_array_append_new(l->items, o);
-    l->last = arena_dup(l->c->arena, n->name);
     return true;
 }
 
@@ -398,8 +396,7 @@ void scheduler_list(struct call *c)
 {
     struct err err = {0};
     struct str max = call_query(c, "MaxResults"), token = call_query(c, "NextToken");
-    struct listing l = {
-        .c = c, .prefix = call_query(c, "NamePrefix"), .state = call_query(c, "State")};
+    struct listing l = {.c = c, .state = call_query(c, "State")};
     uint64_t limit = PAGE;
     int rc = check_group(call_query(c, "ScheduleGroup"), &err);
     if (rc == 0 && max.p && (!str_u64(max, &limit) || limit < 1 || limit > PAGE))
@@ -410,13 +407,11 @@ void scheduler_list(struct call *c)
     }
     l.limit = (size_t)limit;
     l.items = json_array();
-    struct store_txn *t = store_read(c->svc->store);
-    struct schedule_name after = {STR(SCHEDULE_KIND_SCHEDULE), GROUP, token};
-    schedule_each(t, STR(SCHEDULE_KIND_SCHEDULE), token.n ? &after : NULL, list_one, &l);
-    store_read_end(t);
+    struct str last =
+        schedules_page(c, SCHEDULE_KIND_SCHEDULE, call_query(c, "NamePrefix"), token, list_one, &l);
     json_t *o = json_object();
     json_object_set_new(o, "Schedules", l.items);
     if (l.more)
-        json_object_set_new(o, "NextToken", json_text(l.last));
+        json_object_set_new(o, "NextToken", json_text(last));
     call_json(c, 200, o);
 }

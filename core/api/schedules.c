@@ -119,6 +119,35 @@ int schedules_check_name(struct str name, const char *member, struct err *err)
                         name.n > 80 ? 80 : (int)name.n, name.p ? name.p : "", member);
 }
 
+struct page {
+    struct str prefix, last; /* last: of the store */
+    bool (*each)(void *ctx, const struct schedule_name *n, struct str rec);
+    void *ctx;
+};
+
+static bool page_one(void *ctx, const struct schedule_name *n, struct str rec)
+{
+    struct page *p = ctx;
+    if (!str_starts(n->name, p->prefix) || !p->each(p->ctx, n, rec))
+        return false; /* names are in order: none of the prefix is behind one that is not */
+    p->last = n->name;
+    return true;
+}
+
+struct str schedules_page(struct call *c, const char *kind, struct str prefix, struct str token,
+                          bool (*each)(void *ctx, const struct schedule_name *n, struct str rec),
+                          void *ctx)
+{
+    struct page p = {.prefix = prefix, .each = each, .ctx = ctx};
+    bool behind = token.n && str_cmp(token, prefix) >= 0;
+    struct schedule_name from = {str_c(kind), STR("default"), behind ? token : prefix};
+    struct store_txn *t = store_read(c->svc->store);
+    schedule_each(t, from.kind, &from, behind, page_one, &p);
+    struct str last = arena_dup(c->arena, p.last);
+    store_read_end(t);
+    return last;
+}
+
 struct str schedules_arn(struct call *c, const struct schedule_name *n)
 {
     struct buf b = BUF_INIT;

@@ -33,6 +33,12 @@ int schedules_check_zone(struct str zone, struct err *err);
 int schedules_check_target(struct call *c, struct str arn, struct err *err);
 /* [A-Za-z0-9._-]{1,64} */
 int schedules_check_name(struct str name, const char *member, struct err *err);
+enum { SCHEDULES_LOOKS = 2000 }; /* rows of a listing that are looked at for one page */
+/* Rows of that kind whose names begin with prefix, behind token ("": from the first); until each
+ * returns false. Returns the last for which it did not, in the arena: the next page's token. */
+struct str schedules_page(struct call *c, const char *kind, struct str prefix, struct str token,
+                          bool (*each)(void *ctx, const struct schedule_name *n, struct str rec),
+                          void *ctx);
 /* The ARN of a row in the arena. */
 struct str schedules_arn(struct call *c, const struct schedule_name *n);
 

@@ -31,8 +31,7 @@ enum {
     TURN_NS = 1000 * 1000, /* … this one */
     LATE_S = 60,           /* what is older was missed */
     RETRY_S = 1,           /* a full queue, a full disk */
-    SLICE = 20,            /* times for which it is run in one job */
-    OVERLAP_LOOK = 256     /* rows of a function that are searched for the last run */
+    SLICE = 20             /* times for which it is run in one job */
 };
 
 struct schedules {
@@ -81,20 +80,22 @@ int schedule_del(struct store_txn *t, const struct schedule_name *n)
     return store_del(t, T_SCHEDULES, key_str(&k));
 }
 
-void schedule_each(struct store_txn *t, struct str kind, const struct schedule_name *after,
+void schedule_each(struct store_txn *t, struct str kind, const struct schedule_name *from,
+                   bool behind,
                    bool (*each)(void *ctx, const struct schedule_name *n, struct str rec),
                    void *ctx)
 {
     struct store_cursor *c = store_cursor(t, T_SCHEDULES);
-    struct key from = {0};
+    struct key first = {0};
     struct str k, v;
     struct schedule_name n;
-    key_name(&from, kind);
-    if (after) {
-        from = key_of(&(struct schedule_name){kind, after->group, after->name});
-        key_bytes(&from, STR("\0")); /* just behind it */
+    key_name(&first, kind);
+    if (from) {
+        first = key_of(&(struct schedule_name){kind, from->group, from->name});
+        if (behind)
+            key_bytes(&first, STR("\0"));
     }
-    for (bool more = store_seek(c, key_str(&from), &k, &v); more; more = store_next(c, &k, &v))
+    for (bool more = store_seek(c, key_str(&first), &k, &v); more; more = store_next(c, &k, &v))
         if (!name_of(k, &n) || !str_eq(n.kind, kind) || !each(ctx, &n, v))
             break;
     store_cursor_close(c);
@@ -268,30 +269,17 @@ static void default_event(struct buf *out, const struct schedules *s, const stru
     buf_deinit(&arn);
 }
 
-/* Is the last run of it still on its way? Looks at that many of the function's rows at most. */
-static bool still_there(struct store_txn *t, uint64_t function_id, const char *request_id)
+/* Is that event still on its way? */
+static bool still_there(struct store_txn *t, uint64_t id)
 {
-    struct store_cursor *c = store_cursor(t, T_DUE);
-    struct key from = {0};
-    struct str k, v;
-    bool found = false;
-    key_u64(&from, function_id);
-    bool more = store_seek(c, key_str(&from), &k, &v);
-    for (int n = 0; more && !found && n < OVERLAP_LOOK; n++, more = store_next(c, &k, &v)) {
-        uint64_t function, due, id;
-        struct event_row row;
-        if (!key_take_u64(&k, &function) || function != function_id || !key_take_u64(&k, &due) ||
-            !key_take_u64(&k, &id))
-            break;
-        found = event_row_get(t, id, &row) == 0 && str_is(row.request_id, request_id);
-    }
-    store_cursor_close(c);
-    return found;
+    struct event_row row;
+    return id && event_row_get(t, id, &row) == 0 && row.state != EVENT_DONE_ROW &&
+           row.state != EVENT_DEAD_ROW;
 }
 
-/* last: request id of the target's last run, "" for none; of this one when it is put. */
+/* last: event of the target's last run, 0 for none; of this one when it is put. */
 static int put_event(struct firing *f, struct store_txn *t, const struct schedule_name *n,
-                     struct str target, int64_t due_s, const char *id, char last[static 37])
+                     struct str target, int64_t due_s, const char *id, uint64_t *last)
 {
     struct schedules *s = f->home;
     struct str function, qualifier, input = rec_str(target, TARGET_INPUT);
@@ -302,7 +290,7 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
         function_find(t, function, qualifier, &e.function_id, &policy))
         return 0; /* it is gone: nothing to run, as AWS has it */
     if (rec_u64(buf_str(&f->rec), SCHEDULE_OVERLAP_POLICY, OVERLAP_RUN) == OVERLAP_SKIP &&
-        last[0] && still_there(t, e.function_id, last))
+        still_there(t, *last))
         return 0;
     if (!input.n)
         default_event(&event, s, n, due_s, id);
@@ -314,10 +302,11 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
     e.payload = input.n ? input : buf_str(&event);
     e.client_context = STR("");
     e.source_arn = buf_str(&arn);
+    e.id = store_new_id(s->o.store);
     snprintf(e.request_id, sizeof e.request_id, "%s", id);
     int rc = queue_put(s->o.queue, t, &e);
     if (rc == 0)
-        snprintf(last, 37, "%s", id);
+        *last = e.id;
     if (rc == 0 && (!f->kick_count || f->kicked[f->kick_count - 1] != e.function_id))
         f->kicked[f->kick_count++] = e.function_id; /* of one target all come in a row */
     buf_deinit(&event);
@@ -326,7 +315,7 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
 }
 
 /* The row again, with another place and other last runs. */
-static int put_row(struct firing *f, struct store_txn *t, char last[][37], size_t targets)
+static int put_row(struct firing *f, struct store_txn *t, const uint64_t *last, size_t targets)
 {
     struct buf rec = BUF_INIT;
     struct str rest = buf_str(&f->rec), v;
@@ -341,20 +330,20 @@ static int put_row(struct firing *f, struct store_txn *t, char last[][37], size_
         rec_put_u64(&rec, SCHEDULE_SKIPPED_TO_S, (uint64_t)f->skipped_to_s);
     }
     for (size_t i = 0; i < targets; i++)
-        rec_put_str(&rec, SCHEDULE_LAST_EVENT, str_c(last[i]));
+        rec_put_u64(&rec, SCHEDULE_LAST_EVENT, last[i]);
     int rc = store_put(t, T_SCHEDULES, key_str(&f->key), buf_str(&rec));
     buf_deinit(&rec);
     return rc;
 }
 
 /* The last runs as the row has them, one a target. */
-static void read_last(struct str rec, char last[SCHEDULE_TARGETS_MAX][37])
+static void read_last(struct str rec, uint64_t last[SCHEDULE_TARGETS_MAX])
 {
     struct str id;
     uint16_t tag;
     for (size_t i = 0; i < SCHEDULE_TARGETS_MAX && rec_next(&rec, &tag, &id);)
         if (tag == SCHEDULE_LAST_EVENT)
-            snprintf(last[i++], 37, "%.*s", STR_FMT(id));
+            last[i++] = rec_int(id, 0); /* earlier servers wrote a request id: none */
 }
 
 static int fire_apply(struct job *job, struct store_txn *t)
@@ -362,7 +351,7 @@ static int fire_apply(struct job *job, struct store_txn *t)
     struct firing *f = (struct firing *)job;
     struct schedule_name n;
     struct str row, rest = buf_str(&f->rec), target;
-    char last[SCHEDULE_TARGETS_MAX][37] = {0};
+    uint64_t last[SCHEDULE_TARGETS_MAX] = {0};
     uint16_t tag;
     size_t run = 0, targets = 0;
     if (store_get(t, T_SCHEDULES, key_str(&f->key), &row) || !str_eq(row, buf_str(&f->rec)))
@@ -374,8 +363,8 @@ static int fire_apply(struct job *job, struct store_txn *t)
         if (tag != SCHEDULE_TARGET)
             continue;
         for (size_t i = 0; i < f->count; i++) {
-            int rc =
-                put_event(f, t, &n, target, f->times[i] - f->ahead_s, f->ids[run++], last[targets]);
+            int rc = put_event(f, t, &n, target, f->times[i] - f->ahead_s, f->ids[run++],
+                               &last[targets]);
             if (rc)
                 return rc;
         }

@@ -31,7 +31,7 @@ enum {                    /* fields of a row */
        SCHEDULE_LAST_S,         /* u64 s: up to here all has been run or given up */
        SCHEDULE_MISSED_POLICY,  /* u64 enum schedule_missed */
        SCHEDULE_OVERLAP_POLICY, /* u64 enum schedule_overlap */
-       SCHEDULE_LAST_EVENT,     /* repeated, as the targets: request id of the last run; "": none */
+       SCHEDULE_LAST_EVENT,     /* repeated, as the targets: u64 event of the last run; 0: none */
        SCHEDULE_DELETE_AFTER,   /* u64 1: goes after its last run */
        SCHEDULE_WINDOW_MIN,     /* u64: FlexibleTimeWindow, answered; runs come at its beginning */
        SCHEDULE_TAG,            /* repeated: rec {1 name, 2 value} */
@@ -81,9 +81,10 @@ int schedule_get(struct store_txn *t, const struct schedule_name *n, struct str 
  * removes it. schedules_changed follows from the job's done. */
 int schedule_put(struct store_txn *t, const struct schedule_name *n, struct str rec);
 int schedule_del(struct store_txn *t, const struct schedule_name *n);
-/* Rows in key order from the first with that kind whose (group, name) is after `after`; until each
- * returns false. */
-void schedule_each(struct store_txn *t, struct str kind, const struct schedule_name *after,
+/* Rows of that kind in key order, all (from NULL), or from that (group, name) on, or only what is
+ * behind it; until each returns false. */
+void schedule_each(struct store_txn *t, struct str kind, const struct schedule_name *from,
+                   bool behind,
                    bool (*each)(void *ctx, const struct schedule_name *n, struct str rec),
                    void *ctx);
 /* Loop thread, after the commit: reads the row again. */

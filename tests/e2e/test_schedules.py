@@ -120,6 +120,8 @@ def test_lists_in_pages(server, events):
         if not token:
             break
     assert got == [f"{prefix}-{i}" for i in range(7)]
+    assert [r["Name"] for r in events.list_rules(NamePrefix=prefix, NextToken="a")["Rules"]] == got, "a token before the prefix"
+    assert events.list_rules(NamePrefix=f"{prefix}-3", NextToken=f"{prefix}-3")["Rules"] == []
 
 
 @pytest.mark.boto3

@@ -202,6 +202,33 @@ static void test_no_overlap(void **state)
     ran(2, "2026-01-03T12:01:00Z");
 }
 
+static int put_others(struct store_txn *t, void *ctx)
+{
+    int rc = 0;
+    (void)ctx;
+    for (int i = 0; i < 500 && rc == 0; i++)
+        rc = event_row_add(t, 1000, 1 << 20,
+                           &(struct queue_event){.function_id = 1,
+                                                 .function_name = STR("f1"),
+                                                 .qualifier = STR(""),
+                                                 .payload = STR("{}"),
+                                                 .source = "invoke"});
+    return rc;
+}
+
+/* Nor when it waits behind many others. */
+static void test_no_overlap_behind_many(void **state)
+{
+    (void)state;
+    overlap = OVERLAP_SKIP;
+    assert_int_equal(call_run(&f, put_others, NULL), 0);
+    assert_int_equal(call_run(&f, put_rule, NULL), 0);
+    at(NOON_S + 60, NOON_S + 60);
+    ran(1, "2026-01-03T12:01:00Z");
+    at(NOON_S + 120, NOON_S + 120);
+    ran(1, "2026-01-03T12:01:00Z");
+}
+
 /* The queue is told of each function that got events, however many another one got. */
 static void test_all_targets_are_kicked(void **state)
 {
@@ -265,7 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_set_back_while_making_up), T(test_changed_after_set_back), T(test_no_overlap),
-        T(test_all_targets_are_kicked),   T(test_many_at_once),
+        T(test_no_overlap_behind_many),   T(test_all_targets_are_kicked), T(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
