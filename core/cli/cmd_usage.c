@@ -196,7 +196,9 @@ const struct cli_command cmd_usage = {
     .args = "[FUNCTION]",
     .help = "requests, billed time, GB-seconds and memory by function and day",
     .more = "  perilune usage --from 2026-11-01 --by function\n\n"
-            "The last column is AWS Lambda's list price (x86, us-east-1) for the same.",
+            "The last column is AWS Lambda's list price (x86, us-east-1) for the same. The last "
+            "400 days that a\n"
+            "function was called on are kept.",
     .flags = flags,
     .kind = CLI_CLIENT,
     .run = run_usage,

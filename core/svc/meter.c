@@ -3,7 +3,7 @@
  * The fold hands the table's rows to one write job and starts afresh; when the job fails its rows
  * are added back, so that a full disk loses no usage while the server lives. Slots are found by
  * function id and day; the table
- * doubles at half load. */
+ * doubles at half load. What is older than USAGE_DAYS goes as newer days come. */
 #include "svc/meter.h"
 
 #include <stdlib.h>
@@ -37,6 +37,7 @@ struct fold {
 
 static void on_tick(uv_timer_t *t);
 static struct row *row_of(struct meter *m, uint64_t function_id, uint32_t day);
+static bool read_row(struct str at, struct str rec, struct usage_row *out);
 
 struct meter *meter_open(uv_loop_t *loop, struct store *s)
 {
@@ -113,6 +114,21 @@ static struct str key_of(struct key *k, uint64_t function_id, uint32_t day)
     return key_str(key_u32(key_u64(k, function_id), day));
 }
 
+/* A function's new day: its oldest one goes. Only one, so that a clock which is set to a wrong year for
+ * a while costs little. */
+static int trim(struct store_txn *t, uint64_t function_id, uint32_t day)
+{
+    struct key key;
+    struct str at, rec;
+    struct usage_row old;
+    struct store_cursor *c = store_cursor(t, T_USAGE);
+    bool any = store_seek(c, key_of(&key, function_id, 0), &at, &rec) && read_row(at, rec, &old);
+    store_cursor_close(c);
+    return any && old.function_id == function_id && old.day + USAGE_DAYS <= day
+               ? store_del(t, T_USAGE, key_of(&key, function_id, old.day))
+               : 0;
+}
+
 static int fold_apply(struct job *job, struct store_txn *t)
 {
     struct fold *f = (struct fold *)job;
@@ -127,7 +143,7 @@ static int fold_apply(struct job *job, struct store_txn *t)
         if (rc == 0)
             for (uint16_t tag = USAGE_REQUESTS; tag <= USAGE_COUNT_; tag++)
                 v[tag] = rec_u64(old, tag, 0);
-        else if (rc != E_NOT_FOUND)
+        else if (rc != E_NOT_FOUND || (rc = trim(t, f->rows[i].function_id, f->rows[i].day)))
             break;
         merge(v, f->rows[i].v);
         buf_clear(&b);

@@ -1,7 +1,8 @@
 /* meter: what each function used, by day: requests, errors, billed ms, GB-ms, peak memory.
  *
  * Counted in memory on the invoke path and folded into T_USAGE once a second, so that a synchronous
- * run costs no write. A crash may cost that second. */
+ * run costs no write. A crash may cost that second. Of each function USAGE_DAYS are kept, counted
+ * from its latest. */
 #ifndef SVC_METER_H
 #define SVC_METER_H
 
@@ -20,6 +21,7 @@ void meter_free(struct meter *m);
 /* Matches pool_opts.metered. */
 void meter_count(void *meter, struct fn *fn, const struct invoke_result *r);
 
+enum { USAGE_DAYS = 400 }; /* a year, and its month beside the same one of the year before */
 /* Fields of a T_USAGE record, u64 but for the name; the key is function id and day since 1970. */
 enum {
     USAGE_REQUESTS = 1,
