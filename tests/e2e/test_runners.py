@@ -69,7 +69,12 @@ def rss(pid):
 
 
 def holdings(server):
-    """What core and zygote hold: kinds of descriptors (no connections), resident bytes; zombies among the runners."""
+    """What core and zygote hold: kinds of descriptors (no connections), resident bytes; zombies among the runners. A log is open
+    while it is written or synced, which comes by itself: then it is looked again."""
+    return eventually(lambda: (h := held_now(server)) and not any(l.endswith(".log") for l in h[0][0]) and h, 20)
+
+
+def held_now(server):
     core = server.proc.pid
     zygote = next(int(c) for c in pathlib.Path(f"/proc/{core}/task/{core}/children").read_text().split()
                   if pathlib.Path(f"/proc/{c}/task/{c}/children").read_text().split())
