@@ -10,6 +10,7 @@
 #include "base/rec.h"
 
 enum { PAGE = 100, INPUT_MAX = 256 * 1024, TIMEZONE_MAX = 50 };
+#define NOT_GIVEN INT64_MIN /* of a number */
 #define GROUP STR("default")
 
 static int check_group(struct str group, struct err *err)
@@ -45,6 +46,19 @@ static int read_time(json_t *o, const char *name, double *out, struct err *err)
     return 0;
 }
 
+/* Of a retry policy's member; NOT_GIVEN is. */
+static int check_range(const char *member, int64_t value, int64_t least, int64_t most,
+                       struct err *err)
+{
+    if (value == NOT_GIVEN || (value >= least && value <= most))
+        return 0;
+    return err_set(err, E_RULE_INVALID,
+                   "1 validation error detected: Value '%lld' at 'target.retryPolicy.%s' failed to "
+                   "satisfy constraint: Member must have value %s than or equal to %lld",
+                   (long long)value, member, value < least ? "greater" : "less",
+                   (long long)(value < least ? least : most));
+}
+
 static int read_target(struct call *c, struct given *g, struct err *err)
 {
     json_t *target = NULL, *retry = NULL;
@@ -63,6 +77,10 @@ static int read_target(struct call *c, struct given *g, struct err *err)
         rc = json_member_int(retry, "MaximumRetryAttempts", &g->retries, err);
     if (rc == 0 && retry)
         rc = json_member_int(retry, "MaximumEventAgeInSeconds", &g->max_age_s, err);
+    if (rc == 0)
+        rc = check_range("maximumRetryAttempts", g->retries, 0, 185, err);
+    if (rc == 0)
+        rc = check_range("maximumEventAgeInSeconds", g->max_age_s, 60, 86400, err);
     if (rc == 0)
         rc = schedules_check_target(c, g->arn, err);
     if (rc == 0 && !role_name_of(g->role).p)
@@ -141,9 +159,9 @@ static void put_target(struct buf *b, const struct given *g)
     rec_put_str(b, TARGET_ARN, g->arn);
     rec_put_str(b, TARGET_ROLE, g->role);
     put_text(b, TARGET_INPUT, g->input);
-    if (g->retries >= 0)
+    if (g->retries != NOT_GIVEN)
         rec_put_u64(b, TARGET_RETRIES, (uint64_t)g->retries);
-    if (g->max_age_s >= 0)
+    if (g->max_age_s != NOT_GIVEN)
         rec_put_u64(b, TARGET_MAX_AGE_S, (uint64_t)g->max_age_s);
     rec_end(b, mark);
 }
@@ -222,7 +240,7 @@ static void write_schedule(struct call *c, bool create)
         return;
     }
     g->create = create;
-    g->retries = g->max_age_s = -1;
+    g->retries = g->max_age_s = NOT_GIVEN;
     int rc = read_given(c, g, &err);
     if (rc == 0)
         rc = call_authorise(c, "iam:PassRole", g->role, &err);

@@ -44,7 +44,7 @@ static int count_wanted(struct cli *cli, uint64_t *out)
     const char *limit = cli_value(cli, "--limit");
     *out = LIST_DEFAULT;
     if (limit && (!str_u64(str_c(limit), out) || *out == 0))
-        return cli_fail(CLI_USAGE, "--limit '%s' should be a number", limit);
+        return cli_fail(CLI_USAGE, "--limit '%s' should be a number above 0", limit);
     return CLI_OK;
 }
 

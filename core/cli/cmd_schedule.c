@@ -66,33 +66,43 @@ static int run_list(struct cli *cli)
 
 /* --- next --------------------------------------------------------------------------------------- */
 
-/* The next five from after_s: a line each, or one document. */
+static void add_time(json_t *times, const struct zone *zone, int64_t t)
+{
+    char utc[25], local[25];
+    clock_iso8601(t * 1000, utc);
+    clock_iso8601((t + zone_offset_s(zone, t)) * 1000, local);
+    snprintf(utc + 19, 2, "Z");
+    local[10] = ' ';
+    local[19] = 0;
+    json_array_append_new(times, json_pack("{s:s,s:s}", "utc", utc, "local", local));
+}
+
+/* The next five: a line each, or one document. Of an expression (e) from after_s, or as the server says
+ * of a row. */
 static int print_next(const struct cli *cli, const struct schedule_expr *e, const char *zone_name,
-                      int64_t after_s)
+                      int64_t after_s, json_t *row)
 {
     struct zone *zone = zone_load(str_c(zone_name));
-    json_t *times = json_array();
-    char utc[25], local[25];
-    int64_t t = after_s;
+    json_t *times = json_array(), *one;
+    int64_t t = after_s, ms;
+    size_t i;
     if (!zone)
         return cli_fail(CLI_USAGE, "there is no time zone '%s' (such as Europe/Paris)", zone_name);
-    for (int i = 0; i < NEXT && (t = schedule_next_s(e, zone, after_s, t)) >= 0; i++) {
-        clock_iso8601(t * 1000, utc);
-        clock_iso8601((t + zone_offset_s(zone, t)) * 1000, local);
-        snprintf(utc + 19, 2, "Z");
-        local[10] = ' ';
-        local[19] = 0;
-        json_array_append_new(times, json_pack("{s:s,s:s}", "utc", utc, "local", local));
+    for (i = 0; e && i < NEXT && (t = schedule_next_s(e, zone, after_s, t)) >= 0; i++)
+        add_time(times, zone, t);
+    json_array_foreach(json_object_get(row, "next"), i, one)
+    {
+        if (clock_parse(json_bytes(one), &ms))
+            add_time(times, zone, ms / 1000);
     }
     zone_free(zone);
     if (cli_has(cli, "--json"))
         return out_json(json_pack("{s:s,s:o}", "timezone", zone_name, "next", times));
-    size_t i;
-    json_t *one;
     json_array_foreach(times, i, one)
         printf("%s %s   %s\n", out_str(one, "local"), zone_name, out_str(one, "utc"));
     if (json_array_size(times) == 0)
-        puts("never");
+        puts(row && strcmp(out_str(row, "state"), "DISABLED") == 0 ? "never: it is paused"
+                                                                   : "never");
     json_decref(times);
     return CLI_OK;
 }
@@ -138,20 +148,21 @@ static int run_next(struct cli *cli)
     if (from && !clock_parse(str_c(from), &after_ms))
         return cli_fail(CLI_USAGE, "--from '%s' should be like 2026-03-28T12:00:00Z", from);
     snprintf(zone, sizeof zone, "%s", timezone ? timezone : "UTC");
+    json_t *row = NULL;
     if (strchr(what, '(') || strchr(what, ' ')) {
         snprintf(expr, sizeof expr, "%s", what);
     } else {
-        json_t *row;
         int rc = find(cli, what, &row);
         if (rc)
             return rc;
         snprintf(expr, sizeof expr, "%s", out_str(row, "expression"));
         snprintf(zone, sizeof zone, "%s", out_str(row, "timezone"));
-        json_decref(row);
     }
-    if (schedule_parse(str_c(expr), &e, &err))
-        return cli_fail(CLI_USAGE, "'%s': %s", expr, err.text);
-    return print_next(cli, &e, zone, after_ms / 1000);
+    int rc = schedule_parse(str_c(expr), &e, &err) ? cli_fail(CLI_USAGE, "'%s': %s", expr, err.text)
+                                                   : print_next(cli, row && !from ? NULL : &e, zone,
+                                                                after_ms / 1000, from ? NULL : row);
+    json_decref(row);
+    return rc;
 }
 
 /* --- changes ------------------------------------------------------------------------------------ */

@@ -1,8 +1,8 @@
 /* meter: what each function used, by day: requests, errors, billed ms, GB-ms, peak memory.
  *
  * Counted in memory on the invoke path and folded into T_USAGE once a second, so that a synchronous
- * run costs no write. A crash may cost that second. Of each function USAGE_DAYS are kept, counted
- * from its latest. */
+ * run costs no write. A crash may cost that second. Days older than
+ * USAGE_DAYS go. */
 #ifndef SVC_METER_H
 #define SVC_METER_H
 

@@ -401,7 +401,8 @@ static void tell(struct flight *f, const char *why, struct str text)
         return;
     struct buf line = BUF_INIT;
     struct log_stream *s = log_stream_open(q->o.logs, f->fn->log_group, STR("asynchronous"));
-    buf_printf(&line, "Event given up after %u tries: %s", f->tries, why);
+    buf_printf(&line, "Event given up after %u %s: %s", f->tries, f->tries == 1 ? "try" : "tries",
+               why);
     if (text.n) {
         buf_lit(&line, ": ");
         buf_add(&line, text);
