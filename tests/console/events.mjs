@@ -17,6 +17,17 @@ const api = (page, method, path, body, headers = {}) =>
 const send = (page, name, event) =>
   api(page, "POST", `/v1/aws/lambda/2015-03-31/functions/${name}/invocations`, JSON.stringify(event), { "x-amz-invocation-type": "Event" });
 
+// The ARN of a role that the scheduler may assume; made when it is not there yet.
+async function scheduling(page, name) {
+  const trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"scheduler.amazonaws.com"},"Action":"sts:AssumeRole"}]}';
+  const form = { Action: "CreateRole", Version: "2010-05-08", RoleName: name, AssumeRolePolicyDocument: trust };
+  await page.evaluate(
+    (body) => fetch("/v1/aws/iam/", { method: "POST", headers: { authorization: `Bearer ${localStorage.getItem("perilune.session")}`, "content-type": "application/x-www-form-urlencoded" }, body }),
+    new URLSearchParams(form).toString(),
+  );
+  return `arn:aws:iam::000000000000:role/${name}`;
+}
+
 // For pictures of the pages, after the cases: something on each of them.
 export const EVENT_VIEWS = [
   "/runs", "/runs?state=done", "/functions/replayed/runs", "/queue?state=dead", "/queue?state=queued", "/schedules", "/schedules/new",
@@ -28,7 +39,7 @@ export async function prepare(page) {
   await api(page, "PUT", "/v1/kv/shown/order", '{"id":7,"items":[{"sku":"moon-1","count":2}],"paid":true}');
   await api(page, "PUT", "/v1/kv/shown/session?ttl=3600", "c2Vzc2lvbg");
   await api(page, "PUT", "/v1/secrets/api-token", "not shown");
-  const RoleArn = "arn:aws:iam::000000000000:role/nightly-schedule";
+  const RoleArn = await scheduling(page, "nightly-schedule");
   const made = { ScheduleExpression: "cron(30 2 * * ? *)", ScheduleExpressionTimezone: "Europe/Paris", FlexibleTimeWindow: { Mode: "OFF" }, Description: "Cleans up what the day has left.", Target: { Arn: "arn:aws:lambda:us-east-1:000000000000:function:replayed", RoleArn } };
   await api(page, "POST", "/v1/aws/scheduler/schedules/nightly", JSON.stringify(made)).catch(() => {}); // it is there already
 }
@@ -297,7 +308,7 @@ export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, bla
       await send(page, "inert", { bad: HOSTILE, [HOSTILE]: HOSTILE });
       await send(page, "inert", { [HOSTILE]: HOSTILE });
       await api(page, "PUT", `/v1/kv/inert/${encodeURIComponent(HOSTILE)}`, HOSTILE);
-      const RoleArn = "arn:aws:iam::000000000000:role/none";
+      const RoleArn = await scheduling(page, "inert-schedule");
       await api(page, "POST", "/v1/aws/scheduler/schedules/inert", JSON.stringify({ ScheduleExpression: "rate(1 day)", Description: HOSTILE, FlexibleTimeWindow: { Mode: "OFF" }, Target: { Arn: "arn:aws:lambda:us-east-1:000000000000:function:inert", RoleArn, Input: JSON.stringify(HOSTILE) } }));
       await until("both are over", async () => (await dead(page, "inert")).length === 1 && (await api(page, "GET", "/v1/runs?function=inert&state=done")).runs.length === 1);
       const { runs } = await api(page, "GET", "/v1/runs?function=inert");
