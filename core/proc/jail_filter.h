@@ -4,8 +4,9 @@
 
 #include <linux/filter.h>
 
-/* A build with AddressSanitizer needs more calls and standard error; its filter lets them pass and
- * the layer is then called "seccomp-sanitizer". Release builds have none of it. */
+/* A build with AddressSanitizer needs more calls and standard error, which may be a file: its filter
+ * lets them pass, files may grow, and the layer is then called "seccomp-sanitizer". Release builds
+ * have none of it. */
 #ifdef __SANITIZE_ADDRESS__
 #define JAIL_FILTER_SANITIZER 1
 #else
