@@ -22,6 +22,7 @@ enum {
     READ_SIZE = 64 * 1024,   /* the server's read buffer; most a connection keeps unread */
     READS_PER_TURN = 4,      /* of one connection, so that a fast upload cannot hold the loop */
     REQUESTS_PER_TURN = 16,  /* of one connection's pipeline */
+    TURN_NS = 600 * 1000,    /* of all connections: then nothing more is read until the next turn */
     OUT_PAUSE = 64 * 1024,   /* unsent bytes above which no next request is begun */
     DRAIN_MAX = 256 * 1024,  /* unread body that is thrown away to keep a connection */
     ARENA_MAX = 2 << 20,     /* of one request */
@@ -103,6 +104,7 @@ struct http_conn {
     bool progress;      /* something moved: deadlines start anew */
     bool intake_failed; /* bad chunk or timeout: the rest cannot be read */
     bool tell;          /* conn_resume tells the request that its client is gone */
+    bool late;          /* had something to read when the turn was over: conn_resume reads it */
     bool held;          /* conn_resume is working on it: not to be freed */
     bool handle_closed; /* libuv is done with tcp */
     char peer[46];
@@ -127,6 +129,7 @@ struct http_server {
     struct buf scratch; /* head under construction */
     struct str lines;   /* of http_set_headers */
     uint32_t turn;
+    uint64_t busy_ns;       /* since when this turn reads; 0: it has not begun to */
     uint64_t date_until_ms; /* loop time */
     char date[64];          /* "Date: …\r\n" */
     size_t date_n;

@@ -149,6 +149,8 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct http_server *s = prepare->data;
     s->turn++;
+    if (!s->ready) /* else it is still the turn of those that were late */
+        s->busy_ns = 0;
 }
 
 static size_t connection_limit(void)

@@ -217,11 +217,72 @@ static void many_connections(void **state)
         close(fds[i]);
 }
 
+/* 0.3 ms a request, and told by its path whose it was. */
+static int served[16], served_all;
+static void slow_request(struct http_req *req, void *ctx)
+{
+    (void)ctx;
+    uint64_t end = clock_mono_ns() + 300 * 1000;
+    while (clock_mono_ns() < end)
+        ;
+    served[req->path.p[1] - 'a']++;
+    served_all++;
+    plain(req, 200, STR("hello"));
+}
+
+/* Many send at once: a turn serves a few of them, and who was left over comes before those that send again. */
+static void turn_has_its_end(void **state)
+{
+    (void)state;
+    enum { N = 16, ROUNDS = 5 };
+    uv_loop_t l;
+    char err[200];
+    int fds[N];
+    uv_loop_init(&l);
+    struct http_server *s = http_listen(&l, "127.0.0.1:0", slow_request, NULL, err, sizeof err);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(s))};
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < N; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&a, sizeof a), 0);
+    }
+    for (int i = 0; i < 10; i++)
+        uv_run(&l, UV_RUN_NOWAIT); /* all are accepted */
+    memset(served, 0, sizeof served);
+    int sent[N] = {0};
+    for (served_all = 0; served_all < N * ROUNDS;) {
+        for (int i = 0; i < N; i++)
+            if (sent[i] == served[i] && sent[i] < ROUNDS) {
+                char text[60];
+                int n = snprintf(text, sizeof text, "GET /%c HTTP/1.1\r\nHost: h\r\n\r\n", 'a' + i);
+                assert_int_equal(send(fds[i], text, (size_t)n, 0), n);
+                sent[i]++;
+            }
+        int before = served_all, least = ROUNDS, most = 0;
+        uv_run(&l, UV_RUN_NOWAIT);
+        assert_true(served_all - before <=
+                    6); /* 0.6 ms of those that were late, and as much of others */
+        for (int i = 0; i < N; i++) {
+            least = served[i] < least ? served[i] : least;
+            most = served[i] > most ? served[i] : most;
+        }
+        assert_true(most - least <= 2);
+    }
+    http_close(s);
+    uv_run(&l, UV_RUN_DEFAULT);
+    http_free(s);
+    uv_run(&l, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&l), 0);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(client_gone),       HASTY(deadlines),         HASTY(progress_prolongs), CASE(drains),
-        CASE(refuses_addresses), CASE(out_of_descriptors), CASE(many_connections),
+        CASE(client_gone),      HASTY(deadlines),        HASTY(progress_prolongs),
+        CASE(drains),           CASE(refuses_addresses), CASE(out_of_descriptors),
+        CASE(many_connections), CASE(turn_has_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
