@@ -371,7 +371,11 @@ static int fire_apply(struct job *job, struct store_txn *t)
         targets++;
     }
     if (!f->entry) /* beside its times */
-        return 0;
+        return f->kick_count
+                   ? 0
+                   : err_set(&f->err, E_CONFLICT,
+                             "Nothing to run: it has no target, its functions are gone, or "
+                             "the last run is still on its way and must not overlap.");
     if (f->last && rec_u64(buf_str(&f->rec), SCHEDULE_DELETE_AFTER, 0))
         return store_del(t, T_SCHEDULES, key_str(&f->key));
     return put_row(f, t, last, targets);

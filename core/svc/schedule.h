@@ -104,7 +104,8 @@ void schedule_put_place(struct buf *rec, struct str expr, struct str row);
 /* The next times (wall s, ascending) at which an enabled row with that record is due;
  * how many of `max`. */
 size_t schedule_upcoming(struct str rec, int64_t *out, size_t max);
-/* Runs it now, beside its times: queue rows in one job. done(ctx, rc, err). */
+/* Runs it now, beside its times: queue rows in one job. done(ctx, rc, err); E_CONFLICT when that is
+ * none. */
 void schedule_run_now(struct schedules *s, const struct schedule_name *n,
                       void (*done)(void *ctx, int rc, const struct err *err), void *ctx);
 

@@ -165,6 +165,17 @@ def test_rule_fires_with_permission_only(server, events):
     assert abs(datetime.datetime.fromisoformat(got[0]["time"].replace("Z", "+00:00")).timestamp() - time.time()) < 30
 
 
+@pytest.mark.boto3
+def test_run_now_says_when_there_is_nothing_to_run(server, events):
+    rule = unique("rule")
+    events.put_rule(Name=rule, ScheduleExpression="rate(1 day)")
+    for targets in ([], [{"Id": "a", "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:nobody"}]):
+        if targets:
+            events.put_targets(Rule=rule, Targets=targets)
+        r = server.cli("schedule", "run", rule, check=False)
+        assert r.returncode == 5 and "Nothing to run" in r.stderr, (targets, r)
+
+
 @pytest.mark.aws_v2
 def test_with_the_stock_cli(server):
     program = aws_programs().get("aws_v2")
