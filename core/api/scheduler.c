@@ -157,7 +157,7 @@ static void put_target(struct buf *b, const struct given *g)
     size_t mark = rec_begin(b, SCHEDULE_TARGET);
     rec_put_str(b, TARGET_ID, STR("target"));
     rec_put_str(b, TARGET_ARN, g->arn);
-    rec_put_str(b, TARGET_ROLE, g->role);
+    put_text(b, TARGET_ROLE, g->role);
     put_text(b, TARGET_INPUT, g->input);
     if (g->retries != NOT_GIVEN)
         rec_put_u64(b, TARGET_RETRIES, (uint64_t)g->retries);
@@ -185,6 +185,8 @@ static int change(struct schedules_job *j, struct str row)
                        STR_FMT(j->name.name));
     if (!g->create && !row.p)
         return absent(j);
+    if (!g->role.n && rec_str(rec_str(row, SCHEDULE_TARGET), TARGET_ROLE).n)
+        return E_CONFLICT; /* it is another one by now */
     rec_put_u64(b, SCHEDULE_ID,
                 row.p ? rec_u64(row, SCHEDULE_ID, 0) : store_new_id(j->c->svc->store));
     rec_put_u64(b, SCHEDULE_CREATED_MS, row.p ? rec_u64(row, SCHEDULE_CREATED_MS, now_ms) : now_ms);
@@ -228,6 +230,32 @@ static int check_role(struct call *c, struct str role, struct err *err)
                                      "Scheduler to assume the role.");
 }
 
+/* A deployed schedule has no role of its own; clients expect one, and its function has one. */
+static struct str role_of(struct call *c, struct store_txn *t, struct str target)
+{
+    struct str role = rec_str(target, TARGET_ROLE), name, qualifier, rec;
+    if (!role.n &&
+        arn_function(rec_str(target, TARGET_ARN), str_c(c->svc->region), &name, &qualifier) == 0 &&
+        function_record(t, c->svc->region, name, qualifier, &rec, NULL) == 0)
+        role = rec_str(rec, FN_ROLE);
+    return role;
+}
+
+/* A client writes back what it has read of a deployed schedule, the function's role too: it stays one
+ * that needs none, as long as it calls the same. */
+static bool is_deployed(struct call *c, const struct given *g)
+{
+    struct schedule_name n = {STR(SCHEDULE_KIND_SCHEDULE), GROUP, c->param[0]};
+    struct store_txn *t = store_read(c->svc->store);
+    struct str rec, target;
+    bool same = !g->create && schedule_get(t, &n, &rec) == 0 &&
+                (target = rec_str(rec, SCHEDULE_TARGET)).n && !rec_str(target, TARGET_ROLE).n &&
+                str_eq(rec_str(target, TARGET_ARN), g->arn) &&
+                str_eq(role_of(c, t, target), g->role);
+    store_read_end(t);
+    return same;
+}
+
 static void write_schedule(struct call *c, bool create)
 {
     struct err err = {0};
@@ -242,10 +270,13 @@ static void write_schedule(struct call *c, bool create)
     g->create = create;
     g->retries = g->max_age_s = NOT_GIVEN;
     int rc = read_given(c, g, &err);
-    if (rc == 0)
+    if (rc == 0 && is_deployed(c, g)) {
+        g->role = STR("");
+    } else if (rc == 0) {
         rc = call_authorise(c, "iam:PassRole", g->role, &err);
-    if (rc == 0)
-        rc = check_role(c, g->role, &err);
+        if (rc == 0)
+            rc = check_role(c, g->role, &err);
+    }
     if (rc) {
         call_error(c, rc, &err);
         return;
@@ -292,17 +323,6 @@ static json_t *summary(struct call *c, const struct schedule_name *n, struct str
     set_time(o, "CreationDate", rec, SCHEDULE_CREATED_MS);
     set_time(o, "LastModificationDate", rec, SCHEDULE_MODIFIED_MS);
     return o;
-}
-
-/* A deployed schedule has no role of its own; clients expect one, and its function has one. */
-static struct str role_of(struct call *c, struct store_txn *t, struct str target)
-{
-    struct str role = rec_str(target, TARGET_ROLE), name, qualifier, rec;
-    if (!role.n &&
-        arn_function(rec_str(target, TARGET_ARN), str_c(c->svc->region), &name, &qualifier) == 0 &&
-        function_record(t, c->svc->region, name, qualifier, &rec, NULL) == 0)
-        role = rec_str(rec, FN_ROLE);
-    return role;
 }
 
 static json_t *target_json(struct str target, struct str role)

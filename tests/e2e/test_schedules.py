@@ -411,3 +411,21 @@ def test_a_deployment_does_not_begin_a_rate_anew(server, tmp_path):
         created.append(schedule["CreationDate"])
         assert schedule["Target"]["RoleArn"].endswith(f":role/{name}-role"), "none of its own, so its function's"
     assert created[0] == created[1]
+
+
+@pytest.mark.cli
+def test_a_deployed_schedule_can_be_written_back(server, tmp_path):
+    """A client changes one member by sending all that it has read; the role there is the function's, which trusts Lambda alone."""
+    name, scheduler = unique("deployed"), server.client("scheduler")
+    (tmp_path / "function.lua").write_text(f'return {{ name = "{name}", triggers = {{ {{ schedule = "rate(1 hour)" }} }} }}')
+    (tmp_path / "handler.lua").write_text("return { main = function() return 1 end }")
+    server.cli("deploy", str(tmp_path))
+    schedule = scheduler.get_schedule(Name=f"{name}-1")
+    again = {k: schedule[k] for k in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+    scheduler.update_schedule(**again, State="DISABLED")
+    assert scheduler.get_schedule(Name=f"{name}-1")["State"] == "DISABLED"
+    server.cli("schedule", "run", f"{name}-1")
+    eventually(lambda: any("REPORT" in line for line in server.log_lines(name)))
+    again["Target"]["Arn"] = again["Target"]["Arn"].replace(name, server.make_function("return { main = function() end }"))
+    with pytest.raises(scheduler.exceptions.ValidationException, match="must allow AWS EventBridge Scheduler"):
+        scheduler.update_schedule(**again)
