@@ -496,10 +496,14 @@ static void choose(const struct times *t, uint64_t policy, int64_t now_s, size_t
         cut_skipped(&f->skipped_from_s, &f->skipped_to_s, recent);
     int64_t at = next_kept(f, t, t->last_s);
     if (policy != MISSED_ALL && at >= 0 && at < recent) {
-        if (policy == MISSED_ONCE)
+        bool once = policy == MISSED_ONCE;
+        int64_t gone = once ? next_kept(f, t, at) : at; /* the first that is given up, if any */
+        if (once)
             f->times[f->count++] = at;
-        f->skipped_from_s = policy == MISSED_ONCE ? at + 1 : at;
-        f->skipped_to_s = recent;
+        if (gone >= 0 && gone < recent) { /* else what was given up before stays remembered */
+            f->skipped_from_s = once ? at + 1 : at;
+            f->skipped_to_s = recent;
+        }
         at = next_of(t, recent - 1);
     }
     for (; at >= 0 && at <= now_s && f->count < SCHEDULE_MISSED_MAX; at = next_kept(f, t, at))

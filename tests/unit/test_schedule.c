@@ -188,6 +188,20 @@ static void test_changed_after_set_back(void **state)
     ran(6, "2026-01-03T12:04:00Z");
 }
 
+/* A run that came late gave nothing up, so what lies before the rule is still known as not run: with the
+ * clock set back there, it is. */
+static void test_set_back_before_the_rule(void **state)
+{
+    (void)state;
+    assert_int_equal(call_run(&f, put_rule, NULL), 0);
+    at(NOON_S + 130, NOON_S + 130);
+    ran(2, "2026-01-03T12:02:00Z");
+    assert_int_equal(field(SCHEDULE_SKIPPED_TO_S), NOON_S + 1);
+    at(NOON_S - DAY_S + 60, NOON_S + 130);
+    turns(20, 0);
+    ran(4, "2026-01-02T12:01:00Z"); /* and the one a minute before */
+}
+
 /* While a run is on its way none is put beside it, however often that was so before. */
 static void test_no_overlap(void **state)
 {
@@ -291,8 +305,13 @@ static void test_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_set_back_while_making_up), T(test_changed_after_set_back), T(test_no_overlap),
-        T(test_no_overlap_behind_many),   T(test_all_targets_are_kicked), T(test_many_at_once),
+        T(test_set_back_while_making_up),
+        T(test_changed_after_set_back),
+        T(test_set_back_before_the_rule),
+        T(test_no_overlap),
+        T(test_no_overlap_behind_many),
+        T(test_all_targets_are_kicked),
+        T(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
