@@ -134,8 +134,11 @@ void channel_pump(struct channel *ch)
         atomic_thread_fence(memory_order_seq_cst);
         pump_round(ch);
     }
-    if (ch->data.at != before)
-        ring_wake_runner(ch->shm, RING_WAIT_DATA);
+    if (ch->data.at == before)
+        return;
+    ring_wake_runner(ch->shm, RING_WAIT_DATA);
+    if (ch->streams)
+        channel_amid(ch);
 }
 
 bool channel_send(struct channel *ch, uint16_t type, uint32_t id, uint16_t chunk_flags,
@@ -434,6 +437,8 @@ int channel_drain(struct channel *ch, int frames)
     ch->frames += (uint32_t)taken;
     if (taken && !ch->broken && !ch->closed) {
         ring_wake_runner(ch->shm, RING_WAIT_ROOM);
+        if (ch->inbound)
+            channel_amid(ch);
         if (ch->streams)
             channel_pump(ch);
     }

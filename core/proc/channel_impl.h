@@ -79,6 +79,8 @@ void channel_hold(struct channel *ch);
 /* A RESULT goes out; a CALL or the REPLY has come in: whether the loop stays awake for the next one. */
 void channel_answered(struct channel *ch);
 void channel_heard(struct channel *ch, bool calls);
+/* A part of a large message has gone out or come in: the loop stays awake for the next one. */
+void channel_amid(struct channel *ch);
 /* Sends what may be sent now. */
 void channel_pump(struct channel *ch);
 /* Ends the conversation, telling the owner why. */

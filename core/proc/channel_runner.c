@@ -100,15 +100,15 @@ bool channel_runner_poll(struct runner_channel *ch, bool work, struct runner_fra
     return show(ch, &ch->data, out) || (work && show(ch, &ch->work, out));
 }
 
-/* Waits for data, awake, while the core says that this is worth it. */
-static bool comes_soon(struct runner_channel *ch)
+/* Waits, awake, for data or for room of n bytes, while the core says that this is worth it. */
+static bool comes_soon(struct runner_channel *ch, bool data, uint32_t n)
 {
     if (core_state(ch) != RING_CORE_NEAR)
         return false;
     uint64_t until = clock_mono_ns() + LINGER_NS;
     do {
         for (int i = 0; i < LOOKS; i++) {
-            if (!ring_empty(&ch->data))
+            if (data ? !ring_empty(&ch->data) : ring_room(&ch->out) >= (int)n)
                 return true;
             ring_pause();
         }
@@ -120,7 +120,7 @@ void channel_runner_next(struct runner_channel *ch, bool work, struct runner_fra
 {
     uint32_t waits = RING_WAIT_DATA | (work ? RING_WAIT_WORK : 0);
     while (!channel_runner_poll(ch, work, out)) {
-        if (!work && comes_soon(ch))
+        if (!work && comes_soon(ch, true, 0))
             continue;
         atomic_store(&ch->shm->runner_waits, waits);
         atomic_thread_fence(memory_order_seq_cst);
@@ -160,6 +160,8 @@ static unsigned char *reserve(struct runner_channel *ch, uint32_t n)
 {
     unsigned char *p;
     while (!(p = ring_reserve(&ch->out, n))) {
+        if (comes_soon(ch, false, n))
+            continue;
         atomic_store(&ch->shm->runner_waits, RING_WAIT_ROOM);
         atomic_thread_fence(memory_order_seq_cst);
         if (ring_room(&ch->out) < (int)n) {

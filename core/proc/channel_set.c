@@ -132,6 +132,15 @@ void channel_heard(struct channel *ch, bool calls)
     ch->brisk = calls && ch->answered_ns && clock_mono_ns() - ch->answered_ns < BRISK_NS;
 }
 
+void channel_amid(struct channel *ch)
+{
+    struct channels *set = ch->set;
+    if (!set->near)
+        return;
+    set->awaited = ch;
+    set->await_until_ns = clock_mono_ns() + AWAIT_NS;
+}
+
 static bool awaits(struct channels *set)
 {
     if (set->awaited && (!set->near || clock_mono_ns() >= set->await_until_ns))

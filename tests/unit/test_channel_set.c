@@ -80,6 +80,55 @@ static void stays_awake_for_the_next_of_quick_calls(void **state)
     assert_true(slept);
 }
 
+/* One more byte of an answer that does not end; then whether the loop would sleep. */
+static bool asleep_amid_answer(void)
+{
+    channel_runner_send(&runner, FRAME_CHUNK, FRAME_F_INVOCATION, 1, STR("x"), STR(""));
+    while (channel_speaks(core))
+        uv_run(&loop, UV_RUN_NOWAIT);
+    return uv_backend_timeout(&loop) != 0;
+}
+
+static void stays_awake_amid_a_large_answer(void **state)
+{
+    (void)state;
+    struct frame_reply head = {.size = TRIES + 1};
+    bool slept = true;
+    channels_near(set, true);
+    channel_runner_send(&runner, FRAME_REPLY, 0, 1, str_of((const char *)&head, sizeof head),
+                        STR(""));
+    for (int i = 0; i < TRIES && slept; i++)
+        slept = asleep_amid_answer();
+    assert_false(slept);
+    channels_near(set, false);
+    assert_true(asleep_amid_answer());
+}
+
+/* The ring is full; a runner that has taken some is sent the rest without another waking. */
+static void stays_awake_amid_a_large_result(void **state)
+{
+    (void)state;
+    static char large[4 * RING_BYTES];
+    const uint32_t all = sizeof large;
+    bool slept = true;
+    channels_near(set, true);
+    channel_send(core, FRAME_RESULT, 1, FRAME_F_CALL, STR("0123456789ab"),
+                 str_of(large, sizeof large), NULL);
+    channel_runner_send(&runner, FRAME_CREDIT, FRAME_F_CALL, 1, str_of((const char *)&all, 4),
+                        STR(""));
+    struct runner_frame f;
+    size_t got = 0;
+    while (got < sizeof large) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+        slept &= uv_backend_timeout(&loop) != 0;
+        if (!channel_runner_poll(&runner, false, &f))
+            continue;
+        got += f.body.n - (f.type == FRAME_RESULT ? 12 : 0);
+        channel_runner_pop(&runner);
+    }
+    assert_false(slept);
+}
+
 static void sleeps_after_a_first_call(void **state)
 {
     (void)state;
@@ -119,6 +168,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stays_awake_for_the_next_of_quick_calls, setup, teardown),
+        cmocka_unit_test_setup_teardown(stays_awake_amid_a_large_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(stays_awake_amid_a_large_result, setup, teardown),
         cmocka_unit_test_setup_teardown(sleeps_after_a_first_call, setup, teardown),
         cmocka_unit_test_setup_teardown(sleeps_without_a_processor_to_spare, setup, teardown),
         cmocka_unit_test_setup_teardown(a_runner_gives_up_waiting_awake, setup, teardown),
