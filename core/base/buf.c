@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/pages.h"
 
 void buf_init(struct buf *b, size_t limit)
 {
@@ -46,6 +47,7 @@ char *buf_reserve(struct buf *b, size_t n)
     }
     b->p = p;
     b->cap = cap;
+    pages_large(p, cap);
     return p + b->n;
 }
 

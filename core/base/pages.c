@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <link.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -22,6 +23,22 @@ void pages_zero_free(void *p, size_t n)
 {
     if (p)
         munmap(p, n);
+}
+
+static bool large_allowed;
+
+void pages_allow_large(void)
+{
+    large_allowed = true;
+}
+
+void pages_large(void *p, size_t n)
+{
+    const uintptr_t piece = 2 * 1024 * 1024;
+    uintptr_t from = ((uintptr_t)p + piece - 1) & -piece, to = ((uintptr_t)p + n) & -piece;
+    int before = errno;
+    if (large_allowed && n >= PAGES_LARGE && madvise((void *)from, to - from, MADV_HUGEPAGE))
+        errno = before; /* a kernel without them */
 }
 
 static int drop(struct dl_phdr_info *object, size_t size, void *ctx)

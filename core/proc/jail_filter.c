@@ -9,7 +9,7 @@
  *     futex            FUTEX_WAIT, the runner's sleep (the core wakes it); and what the C library's
  *                      once-only initialisers do among themselves (the first error that LuaJIT
  *                      throws sets up the unwinder)
- *     madvise          MADV_DONTNEED: the C library gives memory back
+ *     madvise          MADV_DONTNEED: the C library gives memory back; MADV_HUGEPAGE: large blocks
  *     write            to the bell
  *     prlimit64        this process's RLIMIT_AS, without reading the old value
  *
@@ -55,9 +55,10 @@ static int allow_forms(scmp_filter_ctx ctx)
     enum { WX = PROT_WRITE | PROT_EXEC };
     int rc =
         seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, JAIL_BELL));
-    if (!rc)
+    static const unsigned advice[] = {MADV_DONTNEED, MADV_HUGEPAGE};
+    for (size_t i = 0; !rc && i < sizeof advice / sizeof *advice; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1,
-                              SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED));
+                              SCMP_A2(SCMP_CMP_EQ, advice[i]));
     static const unsigned futex_ops[] = {FUTEX_WAIT, FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE};
     for (size_t i = 0; !rc && i < sizeof futex_ops / sizeof *futex_ops; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(futex), 1,

@@ -10,6 +10,7 @@
 
 #include <malloc.h>
 
+#include "base/pages.h"
 #include "proc/channel_runner.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -17,7 +18,7 @@ enum { SMALL_MAX = 0 }; /* every block is the sanitizer's to watch */
 #else
 enum { SMALL_MAX = MEMORY_CLASSES * MEMORY_STEP };
 #endif
-enum { BLOCK_OVERHEAD = 8, NOTE_STEP = 256 * 1024, SLAB = 16 * 1024, LARGE = 4 * 1024 * 1024 };
+enum { BLOCK_OVERHEAD = 8, NOTE_STEP = 256 * 1024, SLAB = 16 * 1024 };
 
 void memory_init(struct memory *m, struct runner_channel *ch, uint64_t cap)
 {
@@ -26,8 +27,9 @@ void memory_init(struct memory *m, struct runner_channel *ch, uint64_t cap)
 
 void memory_tune(void)
 {
-    mallopt(M_MMAP_THRESHOLD, LARGE);
-    mallopt(M_TRIM_THRESHOLD, LARGE);
+    pages_allow_large();
+    mallopt(M_MMAP_THRESHOLD, PAGES_LARGE);
+    mallopt(M_TRIM_THRESHOLD, PAGES_LARGE);
 }
 
 void memory_deinit(struct memory *m)
@@ -92,8 +94,12 @@ static void *carve(struct memory *m, size_t c)
 
 static inline void *get_block(struct memory *m, size_t size)
 {
-    if (size > SMALL_MAX)
-        return malloc(size);
+    if (size > SMALL_MAX) {
+        void *large = malloc(size);
+        if (large)
+            pages_large(large, size);
+        return large;
+    }
     size_t c = class_of(size);
     void **p = m->free[c];
     if (!p)
@@ -123,8 +129,12 @@ static inline size_t weight(void *p, size_t size)
 
 static void *move_block(struct memory *m, void *p, size_t old_size, size_t size)
 {
-    if (old_size > SMALL_MAX && size > SMALL_MAX)
-        return realloc(p, size);
+    if (old_size > SMALL_MAX && size > SMALL_MAX) {
+        void *large = realloc(p, size);
+        if (large)
+            pages_large(large, size);
+        return large;
+    }
     if (old_size <= SMALL_MAX && size <= SMALL_MAX && class_of(old_size) == class_of(size))
         return p;
     void *q = get_block(m, size);
