@@ -66,9 +66,10 @@ struct call {
     const struct op *op;
     enum protocol protocol;
     struct identity who;
-    struct arena *arena; /* the request's */
-    struct str param[3]; /* path parameters, decoded: {f} {a} …; S3: bucket, key */
-    struct str body;     /* collected bodies */
+    struct arena *arena;   /* the request's */
+    struct str param[3];   /* path parameters, decoded: {f} {a} …; S3: bucket, key */
+    struct str body;       /* collected bodies */
+    bool scanned, is_json; /* scanned: is_json tells whether the body is one JSON text */
     json_t *json; /* parsed body of JSON operations (an object; {} when empty); freed by the gate */
     const struct xml_node *xml; /* parsed body of XML operations, in the arena */
     bool promised;              /* S3: a header promised a digest of the collected body */

@@ -18,6 +18,7 @@
  * gap, and the handler must call it before anything lasts.
  *
  * Bodies that wait in memory are bounded together: BUDGET over all requests in flight. */
+#include "api/ahead.h"
 #include "api/gate_call.h"
 #include "api/health.h"
 #include "api/s3.h"
@@ -356,14 +357,23 @@ static int limit(struct call *c, struct err *err)
 /* --- the body ---------------------------------------------------------------------------------
  */
 
+static bool is_hashed(const struct call *c)
+{
+    return c->expect_sha256.p || !c->private_->verified;
+}
+
 /* Hash, signature, form, JSON, XML. Touches nothing that another thread may: runs on the loop or on the pool.
  */
 static void examine(struct call *c)
 {
     struct call_private *v = c->private_;
     int rc = 0;
-    if (c->expect_sha256.p || !v->verified) {
-        sha256_hex(c->body, v->sha256);
+    if (v->ahead)
+        c->is_json = ahead_finish(v->ahead, c->body, v->sha256);
+    c->scanned = v->ahead && c->op->body == BODY_PAYLOAD;
+    if (is_hashed(c)) {
+        if (!v->ahead)
+            sha256_hex(c->body, v->sha256);
         rc = gate_body_check(c, str_of(v->sha256, 64), v->json_err);
     }
     if (rc == 0 && c->protocol == PROTO_S3)
@@ -422,10 +432,10 @@ static void work_done(struct work *w)
     examined(w->data);
 }
 
-static void body_collected(struct http_req *req, int rc, struct str body)
+static void collected(struct call *c)
 {
-    struct call *c = req->user;
     struct call_private *v = c->private_;
+    int rc = v->json_rc;
     v->json_err = arena_alloc(c->arena, sizeof *v->json_err);
     if (v->json_err)
         err_clear(v->json_err);
@@ -437,8 +447,7 @@ static void body_collected(struct http_req *req, int rc, struct str body)
         call_error(c, rc, NULL);
         return;
     }
-    c->body = body;
-    if (body.n <= SMALL) {
+    if (c->body.n <= SMALL) {
         examine(c);
         examined(c);
         return;
@@ -447,12 +456,35 @@ static void body_collected(struct http_req *req, int rc, struct str body)
     work_start(c->svc->loop, &v->work, work_run, work_done);
 }
 
+static void body_collected(struct http_req *req, int rc, struct str body)
+{
+    struct call *c = req->user;
+    struct call_private *v = c->private_;
+    v->json_rc = rc;
+    c->body = body;
+    if (v->ahead)
+        ahead_ended(v->ahead, collected);
+    else
+        collected(c);
+}
+
+static void body_grown(struct http_req *req, struct str so_far)
+{
+    struct call *c = req->user;
+    ahead_grown(c->private_->ahead, so_far);
+}
+
 static void take_body(struct call *c)
 {
-    if (c->op->body == BODY_STREAM)
+    struct call_private *v = c->private_;
+    if (c->op->body == BODY_STREAM) {
         c->op->handler(c);
-    else
-        http_body_collect(c->req, body_limit(c->op), body_collected);
+        return;
+    }
+    v->ahead = ahead_begin(c, is_hashed(c), c->op->body == BODY_PAYLOAD);
+    if (v->ahead)
+        http_body_watch(c->req, body_grown);
+    http_body_collect(c->req, body_limit(c->op), body_collected);
 }
 
 /* --- the walk ---------------------------------------------------------------------------------
@@ -590,6 +622,8 @@ void gate_settle(struct call *c, int status)
     health_count(c->op, status, clock_mono_ns() - v->began_ns);
     budget_used -= v->budget;
     v->budget = 0;
+    ahead_free(v->ahead);
+    v->ahead = NULL;
     if (c->json != v->json) /* a streaming handler's */
         json_decref(c->json);
     json_decref(v->json);

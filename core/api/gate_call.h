@@ -38,6 +38,7 @@ struct call_private {
     /* set on the pool or in place: see gate.c */
     struct work work;
     char sha256[65];
+    struct ahead *ahead; /* NULL: the body is looked at when it is whole */
     struct err *refusal; /* found by the route, told once the signature has been checked */
     json_t *json;
     int json_rc;

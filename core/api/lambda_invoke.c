@@ -220,7 +220,10 @@ static void take(struct call *c, struct invoking *k)
     k->c = c;
     k->work.data = k;
     k->payload = c->body.n ? c->body : STR("{}"); /* what a function sees when nothing is sent */
-    if (k->payload.n <= SCAN_ON_LOOP) {
+    if (c->scanned) {
+        k->valid = c->is_json;
+        scanned(k);
+    } else if (k->payload.n <= SCAN_ON_LOOP) {
         scan(&k->work);
         scanned(k);
     } else {

@@ -69,6 +69,7 @@ struct request {
     const struct http_sink *sink;
     uint64_t limit, taken; /* bytes */
     bool limited;
+    void (*grown)(struct http_req *req, struct str so_far);
     struct buf body; /* of a collected body that is not in the arena */
     char *inline_body;
     /* replying */

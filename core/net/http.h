@@ -73,6 +73,11 @@ struct str http_header(const struct http_req *req, const char *name);
 void http_body_collect(struct http_req *req, size_t limit,
                        void (*done)(struct http_req *req, int rc, struct str body));
 
+/* Before http_body_collect: what has come, each time that there is more. The bytes stay where they are until
+ * the reply is complete, also when `done` is given an error instead of them. Not called for bodies
+ * of no announced size, nor of less than 16 KiB or more than 8 MiB. */
+void http_body_watch(struct http_req *req, void (*grown)(struct http_req *req, struct str so_far));
+
 struct http_sink {
     /* Some body bytes, valid during the call. */
     void (*data)(struct http_req *req, struct str bytes);

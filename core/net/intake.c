@@ -27,7 +27,7 @@ void intake_end(struct http_conn *c, int rc)
     enum intake kind = (enum intake)c->intake;
     c->intake = INTAKE_NONE;
     if (kind == INTAKE_COLLECT) {
-        if (rc)
+        if (rc && !r->grown)
             buf_deinit(&r->body);
         r->collected(&r->pub, rc, rc ? STR("") : collected(r));
     } else if (kind == INTAKE_STREAM) {
@@ -67,6 +67,8 @@ static void take(struct http_conn *c, struct str bytes)
         buf_add(&r->body, bytes);
         if (r->body.rc)
             intake_end(c, E_LIMIT);
+        else if (r->grown)
+            r->grown(&r->pub, buf_str(&r->body));
     }
 }
 
@@ -149,7 +151,14 @@ void http_body_collect(struct http_req *req, size_t limit,
     buf_init(&r->body, limit);
     if (!r->inline_body && req->content_length > 0 && req->content_length <= BODY_RESERVE)
         buf_reserve(&r->body, (size_t)req->content_length); /* growing would copy megabytes */
+    else
+        r->grown = NULL; /* the bytes may move */
     r->conn->intake = INTAKE_COLLECT;
+}
+
+void http_body_watch(struct http_req *req, void (*grown)(struct http_req *req, struct str so_far))
+{
+    of(req)->grown = grown;
 }
 
 void http_body_stream(struct http_req *req, uint64_t limit, const struct http_sink *sink)

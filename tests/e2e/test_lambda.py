@@ -273,6 +273,32 @@ def test_payload_sizes(server, lam, echo):
     assert len(server.invoke(name, {"n": 10}, client=lam)[0]) == 10
 
 
+def test_large_bodies_are_judged_whole(server, echo):
+    """They are looked at while they come: what is wrong at the end counts as much."""
+    path, good = f"/2015-03-31/functions/{echo}/invocations", b'{"x": "' + b"y" * 5_000_000 + b'"}'
+    status, _, body = server.signed("POST", path, good, service="lambda")
+    assert (status, json.loads(body)) == (200, json.loads(good))
+    status, _, body = server.signed("POST", path, good[:-1], service="lambda")
+    assert status == 400 and b"not valid JSON" in body, body
+    status, _, body = server.signed("POST", path, good + b"  ", service="lambda")
+    assert (status, json.loads(body)) == (200, json.loads(good))
+    head = server.sign("POST", path, good, service="lambda")
+    spoilt = good[:-3] + b'z"}'
+    with server.raw(f"POST {path} HTTP/1.1\r\n".encode() + b"".join(f"{k}: {v}\r\n".encode() for k, v in head.items()) + b"\r\n" + spoilt) as raw:
+        status, _, body = raw.answer()
+        assert status == 403 and b"signature" in body, body
+
+
+def test_clients_that_go_amid_a_large_body(server, echo):
+    path, good = f"/2015-03-31/functions/{echo}/invocations", b'{"x": "' + b"y" * 5_000_000 + b'"}'
+    head = server.sign("POST", path, good, service="lambda")
+    for i in range(24):
+        server.raw(f"POST {path} HTTP/1.1\r\n".encode() + b"".join(f"{k}: {v}\r\n".encode() for k, v in head.items()) + b"\r\n" +
+                   good[:200_000 * (i + 1)]).close()
+    status, _, body = server.signed("POST", path, good, service="lambda")
+    assert (status, json.loads(body)) == (200, json.loads(good))
+
+
 @boto
 def test_side_by_side(server, lam):
     """Two functions that wait do not wait for each other, and neither do two calls of one function."""

@@ -91,10 +91,21 @@ struct str http_header(const struct http_req *req, const char *name)
     return (struct str){NULL, 0};
 }
 
+static void (*body_grown)(struct http_req *req, struct str so_far);
+
+void http_body_watch(struct http_req *req, void (*grown)(struct http_req *req, struct str so_far))
+{
+    (void)req;
+    body_grown = grown;
+}
+
 void http_body_collect(struct http_req *req, size_t limit,
                        void (*done)(struct http_req *req, int rc, struct str body))
 {
     got.collects++;
+    if (body_grown)
+        body_grown(req, str_of(request_body.p, request_body.n / 2));
+    body_grown = NULL;
     done(req, request_body.n > limit ? E_LIMIT : 0, request_body);
 }
 
