@@ -145,6 +145,9 @@ static int become(const struct passwd *pw)
     }
     if (pw->pw_uid == 0)
         return 0;
+    const struct rlimit nice = {SLICE_RLIMIT_NICE, SLICE_RLIMIT_NICE};
+    if (setrlimit(RLIMIT_NICE, &nice))
+        errno = 0;           /* it is a wish */
     int end_with_parent = 0; /* who started us may want it so; a change of user forgets it */
     prctl(PR_GET_PDEATHSIG, &end_with_parent, 0, 0, 0);
     if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||

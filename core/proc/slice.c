@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { SHORT_NS = 100 * 1000, LONG_NS = 20 * 1000 * 1000 }; /* the least there is; some ticks */
+enum { NICER = 10, NICEST = 19 };
 
 struct attr { /* struct sched_attr of its first version */
     uint32_t size, policy;
@@ -34,9 +35,19 @@ void slice_short(int nice)
         errno = 0; /* it is a wish */
 }
 
-void slice_set(pid_t pid, bool is_long)
+void slice_set(pid_t pid, bool is_long, int nice)
 {
-    int nice = getpriority(PRIO_PROCESS, (id_t)pid);
-    if (!set(pid, nice, is_long ? LONG_NS : SHORT_NS))
+    uint64_t slice_ns = is_long ? LONG_NS : SHORT_NS;
+    if (!set(pid, nice, slice_ns) && !set(pid, slice_nice(pid), slice_ns))
         errno = 0;
+}
+
+int slice_nice(pid_t pid)
+{
+    return getpriority(PRIO_PROCESS, (id_t)pid);
+}
+
+int slice_nicer(int nice)
+{
+    return nice < NICEST - NICER ? nice + NICER : NICEST;
 }

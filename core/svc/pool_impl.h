@@ -25,20 +25,21 @@
 enum {
     POOL_SLOW_NS = 2 * 1000 * 1000, /* a head older than this is slow: nobody waits behind it */
     POOL_TICK_MS = 2,
-    POOL_LOOK_MS = 5,            /* between two looks at what runs use of the processor */
-    POOL_HOG_NS = 2 * 1000000,   /* a run that has used more is no longer a quick one */
-    POOL_FIFO_MAX = 1000,        /* waiting invocations of one version */
-    POOL_FIFO_MS = 10 * 1000,    /* and how long they wait */
-    POOL_INIT_MS = 10 * 1000,    /* the init phase */
-    POOL_GRACE_MS = 50,          /* between the deadline's signal and SIGKILL */
-    POOL_RETIRE_MS = 1000,       /* a retired runner that has not ended by itself is killed */
-    POOL_REFILL_MS = 5,          /* a taken spare is replaced after its first reply, or this */
-    POOL_MADE_MAX = 2,           /* runners that one turn of the loop makes */
-    POOL_STARTING_MAX = 8,       /* runners that are being made */
-    POOL_LOST_MAX = 3,           /* runners that an invocation may lose before it has started */
-    POOL_RUNNER_BYTES = 2 << 20, /* what a runner holds beside its function's memory */
-    POOL_RSS_SLACK = 8 << 20,    /* peak RSS may pass the function's limit by this much */
-    POOL_LOG_MAX = 1 << 20,      /* log bytes of one invocation */
+    POOL_LOOK_MS = 5,             /* between two looks at what runs use of the processor */
+    POOL_HOG_NS = 2 * 1000000,    /* a run that has used more is no longer a quick one … */
+    POOL_YIELD_NS = 20 * 1000000, /* … and one that has used this takes a smaller share */
+    POOL_FIFO_MAX = 1000,         /* waiting invocations of one version */
+    POOL_FIFO_MS = 10 * 1000,     /* and how long they wait */
+    POOL_INIT_MS = 10 * 1000,     /* the init phase */
+    POOL_GRACE_MS = 50,           /* between the deadline's signal and SIGKILL */
+    POOL_RETIRE_MS = 1000,        /* a retired runner that has not ended by itself is killed */
+    POOL_REFILL_MS = 5,           /* a taken spare is replaced after its first reply, or this */
+    POOL_MADE_MAX = 2,            /* runners that one turn of the loop makes */
+    POOL_STARTING_MAX = 8,        /* runners that are being made */
+    POOL_LOST_MAX = 3,            /* runners that an invocation may lose before it has started */
+    POOL_RUNNER_BYTES = 2 << 20,  /* what a runner holds beside its function's memory */
+    POOL_RSS_SLACK = 8 << 20,     /* peak RSS may pass the function's limit by this much */
+    POOL_LOG_MAX = 1 << 20,       /* log bytes of one invocation */
     POOL_TAIL_MAX = 4096,
     POOL_CALLS_MAX = 256,         /* host calls of one runner, abandoned ones included */
     POOL_ARGS_MAX = 16 << 20,     /* argument bytes of one runner's open calls … */
@@ -110,7 +111,9 @@ struct runner {
     bool killed;     /* SIGKILL was sent, or will be once there is a pidfd */
     bool cold;       /* the next REPORT carries the init time */
     bool rss_due;    /* has run since its RSS was looked at */
-    bool hog;        /* its slices are long until the run ends */
+    bool hog;        /* its slices are long until the run ends … */
+    bool yields;     /* … and its share is small … */
+    int nice;        /* … and then it has this niceness again */
     struct invocation *entries[FRAME_SLOTS]; /* slot = index; live ones are contiguous */
     uint32_t first, count;
     uint32_t last_id;

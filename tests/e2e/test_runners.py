@@ -332,3 +332,24 @@ def test_reserved_place(small):
     assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
     assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert small.invoke(name, {}, lam)[0] == "done"
+
+
+def test_who_computes_yields(small):
+    """Its runner is nicer than others while a run computes, and as they are after that; where the server may not take
+    niceness back, it stays so. The state is kept."""
+    name = small.make_function("""local n = 0
+        return { main = function(e)
+            local began = time.now()
+            while e.s and time.now() - began < e.s do end
+            n = n + 1 return n
+        end }""", Timeout=60)
+    assert small.invoke(name)[0] == 1
+    niceness = lambda: {pid: os.getpriority(os.PRIO_PROCESS, pid) for pid in small.runners()}
+    usual = min(niceness().values())
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(small.invoke, name, {"s": 3})
+        pid = eventually(lambda: next((p for p, nice in niceness().items() if nice == usual + 10), None), 3, 0.02)
+        assert running.result()[:2] == (2, None)
+    may = re.search(r"Max nice priority +(\d+)", pathlib.Path(f"/proc/{small.proc.pid}/limits").read_text())[1]
+    eventually(lambda: niceness()[pid] == (usual if int(may) >= 20 - usual else usual + 10) or None, 5, 0.02)
+    assert small.invoke(name)[0] == 3
