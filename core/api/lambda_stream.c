@@ -98,10 +98,11 @@ static size_t send_part(struct streaming *s, struct str bytes)
 }
 
 /* Status, headers and cookies are those of an HTTP answer: a caller of the API has no use for them. */
-static void begin(void *ctx, struct str head)
+static bool begin(void *ctx, struct str head)
 {
     (void)head;
     send_head(ctx);
+    return true;
 }
 
 static void drained(struct http_req *req)

@@ -163,17 +163,15 @@ void url_invoked(void *ctx, const struct invoke_result *r)
 /* --- in parts ----------------------------------------------------------------------------------
  */
 
-static void begin(void *ctx, struct str rec)
+static bool begin(void *ctx, struct str rec)
 {
     struct url_call *u = ctx;
     struct head h;
-    if (read_head(u, rec, &h) != 0) {
-        h.status = 502;
-        h.count = 0;
-        h.typed = false;
-    }
+    if (read_head(u, rec, &h) != 0)
+        return false;
     finish_head(u, &h, STR("application/octet-stream"));
     http_reply_begin(u->req, (int)h.status, h.headers, h.count, -1);
+    return true;
 }
 
 static void drained(struct http_req *req)

@@ -44,8 +44,10 @@ static inline char *invoke_take(const struct invoke_result *r)
  * from host calls of the invocation; `done` ends it, with an error when the function failed midway. */
 struct invoke_stream {
     void *ctx;
-    /* Once, before any write. head: a valid rec of URL_* fields without a body, for this call only. */
-    void (*begin)(void *ctx, struct str head);
+    /* Before any write. head: a valid rec of URL_* fields without a body, for this call only; headers
+     * and cookies are such as HTTP allows. False: they are more than an answer may have, and nothing
+     * has begun. */
+    bool (*begin)(void *ctx, struct str head);
     /* Copies. False: enough waits for the client; resume(arg) when it has taken that, unless `done`
      * comes first. */
     bool (*write)(void *ctx, struct str bytes, void (*resume)(void *arg), void *arg);

@@ -291,3 +291,43 @@ def test_answers_in_parts(server, lam):
     whole = open_url(server, server.make_function(ECHO))
     set_mode(server, whole, "RESPONSE_STREAM")
     assert json.loads(get(server, whole)[2])["rawPath"] == "/", "a function that does not stream answers as ever"
+
+
+@http
+def test_heads_of_answers_in_parts(server, lam):
+    """A head that HTTP does not allow: an error in the function where it sets it, and 502 unless it catches that."""
+    name = open_url(server, server.make_function("""return { main = function(e)
+        local ok, err = pcall(http.respond_stream, function(write) assert(write('said')) end, json.decode(e.body))
+        if not ok and e.rawPath == '/caught' then return { statusCode = 400, body = err } end
+        if not ok then error(err, 0) end
+      end }"""))
+    set_mode(server, name, "RESPONSE_STREAM")
+    for head, why in (({"headers": {"bad name": "v"}}, "a header's name has characters that no name may have"),
+                      ({"headers": {"": "v"}}, "a header's name has characters that no name may have"),
+                      ({"headers": {"x": "a\r\nSet-Cookie: b=1"}}, "the value of header 'x' has control characters or is too long"),
+                      ({"headers": {"x": "a\nb"}}, "the value of header 'x' has control characters or is too long"),
+                      ({"headers": {"x": "v" * 16385}}, "the value of header 'x' has control characters or is too long"),
+                      ({"headers": {"x": ["v"]}}, "the value of header 'x' is no string"),
+                      ({"headers": ["v"]}, "a header's name is no string"),
+                      ({"cookies": ["a=1\nb=2"]}, "a cookie has control characters"),
+                      ({"cookies": ["a=1\rb=2"]}, "a cookie has control characters"),
+                      ({"cookies": ["a=1", True]}, "a cookie is no string"),
+                      ({"headers": {f"x-{i}": "v" for i in range(101)}}, "the answer has too many headers, or too large ones"),
+                      ({"headers": {f"x-{i}": "v" * 16000 for i in range(5)}}, "the answer has too many headers, or too large ones"),
+                      ({"statusCode": 600}, "statusCode must be 200 to 599"), ({"statusCode": 200.5}, "a whole number expected")):
+        body = json.dumps(head).encode()
+        status, headers, text = get(server, name, "/caught", method="POST", body=body)
+        assert status == 400 and why in text.decode().lower().replace("statuscode", "statusCode"), (head, status, text)
+        assert "x" not in headers and "set-cookie" not in headers
+        status, headers, text = get(server, name, "/", method="POST", body=body)
+        assert status == 502 and json.loads(text) == {"Message": "Internal Server Error"} and "set-cookie" not in headers
+        eventually(lambda: any(why[1:] in line for line in server.log_lines(name)))
+    head = {"statusCode": 203, "headers": {"x-flag": True, "x-number": 7, "x-text": "a\tb"}, "cookies": ["a=1", "b=2"]}
+    c = server.raw(f"POST /url/{name}/ HTTP/1.1\r\nHost: h\r\nContent-Length: {len(json.dumps(head))}\r\n\r\n{json.dumps(head)}".encode())
+    eventually(lambda: b"0\r\n\r\n" in c.buffer or c.more() and False)
+    lines = c.buffer.split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 203 ") and {b"x-flag: true", b"x-number: 7", b"x-text: a\tb"} <= set(lines)
+    assert [line for line in lines if line.lower().startswith(b"set-cookie")] == [b"Set-Cookie: a=1", b"Set-Cookie: b=2"]
+    direct = server.make_function("return { main = function() return http.respond_stream(function(write) end, { headers = { x = 'a\\nb' } }) end }")
+    _, _, answer = server.signed("POST", f"/2021-11-15/functions/{direct}/response-streaming-invocations", b"{}", service="lambda")
+    assert b"has control characters" in answer
