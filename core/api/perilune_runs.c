@@ -36,6 +36,10 @@ static const char *const state_names[] = {
 };
 enum { STATES = sizeof state_names / sizeof *state_names };
 
+/* What sends events: struct invoke_req's and struct queue_event's source. */
+static const char *const source_names[] = {"invoke", "url",       "s3",    "lambda",
+                                           "events", "scheduler", "replay"};
+
 /* --- rows as JSON ------------------------------------------------------------------------------
  */
 
@@ -144,6 +148,20 @@ static int read_ms(struct call *c, const char *name, int64_t *out, struct err *e
     return 0;
 }
 
+static int no_function(struct str name, struct err *err)
+{
+    return err_set(err, E_NOT_FOUND, "Function not found: %.*s", name.n < 200 ? (int)name.n : 200,
+                   name.p);
+}
+
+static bool is_source(struct str s)
+{
+    for (size_t i = 0; i < sizeof source_names / sizeof *source_names; i++)
+        if (str_is(s, source_names[i]))
+            return true;
+    return false;
+}
+
 static int read_query(struct call *c, struct ledger_query *q, struct err *err)
 {
     struct str limit = call_query(c, "limit"), state = call_query(c, "state");
@@ -163,6 +181,9 @@ static int read_query(struct call *c, struct ledger_query *q, struct err *err)
             q->state = i;
     if (state.n && !q->state)
         return err_set(err, E_INVALID, "'state' must be queued, running, waiting, done or dead");
+    if (q->source.n && !is_source(q->source))
+        return err_set(err, E_INVALID,
+                       "'source' must be invoke, url, s3, lambda, events, scheduler or replay");
     return 0;
 }
 
@@ -217,8 +238,7 @@ static void list(struct call *c, int state)
         ledger_list(t, &q, &at, add_row, rows);
     store_read_end(t);
     if (rc == 0 && q.function.n && !json_array_size(rows) && !at.more && !call_query(c, "cursor").n)
-        rc = err_set(&err, E_NOT_FOUND, "Function not found: %.*s",
-                     q.function.n < 200 ? (int)q.function.n : 200, q.function.p);
+        rc = no_function(q.function, &err);
     if (rc) {
         json_decref(rows);
         call_error(c, rc, &err);
@@ -582,6 +602,23 @@ static int redrive_all_apply(struct job *job, struct store_txn *t)
     return slice_apply((struct change *)job, t, redrive_one);
 }
 
+/* Ends the call when there was nothing to do because there is no such function. A function that is
+ * gone may have left events. */
+static bool found_nobody(struct change *k)
+{
+    struct err err = {0};
+    uint64_t id;
+    struct str name = k->slice.function;
+    if (!name.p || k->done || k->skipped || k->full)
+        return false;
+    struct store_txn *t = store_read(k->call->svc->store);
+    int rc = find_function(t, name, STR(""), &id);
+    store_read_end(t);
+    if (rc == E_NOT_FOUND)
+        call_error(k->call, no_function(name, &err), &err);
+    return rc == E_NOT_FOUND;
+}
+
 static void redrive_all_done(struct job *job, int rc)
 {
     struct change *k = (struct change *)job;
@@ -589,7 +626,7 @@ static void redrive_all_done(struct job *job, int rc)
         return;
     if (rc || (k->full && k->done == 0))
         fail(k, rc ? rc : E_THROTTLED);
-    else
+    else if (!found_nobody(k))
         call_json(k->call, k->call->op->status,
                   json_pack("{s:I, s:I}", "redriven", (json_int_t)k->done, "skipped",
                             (json_int_t)k->skipped));
@@ -628,7 +665,7 @@ static void drop_all_done(struct job *job, int rc)
         return;
     if (rc)
         fail(k, rc);
-    else
+    else if (!found_nobody(k))
         call_json(k->call, k->call->op->status, json_pack("{s:I}", "dropped", (json_int_t)k->done));
 }
 

@@ -170,7 +170,7 @@ static void print_run(const json_t *run)
     print_json("event", json_object_get(run, "event"));
 }
 
-static int run_show(struct cli *cli)
+static int show(struct cli *cli, bool dead)
 {
     struct client c;
     struct buf path = BUF_INIT;
@@ -181,13 +181,25 @@ static int run_show(struct cli *cli)
     if (rc == CLI_OK)
         rc = client_json(&c, "perilune", "GET", path.p, NULL, cli_arg(cli, 0), &run);
     buf_deinit(&path);
-    if (rc)
-        return rc;
-    if (cli_has(cli, "--json"))
+    if (rc == CLI_OK && dead && strcmp(out_str(run, "state"), "dead") != 0)
+        rc = cli_fail(CLI_CONFLICT, "%s is not on the dead list: it is %s", cli_arg(cli, 0),
+                      out_str(run, "state"));
+    else if (rc == CLI_OK && cli_has(cli, "--json"))
         return out_json(run);
-    print_run(run);
+    else if (rc == CLI_OK)
+        print_run(run);
     json_decref(run);
-    return CLI_OK;
+    return rc;
+}
+
+static int run_show(struct cli *cli)
+{
+    return show(cli, false);
+}
+
+static int run_dead_show(struct cli *cli)
+{
+    return show(cli, true);
 }
 
 /* --- replay ------------------------------------------------------------------------------------
@@ -359,7 +371,7 @@ static int run_drop(struct cli *cli)
 
 static const struct cli_flag list_flags[] = {
     {"--state", 0, "STATE", "queued, running, waiting, done or dead", false},
-    {"--source", 0, "SOURCE", "invoke, s3, lambda, schedule, replay, url", false},
+    {"--source", 0, "SOURCE", "invoke, url, s3, lambda, events, scheduler or replay", false},
     {"--limit", 0, "N", "rows at most (50)", false},
     {0},
 };
@@ -422,7 +434,7 @@ const struct cli_command cmd_dead_show = {
     .args = "ID",
     .help = "one of them: its event, its tries, why it was given up",
     .kind = CLI_CLIENT,
-    .run = run_show,
+    .run = run_dead_show,
 };
 
 const struct cli_command cmd_dead_redrive = {

@@ -58,6 +58,8 @@ def test_a_run_is_listed_shown_and_replayed(server, lam):
     assert code(server, "runs", "replay", row["id"], "--event", "{") == 1
     assert code(server, "runs", "show", "0123456789abcdef") == code(server, "runs", "show", "x") == 3
     assert code(server, "runs", "list", name, "--state", "odd") != 0
+    assert code(server, "runs", "list", name, "--source", "schedule") == 1
+    assert code(server, "dead", "show", row["id"]) == 5, "it is not dead"
     table = server.cli("runs", "list", name).stdout
     assert row["id"] in table and "replay" in table
 
@@ -118,7 +120,15 @@ def test_dead_and_dropped(server, lam):
     lam.delete_function(FunctionName=name)
     assert [r["id"] for r in dead(server, name)] == [left[0]["id"]], "its function is gone, the event is not"
     assert ask(server, "dead", "redrive", "--function", name) == {"redriven": 0, "skipped": 1}
+    assert ask(server, "dead", "drop", "--function", name) == {"dropped": 1}
     assert code(server, "dead", "redrive", left[0]["id"]) == code(server, "runs", "list", unique("never")) == 3
+    for command in (("list",), ("redrive", "--function"), ("drop", "--function")):
+        for gone in (name, unique("never")):
+            made = server.cli("dead", *command, gone, check=False)
+            assert (made.returncode, made.stdout) == (3, "") and f"Function not found: {gone}" in made.stderr
+    other = server.make_function(ECHO)
+    assert ask(server, "dead", "redrive", "--function", other) == {"redriven": 0, "skipped": 0}
+    assert ask(server, "dead", "drop", "--function", other) == {"dropped": 0}
 
 
 @boto
