@@ -76,7 +76,7 @@ static void print_blueprint(const json_t *doc)
     json_array_foreach(json_object_get(doc, "params"), i, p)
     {
         json_t *dflt = json_object_get(p, "default");
-        char *text = dflt && !json_is_string(dflt) ? json_dumps(dflt, JSON_ENCODE_ANY) : NULL;
+        char *text = dflt && !json_is_string(dflt) ? out_dumps(dflt, 0) : NULL;
         const char *type = out_str(p, "type");
         const char *row[] = {out_str(p, "name"), *type ? type : "string",
                              text   ? text
@@ -180,7 +180,7 @@ static int ask_parameters(struct cli *cli, struct client *c, json_t *body)
                      (strcmp(name, "name") == 0 && json_object_get(body, "name"));
         if (given || !answer)
             continue;
-        char *text = dflt ? json_dumps(dflt, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        char *text = dflt ? out_dumps(dflt, JSON_COMPACT) : NULL;
         const char *shown = json_is_string(dflt) ? json_string_value(dflt) : text;
         out_text(str_c(out_str(p, "prompt")));
         fputs(" [", stdout);

@@ -182,7 +182,7 @@ static bool print_event(void *ctx, struct str type, struct str data)
     if (r->events)
         json_array_append(r->events, e);
     else if (r->json) { /* following: one object a line */
-        json_dumpf(e, stdout, JSON_COMPACT);
+        out_dump(e, JSON_COMPACT);
         putchar('\n');
     } else
         print_line(e);

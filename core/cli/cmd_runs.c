@@ -136,13 +136,9 @@ static int run_dead_list(struct cli *cli)
 
 static void print_json(const char *name, const json_t *v)
 {
-    struct buf text = BUF_INIT;
-    if (!v)
-        return;
-    json_write(&text, v);
-    buf_addc(&text, 0);
-    out_field(name, text.p);
-    buf_deinit(&text);
+    char *text = v ? out_dumps(v, JSON_COMPACT) : NULL;
+    out_field(name, text);
+    free(text);
 }
 
 static void print_run(const json_t *run)
@@ -229,9 +225,9 @@ static int edit_file(const char *file)
 
 static int write_event(int fd, const json_t *event)
 {
-    char *text = json_dumps(event, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    size_t n = text ? strlen(text) : 0;
-    bool written = text && write(fd, text, n) == (ssize_t)n && write(fd, "\n", 1) == 1;
+    char *text = out_dumps(event, JSON_INDENT(2));
+    size_t n = strlen(text);
+    bool written = write(fd, text, n) == (ssize_t)n && write(fd, "\n", 1) == 1;
     free(text);
     return written ? CLI_OK : cli_fail(CLI_FAILED, "cannot write the event to edit");
 }

@@ -24,7 +24,7 @@ static void print_members(const json_t *object, int indent)
             print_members(value, indent + 2);
             continue;
         } else {
-            json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+            out_dump(value, JSON_COMPACT);
         }
         putchar('\n');
     }

@@ -1,6 +1,8 @@
 /* out: printing, the only place that knows whether stdout is a terminal. */
 #include "cli/out.h"
 
+#include <float.h>
+#include <math.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,9 +22,61 @@ static bool colours(void)
     return is_terminal() && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
+/* The shortest decimal that reads back as the same number. Fifteen digits hold any that was written
+ * with fewer ("%g" adds no zeros), but for the smallest, which have fewer themselves. */
+static void put_real(struct buf *out, double v)
+{
+    char text[40];
+    for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    buf_add(out, str_c(text));
+    if (!strpbrk(text, ".e"))
+        buf_lit(out, ".0"); /* not an integer to whoever tells them apart */
+}
+
+static size_t string_length(const char *s)
+{
+    size_t n = 1;
+    while (s[n] != '"')
+        n += s[n] == '\\' ? 2 : 1;
+    return n + 1;
+}
+
+/* jansson writes all real numbers of a text with the same number of digits: 0.10000000000000001. */
+char *out_dumps(const json_t *v, size_t flags)
+{
+    struct buf out = BUF_INIT;
+    char *text = json_dumps(v, flags | JSON_ENCODE_ANY);
+    for (const char *s = text; s && *s;) {
+        size_t digits = strspn(s, "-+.0123456789e");
+        bool number = digits && *s != 'e'; /* the last letter of true and false */
+        size_t n = number ? digits : *s == '"' ? string_length(s) : 1;
+        if (number && strcspn(s, ".e") < n)
+            put_real(&out, strtod(s, NULL));
+        else
+            buf_add(&out, str_of(s, n));
+        s += n;
+    }
+    free(text);
+    buf_addc(&out, 0);
+    if (!text || out.rc)
+        fatal("out of memory");
+    return out.p;
+}
+
+void out_dump(const json_t *v, size_t flags)
+{
+    char *text = out_dumps(v, flags);
+    fputs(text, stdout);
+    free(text);
+}
+
 int out_json(json_t *json)
 {
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    out_dump(json, JSON_INDENT(2));
     putchar('\n');
     json_decref(json);
     return CLI_OK;

@@ -10,6 +10,11 @@
 
 #include "base/buf.h"
 
+/* A value as text, flags as jansson has them, every number as short as it reads back; the caller
+ * frees it. */
+char *out_dumps(const json_t *v, size_t flags);
+/* The same on stdout. */
+void out_dump(const json_t *v, size_t flags);
 /* One document on stdout, indented, members in the order they were set. Takes the reference.
  * Answers CLI_OK. */
 int out_json(json_t *json);
