@@ -299,6 +299,7 @@ static int check_targets(struct call *c, json_t **out, struct err *err)
     for (size_t i = 0; i < n && rc == 0; i++) {
         json_t *t = json_array_get(*out, i);
         struct str id, arn, input = {0}, path = {0};
+        struct schedules_retry retry;
         rc = json_member_str(t, "Id", &id, err);
         if (rc == 0)
             rc = json_member_str(t, "Arn", &arn, err);
@@ -310,6 +311,8 @@ static int check_targets(struct call *c, json_t **out, struct err *err)
             rc = schedules_check_name(id, "targets.id", err);
         if (rc == 0)
             rc = schedules_check_target(c, arn, err);
+        if (rc == 0)
+            rc = schedules_read_retry(t, "targets", &retry, err);
         json_t *parsed = rc == 0 && input.n ? json_parse(input, NULL) : NULL;
         if (rc == 0 && input.n && (!parsed || input.n > INPUT_MAX))
             rc = err_set(err, E_RULE_INVALID,
@@ -354,11 +357,14 @@ static int change_targets(struct schedules_job *j, struct str row)
     json_array_foreach(targets, i, t)
     {
         struct str input = json_bytes(json_object_get(t, "Input"));
+        struct schedules_retry retry;
         size_t mark = rec_begin(&j->rec, SCHEDULE_TARGET);
         rec_put_str(&j->rec, TARGET_ID, json_bytes(json_object_get(t, "Id")));
         rec_put_str(&j->rec, TARGET_ARN, json_bytes(json_object_get(t, "Arn")));
         if (input.n)
             rec_put_str(&j->rec, TARGET_INPUT, input);
+        if (schedules_read_retry(t, "targets", &retry, NULL) == 0)
+            schedules_put_retry(&j->rec, &retry);
         rec_end(&j->rec, mark);
     }
     return j->rec.rc;
@@ -385,6 +391,25 @@ void events_put_targets(struct call *c)
     j->change = change_targets;
     j->reply = reply_entries;
     schedules_submit(j);
+}
+
+static json_t *target_json(struct str target)
+{
+    json_t *o = json_object(), *retry = json_object();
+    json_object_set_new(o, "Id", json_text(rec_str(target, TARGET_ID)));
+    json_object_set_new(o, "Arn", json_text(rec_str(target, TARGET_ARN)));
+    if (rec_str(target, TARGET_INPUT).n)
+        json_object_set_new(o, "Input", json_text(rec_str(target, TARGET_INPUT)));
+    if (rec_str(target, TARGET_RETRIES).p)
+        json_object_set_new(retry, "MaximumRetryAttempts",
+                            json_integer((json_int_t)rec_u64(target, TARGET_RETRIES, 0)));
+    if (rec_str(target, TARGET_MAX_AGE_S).p)
+        json_object_set_new(retry, "MaximumEventAgeInSeconds",
+                            json_integer((json_int_t)rec_u64(target, TARGET_MAX_AGE_S, 0)));
+    if (json_object_size(retry))
+        json_object_set(o, "RetryPolicy", retry);
+    json_decref(retry);
+    return o;
 }
 
 static int drop_targets(struct schedules_job *j, struct str row)
@@ -437,16 +462,9 @@ void events_list_targets_by_rule(struct call *c)
         struct store_txn *t = store_read(c->svc->store);
         struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
         rc = schedule_get(t, &n, &rec);
-        while (rc == 0 && rec_next(&rec, &tag, &v)) {
-            if (tag != SCHEDULE_TARGET)
-                continue;
-            json_t *o = json_object();
-            json_object_set_new(o, "Id", json_text(rec_str(v, TARGET_ID)));
-            json_object_set_new(o, "Arn", json_text(rec_str(v, TARGET_ARN)));
-            if (rec_str(v, TARGET_INPUT).n)
-                json_object_set_new(o, "Input", json_text(rec_str(v, TARGET_INPUT)));
-            json_array_append_new(items, o);
-        }
+        while (rc == 0 && rec_next(&rec, &tag, &v))
+            if (tag == SCHEDULE_TARGET)
+                json_array_append_new(items, target_json(v));
         store_read_end(t);
         if (rc == E_NOT_FOUND)
             err_set(&err, rc, "Rule %.*s does not exist on EventBus default.", STR_FMT(name));

@@ -10,7 +10,6 @@
 #include "base/rec.h"
 
 enum { PAGE = 100, INPUT_MAX = 256 * 1024, TIMEZONE_MAX = 50 };
-#define NOT_GIVEN INT64_MIN /* of a number */
 #define GROUP STR("default")
 
 static int check_group(struct str group, struct err *err)
@@ -31,7 +30,8 @@ static int absent(struct schedules_job *j)
 struct given {
     struct str expr, zone, state, description, arn, role, input, mode;
     double start_s, end_s; /* 0: not given */
-    int64_t retries, max_age_s, window_min;
+    int64_t window_min;
+    struct schedules_retry retry;
     struct str after;
     bool create;
 };
@@ -46,22 +46,9 @@ static int read_time(json_t *o, const char *name, double *out, struct err *err)
     return 0;
 }
 
-/* Of a retry policy's member; NOT_GIVEN is. */
-static int check_range(const char *member, int64_t value, int64_t least, int64_t most,
-                       struct err *err)
-{
-    if (value == NOT_GIVEN || (value >= least && value <= most))
-        return 0;
-    return err_set(err, E_RULE_INVALID,
-                   "1 validation error detected: Value '%lld' at 'target.retryPolicy.%s' failed to "
-                   "satisfy constraint: Member must have value %s than or equal to %lld",
-                   (long long)value, member, value < least ? "greater" : "less",
-                   (long long)(value < least ? least : most));
-}
-
 static int read_target(struct call *c, struct given *g, struct err *err)
 {
-    json_t *target = NULL, *retry = NULL;
+    json_t *target = NULL;
     int rc = json_member_object(c->json, "Target", &target, err);
     if (rc == 0 && !target)
         rc = err_set(err, E_RULE_INVALID, "Target is required.");
@@ -72,15 +59,7 @@ static int read_target(struct call *c, struct given *g, struct err *err)
     if (rc == 0)
         rc = json_member_str(target, "Input", &g->input, err);
     if (rc == 0)
-        rc = json_member_object(target, "RetryPolicy", &retry, err);
-    if (rc == 0 && retry)
-        rc = json_member_int(retry, "MaximumRetryAttempts", &g->retries, err);
-    if (rc == 0 && retry)
-        rc = json_member_int(retry, "MaximumEventAgeInSeconds", &g->max_age_s, err);
-    if (rc == 0)
-        rc = check_range("maximumRetryAttempts", g->retries, 0, 185, err);
-    if (rc == 0)
-        rc = check_range("maximumEventAgeInSeconds", g->max_age_s, 60, 86400, err);
+        rc = schedules_read_retry(target, "target", &g->retry, err);
     if (rc == 0)
         rc = schedules_check_target(c, g->arn, err);
     if (rc == 0 && !role_name_of(g->role).p)
@@ -159,10 +138,7 @@ static void put_target(struct buf *b, const struct given *g)
     rec_put_str(b, TARGET_ARN, g->arn);
     put_text(b, TARGET_ROLE, g->role);
     put_text(b, TARGET_INPUT, g->input);
-    if (g->retries != NOT_GIVEN)
-        rec_put_u64(b, TARGET_RETRIES, (uint64_t)g->retries);
-    if (g->max_age_s != NOT_GIVEN)
-        rec_put_u64(b, TARGET_MAX_AGE_S, (uint64_t)g->max_age_s);
+    schedules_put_retry(b, &g->retry);
     rec_end(b, mark);
 }
 
@@ -268,7 +244,6 @@ static void write_schedule(struct call *c, bool create)
         return;
     }
     g->create = create;
-    g->retries = g->max_age_s = NOT_GIVEN;
     int rc = read_given(c, g, &err);
     if (rc == 0 && is_deployed(c, g)) {
         g->role = STR("");

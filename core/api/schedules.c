@@ -3,6 +3,7 @@
 
 #include "auth/arn.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/rec.h"
 
 static int apply(struct job *job, struct store_txn *t)
@@ -101,6 +102,43 @@ int schedules_check_target(struct call *c, struct str arn, struct err *err)
         "Provided Arn is not in correct format or not served here: targets are functions "
         "of this server. Arn: %.*s",
         arn.n > 200 ? 200 : (int)arn.n, arn.p ? arn.p : "");
+}
+
+static int check_range(const char *where, const char *member, int64_t value, int64_t least,
+                       int64_t most, struct err *err)
+{
+    if (value == SCHEDULES_NOT_GIVEN || (value >= least && value <= most))
+        return 0;
+    return err_set(err, E_RULE_INVALID,
+                   "1 validation error detected: Value '%lld' at '%s.retryPolicy.%s' failed to "
+                   "satisfy constraint: Member must have value %s than or equal to %lld",
+                   (long long)value, where, member, value < least ? "greater" : "less",
+                   (long long)(value < least ? least : most));
+}
+
+int schedules_read_retry(const json_t *target, const char *where, struct schedules_retry *out,
+                         struct err *err)
+{
+    json_t *policy = NULL;
+    *out = (struct schedules_retry){SCHEDULES_NOT_GIVEN, SCHEDULES_NOT_GIVEN};
+    int rc = json_member_object(target, "RetryPolicy", &policy, err);
+    if (rc == 0 && policy)
+        rc = json_member_int(policy, "MaximumRetryAttempts", &out->retries, err);
+    if (rc == 0 && policy)
+        rc = json_member_int(policy, "MaximumEventAgeInSeconds", &out->max_age_s, err);
+    if (rc == 0)
+        rc = check_range(where, "maximumRetryAttempts", out->retries, 0, 185, err);
+    if (rc == 0)
+        rc = check_range(where, "maximumEventAgeInSeconds", out->max_age_s, 60, 86400, err);
+    return rc;
+}
+
+void schedules_put_retry(struct buf *out, const struct schedules_retry *retry)
+{
+    if (retry->retries != SCHEDULES_NOT_GIVEN)
+        rec_put_u64(out, TARGET_RETRIES, (uint64_t)retry->retries);
+    if (retry->max_age_s != SCHEDULES_NOT_GIVEN)
+        rec_put_u64(out, TARGET_MAX_AGE_S, (uint64_t)retry->max_age_s);
 }
 
 int schedules_check_name(struct str name, const char *member, struct err *err)

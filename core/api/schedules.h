@@ -31,6 +31,16 @@ int schedules_set_state(struct schedules_job *j, struct str row, bool disabled);
  * with the texts of both services. */
 int schedules_check_zone(struct str zone, struct err *err);
 int schedules_check_target(struct call *c, struct str arn, struct err *err);
+/* The RetryPolicy of a target; a member that is not given is SCHEDULES_NOT_GIVEN. where: the target
+ * in an error's text. */
+#define SCHEDULES_NOT_GIVEN INT64_MIN
+struct schedules_retry {
+    int64_t retries, max_age_s;
+};
+int schedules_read_retry(const json_t *target, const char *where, struct schedules_retry *out,
+                         struct err *err);
+/* TARGET_RETRIES and TARGET_MAX_AGE_S, when given. */
+void schedules_put_retry(struct buf *out, const struct schedules_retry *retry);
 /* [A-Za-z0-9._-]{1,64} */
 int schedules_check_name(struct str name, const char *member, struct err *err);
 enum { SCHEDULES_LOOKS = 2000 }; /* rows of a listing that are looked at for one page */

@@ -47,6 +47,9 @@ struct queue_event {
     struct lineage cause;  /* of it */
     uint64_t replay_of;    /* event id */
     uint64_t delay_ms;
+    /* What its source allows at most, within what the function's configuration does; 0: that alone. */
+    uint32_t max_tries; /* the first included */
+    int64_t max_age_ms;
 };
 /* In a job: writes the row. E_THROTTLED when the queue is full. */
 int queue_put(struct queue *q, struct store_txn *t, const struct queue_event *e);

@@ -57,6 +57,8 @@ static struct flight *flight_new(struct queue *q, struct lane *lane, const struc
     f->crashes = row->crashes;
     f->defers = row->defers;
     f->hops = row->hops;
+    f->max_tries = row->max_tries;
+    f->max_age_ms = row->max_age_ms;
     buf_add(&f->chain, row->chain);
     snprintf(f->function, sizeof f->function, "%.*s", STR_FMT(row->function));
     snprintf(f->request_id, sizeof f->request_id, "%.*s", STR_FMT(row->request_id));
@@ -158,7 +160,7 @@ static bool copy_request(struct flight *f, const struct event_row *row, struct s
     return true;
 }
 
-/* When the function's configuration gives up, else AWS's defaults. */
+/* When the function's configuration gives up, else AWS's defaults; earlier if the source says so. */
 static struct retry_rules rules_of(const struct flight *f)
 {
     struct retry_rules rules = retry_defaults;
@@ -166,6 +168,10 @@ static struct retry_rules rules_of(const struct flight *f)
         rules.max_retries = f->fn->retries;
     if (f->fn && f->fn->max_age_ms)
         rules.max_age_ms = f->fn->max_age_ms;
+    if (f->max_tries && f->max_tries - 1 < rules.max_retries)
+        rules.max_retries = f->max_tries - 1;
+    if (f->max_age_ms && f->max_age_ms < rules.max_age_ms)
+        rules.max_age_ms = f->max_age_ms;
     return rules;
 }
 

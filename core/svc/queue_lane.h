@@ -41,6 +41,8 @@ struct flight { /* one event that left its row */
     int64_t due_ms, accepted_ms, started_ms;
     char try_type[65];               /* what this run ended with; "" for a success */
     uint32_t tries, crashes, defers; /* before this run */
+    uint32_t max_tries;              /* as the row has them */
+    int64_t max_age_ms;
     size_t payload_bytes;
     uint32_t hops;
     char request_id[37], function[FUNCTION_NAME_MAX + 1];

@@ -70,6 +70,8 @@ static const struct field {
     [EV_ENDED_MS] = FIELD(U64, ended_ms),
     [EV_REPLAY_OF] = FIELD(U64, replay_of),
     [EV_SYNC] = FIELD(FLAG, sync),
+    [EV_MAX_TRIES] = FIELD(U32, max_tries),
+    [EV_MAX_AGE_MS] = FIELD(U64, max_age_ms),
 };
 #undef FIELD
 
@@ -174,6 +176,10 @@ static int put_row(struct store_txn *t, const struct event_row *r)
         rec_put_u64(&b, EV_REPLAY_OF, r->replay_of);
     if (r->sync)
         rec_put_u64(&b, EV_SYNC, 1);
+    if (r->max_tries)
+        rec_put_u64(&b, EV_MAX_TRIES, r->max_tries);
+    if (r->max_age_ms)
+        rec_put_u64(&b, EV_MAX_AGE_MS, (uint64_t)r->max_age_ms);
     int rc = b.rc ? E_INTERNAL : store_put(t, T_EVENTS, id_key(&k, r->id), buf_str(&b));
     buf_deinit(&b);
     return rc;
@@ -216,6 +222,8 @@ int event_row_add(struct store_txn *t, uint64_t max_rows, uint64_t max_bytes,
         .state = EVENT_QUEUED_ROW,
         .accepted_ms = now,
         .due_ms = now + (int64_t)e->delay_ms,
+        .max_tries = e->max_tries,
+        .max_age_ms = e->max_age_ms,
     };
     struct buf chain = BUF_INIT;
     write_chain(&chain, e);

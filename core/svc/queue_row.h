@@ -39,6 +39,8 @@ enum { /* fields of the record; numbers are u64 */
        EV_ENDED_MS,  /* done or dead since */
        EV_REPLAY_OF, /* event id */
        EV_SYNC,      /* 1: a run that somebody waited for; it never was in the queue */
+       EV_MAX_TRIES, /* what the source allows; absent: not given */
+       EV_MAX_AGE_MS,
 };
 enum { TRY_EACH = 1 }; /* in EV_HISTORY: a rec of */
 enum { TRY_STARTED_MS = 1, TRY_ENDED_MS, TRY_DURATION_US, TRY_ERROR_TYPE };
@@ -62,10 +64,10 @@ struct event_row { /* borrowed from the transaction */
     struct str function, qualifier, source, source_arn, request_id, client_context;
     struct str error_type, error, chain, history, result;
     uint64_t result_bytes, replay_of;
-    uint32_t hops, tries, crashes, defers;
+    uint32_t hops, tries, crashes, defers, max_tries; /* max_…: as queue_event has them */
     int state;
     bool sync;
-    int64_t accepted_ms, due_ms, ended_ms;
+    int64_t accepted_ms, due_ms, ended_ms, max_age_ms;
 };
 
 /* T_RUNS: function id + class (u32) + time of its end + event id -> "", for what has ended; function

@@ -302,6 +302,9 @@ static int put_event(struct firing *f, struct store_txn *t, const struct schedul
     e.payload = input.n ? input : buf_str(&event);
     e.client_context = STR("");
     e.source_arn = buf_str(&arn);
+    if (rec_str(target, TARGET_RETRIES).p)
+        e.max_tries = (uint32_t)rec_u64(target, TARGET_RETRIES, 0) + 1;
+    e.max_age_ms = (int64_t)rec_u64(target, TARGET_MAX_AGE_S, 0) * 1000;
     e.id = store_new_id(s->o.store);
     snprintf(e.request_id, sizeof e.request_id, "%s", id);
     int rc = queue_put(s->o.queue, t, &e);

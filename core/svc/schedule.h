@@ -43,8 +43,8 @@ enum { /* fields of a target */
        TARGET_ARN,       /* of a function, qualifier allowed */
        TARGET_INPUT,     /* JSON text that replaces the event */
        TARGET_ROLE,      /* scheduler: must allow lambda:InvokeFunction */
-       TARGET_RETRIES,   /* u64 as given */
-       TARGET_MAX_AGE_S, /* u64 as given */
+       TARGET_RETRIES,   /* u64 as given: of a run that fails, within what its function allows */
+       TARGET_MAX_AGE_S, /* u64 as given; likewise */
 };
 enum schedule_missed { MISSED_ONCE, MISSED_SKIP, MISSED_ALL };
 enum schedule_overlap { OVERLAP_RUN, OVERLAP_SKIP };

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from conftest import aws_programs
-from perilune import ACCOUNT, REGION, Server, eventually, unique
+from perilune import ACCOUNT, REGION, Server, eventually, make_zip, unique
 
 KEEP = "return { main = function(event) print(json.encode(event)) return 1 end }"
 
@@ -262,6 +262,38 @@ def test_schedules_kept_as_given(server):
     scheduler.delete_schedule(Name=name)
     with pytest.raises(scheduler.exceptions.ResourceNotFoundException):
         scheduler.get_schedule(Name=name)
+
+
+@pytest.mark.boto3
+def test_a_retry_policy_holds_for_failed_runs(server, events):
+    """Within what the function's own configuration allows: two retries, one minute after the first try."""
+    scheduler, broken = server.client("scheduler"), "return { main = function() time.sleep(0.01) error('no') end }"
+    cases = (({"MaximumRetryAttempts": 0}, ("dead", 1, "RetriesExhausted")), ({"MaximumEventAgeInSeconds": 60}, ("dead", 1, "EventAgeExceeded")),
+             ({"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}, ("waiting", 1, "Runtime.LuaError")),
+             (None, ("waiting", 1, "Runtime.LuaError")))
+
+    def outcome(function):
+        rows = json.loads(server.cli("runs", "list", function, "--json").stdout)["runs"]
+        return [(r["state"], r["attempts"], r.get("error_type")) for r in rows if r["state"] in ("dead", "waiting")]
+    for policy, expected in cases:
+        given = {"RetryPolicy": policy} if policy else {}
+        name, arn = function_for(server, unique("rule"))
+        server.client("lambda").update_function_code(FunctionName=name, ZipFile=make_zip(broken))
+        scheduler.create_schedule(Name=name, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
+                                  Target={"Arn": arn, "RoleArn": invoking_role(server, arn), **given})
+        server.cli("schedule", "run", name)
+        assert eventually(lambda: outcome(name)) == [expected], policy
+        rule = unique("rule")
+        name, arn = function_for(server, rule)
+        server.client("lambda").update_function_code(FunctionName=name, ZipFile=make_zip(broken))
+        events.put_rule(Name=rule, ScheduleExpression="rate(1 day)")
+        events.put_targets(Rule=rule, Targets=[{"Id": "a", "Arn": arn, **given}])
+        assert events.list_targets_by_rule(Rule=rule)["Targets"] == [{"Id": "a", "Arn": arn, **given}]
+        server.cli("schedule", "run", rule)
+        assert eventually(lambda: outcome(name)) == [expected], policy
+    with pytest.raises(events.exceptions.ClientError) as e:
+        events.put_targets(Rule=rule, Targets=[{"Id": "a", "Arn": arn, "RetryPolicy": {"MaximumRetryAttempts": 186}}])
+    assert "less than or equal to 185" in str(e.value)
 
 
 @pytest.mark.boto3
