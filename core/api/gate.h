@@ -42,6 +42,7 @@ enum op_resource {
     RES_RULE_TARGETS,   /* the same from the member Rule */
     RES_RULE_ARN,       /* the member ResourceARN, whatever it is */
     RES_SCHEDULE,       /* arn:aws:scheduler:…:schedule/default/{0} */
+    RES_SCHEDULE_GROUP, /* arn:aws:scheduler:…:schedule-group/{0} */
     RES_PERILUNE,       /* arn:aws:perilune:REGION:ACCOUNT:KIND[/{0}], KIND the path's third segment
                      ("secret" for secrets); of schedules KIND/{0}/{1} */
 };

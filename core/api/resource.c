@@ -217,6 +217,10 @@ int resource_arn(struct call *c, struct str *out)
         *out = arena_printf(a, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule/default/%.*s",
                             c->svc->region, STR_FMT(p[0]));
         break;
+    case RES_SCHEDULE_GROUP:
+        *out = arena_printf(a, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule-group/%.*s",
+                            c->svc->region, STR_FMT(p[0]));
+        break;
     case RES_PERILUNE:
         *out = perilune_arn(c);
         break;

@@ -84,14 +84,15 @@ bool route_protocol(struct str service, enum protocol *out)
     return false;
 }
 
-/* "/2015-03-31/…", "/perilune/…", "/schedules/…": no bucket can be named like that. */
+/* "/2015-03-31/…", "/perilune/…": no bucket can be named like that; "/schedules/…" and
+ * "/schedule-groups/…": without a signature none can be reached. */
 static bool service_path(struct str path)
 {
     static const char shape[] = "/0000-00-00";
     struct str rest = path, first;
     str_cut(&rest, '/');
     first = str_cut(&rest, '/');
-    if (str_is(first, "perilune") || str_is(first, "schedules"))
+    if (str_is(first, "perilune") || str_is(first, "schedules") || str_is(first, "schedule-groups"))
         return true;
     if (first.n != sizeof shape - 2)
         return false;

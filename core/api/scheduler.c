@@ -1,8 +1,9 @@
 /* scheduler: EventBridge Scheduler: one function, on time, in a time zone.
  *
- * One group, "default". Who writes a schedule must be allowed to pass its target's role, and the
- * service to assume it; that it lets it invoke the function is asked when it is due. A flexible window is kept and answered; runs come
- * at its beginning. Shapes: botocore's model scheduler/2021-06-30. */
+ * Who writes a schedule must be allowed to pass its target's role, and the service to assume it;
+ * that it lets it invoke the function is asked when it is due. A flexible window is kept and
+ * answered; runs come at its beginning. An at() that is past is taken, as AWS takes it. The one
+ * group: scheduler_groups. Shapes: botocore's model scheduler/2021-06-30. */
 #include "api/schedules.h"
 #include "auth/arn.h"
 #include "base/clock.h"
@@ -10,15 +11,7 @@
 #include "base/rec.h"
 
 enum { PAGE = 100, INPUT_MAX = 256 * 1024, TIMEZONE_MAX = 50 };
-#define GROUP STR("default")
-
-static int check_group(struct str group, struct err *err)
-{
-    return !group.n || str_is(group, "default")
-               ? 0
-               : err_set(err, E_NOT_FOUND, "Schedule group %.*s does not exist.",
-                         group.n > 80 ? 80 : (int)group.n, group.p);
-}
+#define GROUP STR(SCHEDULER_GROUP)
 
 static int absent(struct schedules_job *j)
 {
@@ -100,7 +93,7 @@ static int read_given(struct call *c, struct given *g, struct err *err)
     for (size_t i = 0; i < sizeof members / sizeof *members && rc == 0; i++)
         rc = json_member_str(c->json, members[i], into[i], err);
     if (rc == 0)
-        rc = check_group(group, err);
+        rc = scheduler_check_group(group, err);
     if (rc == 0)
         rc = schedules_check_name(c->param[0], "name", err);
     if (rc == 0 && schedule_parse(g->expr, &e, NULL))
@@ -195,10 +188,8 @@ static void reply_arn(struct schedules_job *j)
 /* On behalf of the group: what AWS has trust policies name as the source. */
 static int check_role(struct call *c, struct str role, struct err *err)
 {
-    struct str group = arena_printf(
-        c->arena, "arn:aws:scheduler:%s:" ACCOUNT_ID ":schedule-group/default", c->svc->region);
     struct store_txn *t = store_read(c->svc->store);
-    int rc = role_assumable(t, role, "scheduler.amazonaws.com", group);
+    int rc = role_assumable(t, role, "scheduler.amazonaws.com", scheduler_group_arn(c));
     store_read_end(t);
     return rc != E_INVALID ? rc
                            : err_set(err, E_RULE_INVALID,
@@ -341,7 +332,7 @@ void scheduler_get(struct call *c)
     struct err err = {0};
     struct str rec;
     json_t *o = NULL;
-    int rc = check_group(call_query(c, "groupName"), &err);
+    int rc = scheduler_check_group(call_query(c, "groupName"), &err);
     if (rc == 0)
         rc = schedules_check_name(c->param[0], "name", &err);
     if (rc == 0) {
@@ -368,7 +359,7 @@ static int remove_schedule(struct schedules_job *j, struct str row)
 void scheduler_delete(struct call *c)
 {
     struct err err = {0};
-    int rc = check_group(call_query(c, "groupName"), &err);
+    int rc = scheduler_check_group(call_query(c, "groupName"), &err);
     if (rc == 0)
         rc = schedules_check_name(c->param[0], "name", &err);
     struct schedules_job *j =
@@ -411,7 +402,7 @@ void scheduler_list(struct call *c)
     struct str max = call_query(c, "MaxResults"), token = call_query(c, "NextToken");
     struct listing l = {.c = c, .state = call_query(c, "State")};
     uint64_t limit = PAGE;
-    int rc = check_group(call_query(c, "ScheduleGroup"), &err);
+    int rc = scheduler_check_group(call_query(c, "ScheduleGroup"), &err);
     if (rc == 0 && max.p && (!str_u64(max, &limit) || limit < 1 || limit > PAGE))
         rc = err_set(&err, E_RULE_INVALID, "MaxResults must be 1 to %d.", PAGE);
     if (rc) {

@@ -49,6 +49,10 @@ enum { SCHEDULES_LOOKS = 2000 }; /* rows of a listing that are looked at for one
 struct str schedules_page(struct call *c, const char *kind, struct str prefix, struct str token,
                           bool (*each)(void *ctx, const struct schedule_name *n, struct str rec),
                           void *ctx);
+/* scheduler_groups.c: E_NOT_FOUND for any but the one ("": that one), and its ARN in the arena. */
+#define SCHEDULER_GROUP "default"
+int scheduler_check_group(struct str group, struct err *err);
+struct str scheduler_group_arn(struct call *c);
 /* The ARN of a row in the arena. */
 struct str schedules_arn(struct call *c, const struct schedule_name *n);
 

@@ -122,7 +122,8 @@ def resource(row):
             "POLICY": f"{IAM}policy/{POLICY}", "POLICY_SOURCE": f"{IAM}user/{USER}", "ROLE_ARN": f"{IAM}role/{ROLE}",
             "LOG_GROUP": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{GROUP}*",
             **dict.fromkeys(("RULE", "RULE_TARGETS", "RULE_ARN"), f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"),
-            "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*"}[kind]
+            "SCHEDULE": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/*",
+                "SCHEDULE_GROUP": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/*"}[kind]
 
 
 def browser_form(key):

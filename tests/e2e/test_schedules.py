@@ -265,6 +265,44 @@ def test_schedules_kept_as_given(server):
 
 
 @pytest.mark.boto3
+def test_the_one_group(server):
+    scheduler, arn = server.client("scheduler"), f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/default"
+    default = {"Name": "default", "Arn": arn, "State": "ACTIVE"}
+    assert scheduler.list_schedule_groups()["ScheduleGroups"] == [default]
+    assert scheduler.list_schedule_groups(NamePrefix="def", MaxResults=1)["ScheduleGroups"] == [default]
+    assert scheduler.list_schedule_groups(NamePrefix="other")["ScheduleGroups"] == []
+    got = scheduler.get_schedule_group(Name="default")
+    assert {k: got[k] for k in got if k != "ResponseMetadata"} == default
+    for call in (scheduler.get_schedule_group, scheduler.delete_schedule_group):
+        with pytest.raises(scheduler.exceptions.ResourceNotFoundException) as e:
+            call(Name="mine")
+        assert "Schedule group mine does not exist." in str(e.value)
+    with pytest.raises(scheduler.exceptions.ConflictException):
+        scheduler.create_schedule_group(Name="default")
+    for call, name, text in ((scheduler.create_schedule_group, "mine", "Schedules have one group here, 'default'."),
+                             (scheduler.create_schedule_group, "a", "one group here"),
+                             (scheduler.delete_schedule_group, "default", "cannot be deleted")):
+        with pytest.raises(scheduler.exceptions.ValidationException) as e:
+            call(Name=name)
+        assert text in str(e.value)
+    assert server.signed("GET", "/schedule-groups?MaxResults=0", service="scheduler")[0] == 400
+
+
+@pytest.mark.boto3
+def test_a_time_that_is_past_is_taken(server):
+    """As AWS takes it: recorded answers of theirs are in LocalStack's tests. It is not made up for."""
+    scheduler, name = server.client("scheduler"), server.make_function(KEEP)
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+    scheduler.create_schedule(Name=name, ScheduleExpression="at(2022-12-31T23:59:59)", FlexibleTimeWindow={"Mode": "OFF"},
+                              Target={"Arn": arn, "RoleArn": invoking_role(server, arn)})
+    assert scheduler.get_schedule(Name=name)["State"] == "ENABLED"
+    assert json.loads(server.cli("schedule", "next", name, "--json").stdout)["next"] == []
+    server.cli("schedule", "run", name)
+    eventually(lambda: seen(server, name))
+    assert len(json.loads(server.cli("runs", "list", name, "--json").stdout)["runs"]) == 1, "that one and no other"
+
+
+@pytest.mark.boto3
 def test_a_retry_policy_holds_for_failed_runs(server, events):
     """Within what the function's own configuration allows: two retries, one minute after the first try."""
     scheduler, broken = server.client("scheduler"), "return { main = function() time.sleep(0.01) error('no') end }"
