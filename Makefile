@@ -119,7 +119,7 @@ SIM = $(BUILD)/sim/sim
 STEPS ?= 1000000
 $(BUILD)/sim/%.o: tests/sim/%.c
 	@mkdir -p $(@D)
-	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,test)$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -c -o $@ $<
 $(SIM): $(patsubst tests/sim/%.c, $(BUILD)/sim/%.o, $(wildcard tests/sim/*.c)) $(LIB)
 	$(call say,link)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 sim: $(SIM)

@@ -3,7 +3,7 @@
 #include "sim.h"
 
 #include "auth/policy.h"
-#include "svc/logs.h"
+#include "log_fake.h"
 #include "svc/role.h"
 
 enum { RUNS = 2048 };
@@ -215,31 +215,6 @@ int role_allows(struct roles *r, struct str role_arn, struct str action, struct 
     (void)action;
     (void)resource;
     return actor_named(role_arn)->role_denies ? err_set(err, E_DENIED, "it may not") : 0;
-}
-
-/* --- logs --------------------------------------------------------------------------------------- */
-
-struct log_stream *log_stream_open(struct logs *l, struct str group, struct str stream)
-{
-    (void)l;
-    (void)group;
-    (void)stream;
-    return NULL;
-}
-
-void log_stream_close(struct log_stream *s)
-{
-    (void)s;
-}
-
-void log_line(struct log_stream *s, int64_t wall_ms, enum log_severity level,
-              const char *request_id, struct str text)
-{
-    (void)s;
-    (void)wall_ms;
-    (void)level;
-    (void)request_id;
-    (void)text;
 }
 
 /* --- the pool ----------------------------------------------------------------------------------- */

@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "log_fake.h"
 #include "store/key.h"
 #include "store_help.h"
 #include "svc/ledger.h"
-#include "svc/logs.h"
 #include "svc/queue_lane.h"
 #include "target_help.h"
 
@@ -36,7 +36,6 @@ static const char *hold_only; /* function that is held; NULL: all, in HOLD */
 
 static struct fn fns[4]; /* ids 1.. ; "f1" "f2" … */
 static bool fn_gone[4];
-static char last_line[512];
 
 int function_get(struct functions *f, struct str name, struct str qualifier, struct fn **out,
                  struct err *err)
@@ -68,30 +67,6 @@ void fn_unref(struct fn *fn)
 {
     assert_true(fn->refs > 0);
     fn->refs--;
-}
-
-struct log_stream *log_stream_open(struct logs *l, struct str group, struct str stream)
-{
-    (void)l;
-    (void)stream;
-    snprintf(last_line, sizeof last_line, "%.*s ", STR_FMT(group));
-    return NULL;
-}
-
-void log_stream_close(struct log_stream *s)
-{
-    (void)s;
-}
-
-void log_line(struct log_stream *s, int64_t wall_ms, enum log_severity level,
-              const char *request_id, struct str text)
-{
-    (void)s;
-    (void)wall_ms;
-    (void)request_id;
-    assert_int_equal(level, LOG_ERROR);
-    size_t n = strlen(last_line);
-    snprintf(last_line + n, sizeof last_line - n, "%.*s", STR_FMT(text));
 }
 
 static inline void answer(const struct invoke_req *req)

@@ -36,6 +36,7 @@ static void test_retries_then_dead(void **state)
     assert_string_equal(payload, "{\"n\":7}");
     assert_string_equal(error, "RetriesExhausted|{\"errorMessage\":\"too slow\"}");
     assert_non_null(strstr(last_line, "/aws/lambda/f Event given up after 3 tries"));
+    assert_int_equal(last_level, LOG_ERROR);
     crash();
     turn(20);
     assert_int_equal(stats().dead, 1); /* the dead stay dead */
