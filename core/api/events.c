@@ -25,10 +25,17 @@ static int read_name(struct call *c, const char *member, struct str *name, struc
     return rc;
 }
 
-int events_absent(struct schedules_job *j)
+int events_absent(struct str rule, struct err *err)
 {
-    return err_set(&j->err, E_NOT_FOUND, "Rule %.*s does not exist on EventBus default.",
-                   STR_FMT(j->name.name));
+    return err_set(err, E_NOT_FOUND, "Rule %.*s does not exist on EventBus default.",
+                   STR_FMT(rule));
+}
+
+int events_get(struct store_txn *t, struct str rule, struct str *rec, struct err *err)
+{
+    struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, rule};
+    int rc = schedule_get(t, &n, rec);
+    return rc == E_NOT_FOUND ? events_absent(rule, err) : rc;
 }
 
 static struct schedules_job *begin(struct call *c, const char *member)
@@ -135,7 +142,8 @@ void events_put_rule(struct call *c)
 
 static int change_state(struct schedules_job *j, struct str row)
 {
-    return row.p ? schedules_set_state(j, row, j->user != NULL) : events_absent(j);
+    return row.p ? schedules_set_state(j, row, j->user != NULL)
+                 : events_absent(j->name.name, &j->err);
 }
 
 static void set_state(struct call *c, void *disabled)
@@ -198,12 +206,10 @@ void events_describe_rule(struct call *c)
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
         struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
-        rc = schedule_get(t, &n, &rec);
+        rc = events_get(t, name, &rec, &err);
         if (rc == 0)
             o = rule_json(c, &n, rec);
         store_read_end(t);
-        if (rc == E_NOT_FOUND)
-            err_set(&err, rc, "Rule %.*s does not exist on EventBus default.", STR_FMT(name));
     }
     if (rc)
         call_error(c, rc, &err);
@@ -343,7 +349,7 @@ static int change_targets(struct schedules_job *j, struct str row)
     uint16_t tag;
     size_t i, count = json_array_size(targets);
     if (!row.p)
-        return events_absent(j);
+        return events_absent(j->name.name, &j->err);
     schedules_keep(&j->rec, row, none);
     while (rec_next(&rest, &tag, &v)) {
         if (tag != SCHEDULE_TARGET || named_in(targets, rec_str(v, TARGET_ID)))
@@ -418,7 +424,7 @@ static int drop_targets(struct schedules_job *j, struct str row)
     uint16_t tag;
     struct str v;
     if (!row.p)
-        return events_absent(j);
+        return events_absent(j->name.name, &j->err);
     while (rec_next(&row, &tag, &v)) {
         size_t i;
         json_t *id;
@@ -460,14 +466,11 @@ void events_list_targets_by_rule(struct call *c)
     int rc = read_name(c, "Rule", &name, &err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
-        rc = schedule_get(t, &n, &rec);
+        rc = events_get(t, name, &rec, &err);
         while (rc == 0 && rec_next(&rec, &tag, &v))
             if (tag == SCHEDULE_TARGET)
                 json_array_append_new(items, target_json(v));
         store_read_end(t);
-        if (rc == E_NOT_FOUND)
-            err_set(&err, rc, "Rule %.*s does not exist on EventBus default.", STR_FMT(name));
     }
     if (rc) {
         json_decref(items);

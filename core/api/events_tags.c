@@ -78,40 +78,43 @@ static int read_rule(struct call *c, struct str *name, struct err *err)
     return 0;
 }
 
-/* Writes the row without the tags of those keys, and with what comes after. */
-static int change_tags(struct schedules_job *j, struct str row, const json_t *keys, bool of_tags)
+/* Writes the row without the tags of j->user, whose keys `key` tells, and returns how many are left. */
+static size_t keep_others(struct schedules_job *j, struct str row,
+                          struct str (*key)(const json_t *v))
 {
     uint16_t tag;
     struct str v;
-    size_t left = 0;
+    size_t left = 0, i;
+    json_t *each;
     while (rec_next(&row, &tag, &v)) {
         bool drop = false;
-        for (size_t i = 0; tag == SCHEDULE_TAG && i < json_array_size(keys); i++) {
-            const json_t *key = json_array_get(keys, i);
-            drop |= str_eq(of_tags ? key_of(key) : json_bytes(key), rec_str(v, TAG_KEY));
-        }
+        if (tag == SCHEDULE_TAG)
+            json_array_foreach((json_t *)j->user, i, each) drop |=
+                str_eq(key(each), rec_str(v, TAG_KEY));
         if (!drop)
             rec_put_str(&j->rec, tag, v);
         left += !drop && tag == SCHEDULE_TAG;
     }
-    if (of_tags && left + json_array_size(keys) > TAGS_MAX)
-        return err_set(&j->err, E_QUOTA,
-                       "The requested resource exceeds the maximum number allowed.");
-    return 0;
+    return left;
 }
 
 static int change_add(struct schedules_job *j, struct str row)
 {
-    int rc = row.p ? change_tags(j, row, j->user, true) : events_absent(j);
-    if (rc == 0)
-        events_put_tags(&j->rec, j->user);
-    return rc ? rc : j->rec.rc;
+    if (!row.p)
+        return events_absent(j->name.name, &j->err);
+    if (keep_others(j, row, key_of) + json_array_size(j->user) > TAGS_MAX)
+        return err_set(&j->err, E_QUOTA,
+                       "The requested resource exceeds the maximum number allowed.");
+    events_put_tags(&j->rec, j->user);
+    return j->rec.rc;
 }
 
 static int change_remove(struct schedules_job *j, struct str row)
 {
-    int rc = row.p ? change_tags(j, row, j->user, false) : events_absent(j);
-    return rc ? rc : j->rec.rc;
+    if (!row.p)
+        return events_absent(j->name.name, &j->err);
+    keep_others(j, row, json_bytes);
+    return j->rec.rc;
 }
 
 static void change(struct call *c, int rc, struct err *err, struct str name, json_t *user,
@@ -162,16 +165,13 @@ void events_list_tags_for_resource(struct call *c)
     int rc = read_rule(c, &name, &err);
     if (rc == 0) {
         struct store_txn *t = store_read(c->svc->store);
-        struct schedule_name n = {STR(SCHEDULE_KIND_RULE), EVENTS_BUS, name};
-        rc = schedule_get(t, &n, &rec);
+        rc = events_get(t, name, &rec, &err);
         while (rc == 0 && rec_next(&rec, &tag, &v))
             if (tag == SCHEDULE_TAG)
                 json_array_append_new(tags,
                                       json_pack("{s:o,s:o}", "Key", json_text(rec_str(v, TAG_KEY)),
                                                 "Value", json_text(rec_str(v, TAG_VALUE))));
         store_read_end(t);
-        if (rc == E_NOT_FOUND)
-            err_set(&err, rc, "Rule %.*s does not exist on EventBus default.", STR_FMT(name));
     }
     json_t *o = json_pack("{s:o}", "Tags", tags);
     if (rc) {

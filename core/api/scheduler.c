@@ -13,9 +13,9 @@
 enum { PAGE = 100, INPUT_MAX = 256 * 1024, TIMEZONE_MAX = 50 };
 #define GROUP STR(SCHEDULER_GROUP)
 
-static int absent(struct schedules_job *j)
+static int absent(struct str name, struct err *err)
 {
-    return err_set(&j->err, E_NOT_FOUND, "Schedule %.*s does not exist.", STR_FMT(j->name.name));
+    return err_set(err, E_NOT_FOUND, "Schedule %.*s does not exist.", STR_FMT(name));
 }
 
 /* --- create, update ----------------------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static int change(struct schedules_job *j, struct str row)
         return err_set(&j->err, E_SCHEDULE_EXISTS, "Schedule %.*s already exists.",
                        STR_FMT(j->name.name));
     if (!g->create && !row.p)
-        return absent(j);
+        return absent(j->name.name, &j->err);
     if (!g->role.n && rec_str(rec_str(row, SCHEDULE_TARGET), TARGET_ROLE).n)
         return E_CONFLICT; /* it is another one by now */
     rec_put_u64(b, SCHEDULE_ID,
@@ -343,7 +343,7 @@ void scheduler_get(struct call *c)
             o = whole(c, t, &n, rec);
         store_read_end(t);
         if (rc == E_NOT_FOUND)
-            err_set(&err, rc, "Schedule %.*s does not exist.", STR_FMT(c->param[0]));
+            absent(c->param[0], &err);
     }
     if (rc)
         call_error(c, rc, &err);
@@ -353,7 +353,7 @@ void scheduler_get(struct call *c)
 
 static int remove_schedule(struct schedules_job *j, struct str row)
 {
-    return row.p ? 0 : absent(j);
+    return row.p ? 0 : absent(j->name.name, &j->err);
 }
 
 void scheduler_delete(struct call *c)
