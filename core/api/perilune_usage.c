@@ -1,15 +1,17 @@
 /* perilune_usage: what functions used, by day, and what AWS would ask for the same.
  *
- *   GET /perilune/v1/usage                   {"usage":[{"function","day","requests","errors",
- *       ?from=2026-11-01&to=2026-11-30         "billed_ms","gb_s","duration_ms","peak_bytes",
- *       &function=&limit=&cursor=              "list_usd"}], "list_price":{…}, "cursor"}
+ *   GET /perilune/v1/usage                   {"usage":[{"function","deleted","day","requests",
+ *       ?from=2026-11-01&to=2026-11-30         "errors","billed_ms","gb_s","duration_ms",
+ *       &function=&limit=&cursor=              "peak_bytes","list_usd"}], "list_price":{…}, "cursor"}
  *
- * Days are UTC's, both ends included; without them the last thirty. list_usd is AWS Lambda's list
+ * Days are UTC's, both ends included; without them the last thirty. What deleted functions used
+ * stays in the sum, as it stays on AWS's bill. list_usd is AWS Lambda's list
  * price (x86, us-east-1, no free tier) for these requests and GB-seconds, where a function has 128 MB
  * at least. Counted each second by svc/meter. */
 #include "api/gate.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "svc/function.h"
 #include "svc/meter.h"
 
 enum { PAGE_MAX = 1000, DAYS = 30, DAY_MS = 86400000, LEAST_MB = 128 };
@@ -66,12 +68,19 @@ static double list_usd(const struct usage_row *r)
            (double)(mb_ms > least ? mb_ms : least) / 1024000 * GB_SECOND_USD;
 }
 
+struct listing {
+    struct store_txn *t;
+    json_t *rows;
+};
+
 static void add_row(void *ctx, const struct usage_row *r)
 {
+    struct listing *l = ctx;
     char day[25];
     json_t *o = json_object();
     write_day(r->day, day);
     json_object_set_new(o, "function", json_text(r->function));
+    json_object_set_new(o, "deleted", json_boolean(!function_exists(l->t, r->function)));
     json_object_set_new(o, "day", json_string(day));
     json_object_set_new(o, "requests", json_integer((json_int_t)r->v[USAGE_REQUESTS]));
     json_object_set_new(o, "errors", json_integer((json_int_t)r->v[USAGE_ERRORS]));
@@ -80,7 +89,16 @@ static void add_row(void *ctx, const struct usage_row *r)
     json_object_set_new(o, "duration_ms", json_real((double)r->v[USAGE_DURATION_US] / 1000));
     json_object_set_new(o, "peak_bytes", json_integer((json_int_t)r->v[USAGE_PEAK_BYTES]));
     json_object_set_new(o, "list_usd", json_real(list_usd(r)));
-    json_array_append_new(ctx, o);
+    json_array_append_new(l->rows, o);
+}
+
+/* Nothing of a function that there is not: its name may be a slip. */
+static int check_function(const struct listing *l, const struct usage_query *q, struct err *err)
+{
+    if (!q->function.n || json_array_size(l->rows) || function_exists(l->t, q->function))
+        return 0;
+    return err_set(err, E_NOT_FOUND, "Function not found: %.*s, and nothing was used by its name",
+                   q->function.n < 200 ? (int)q->function.n : 200, q->function.p);
 }
 
 void perilune_usage(struct call *c)
@@ -94,16 +112,24 @@ void perilune_usage(struct call *c)
         call_error(c, rc, &err);
         return;
     }
-    json_t *rows = json_array(), *page = json_object();
-    struct store_txn *t = store_read(c->svc->store);
-    usage_list(t, &q, &at, add_row, rows);
-    store_read_end(t);
+    bool first = !call_query(c, "cursor").n;
+    struct listing l = {store_read(c->svc->store), json_array()};
+    usage_list(l.t, &q, &at, add_row, &l);
+    if (first && !at.more)
+        rc = check_function(&l, &q, &err);
+    store_read_end(l.t);
+    if (rc) {
+        json_decref(l.rows);
+        call_error(c, rc, &err);
+        return;
+    }
+    json_t *page = json_object();
     write_day(q.from, from);
     write_day(q.to, to);
     snprintf(cursor, sizeof cursor, "%llu.%u", (unsigned long long)at.function_id, at.day);
     json_object_set_new(page, "from", json_string(from));
     json_object_set_new(page, "to", json_string(to));
-    json_object_set_new(page, "usage", rows);
+    json_object_set_new(page, "usage", l.rows);
     json_object_set_new(page, "list_price",
                         json_pack("{s:s, s:f, s:f, s:i}", "currency", "USD", "request", REQUEST_USD,
                                   "gb_second", GB_SECOND_USD, "least_mb", LEAST_MB));

@@ -74,6 +74,8 @@ static json_t *grouped(const json_t *rows, const char *member)
         json_t *sum = json_object_get(by, name);
         if (!sum) {
             sum = json_pack("{s:s}", member, name);
+            if (strcmp(member, "function") == 0)
+                json_object_set(sum, "deleted", json_object_get(row, "deleted"));
             json_object_set(by, name, sum);
             json_array_append_new(all, sum);
         }
@@ -94,7 +96,7 @@ static json_t *total_of(const json_t *rows)
 /* --- printing ----------------------------------------------------------------------------------- */
 
 struct cells {
-    char text[COLUMNS][40];
+    char text[COLUMNS][80];
     const char *at[COLUMNS];
 };
 
@@ -113,7 +115,9 @@ static void fill(struct cells *c, const json_t *row, bool plain)
     else
         snprintf(c->text[6], sizeof c->text[6], "%s", out_size((uint64_t)peak));
     snprintf(c->text[7], sizeof c->text[7], "%.*f", plain ? 9 : 6, usd);
-    c->at[0] = *function ? function : plain ? "" : "all";
+    snprintf(c->text[0], sizeof c->text[0], "%s (deleted)", function);
+    bool deleted = !plain && json_is_true(json_object_get(row, "deleted"));
+    c->at[0] = deleted ? c->text[0] : *function ? function : plain ? "" : "all";
     c->at[1] = *day ? day : plain ? "" : "all";
     for (int i = 2; i < COLUMNS; i++)
         c->at[i] = c->text[i];

@@ -273,6 +273,10 @@ export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, bla
       await page.getByLabel("One line for each").selectOption("day");
       await row(page, /^\d{4}-\d\d-\d\d/).first().waitFor();
       check(page.url().includes("by=day"), "the view has no address");
+      await api(page, "DELETE", "/v1/aws/lambda/2015-03-31/functions/used");
+      await page.goto(`${CONSOLE}/usage`);
+      await row(page, /^used deleted/).waitFor();
+      check((await row(page, /^used deleted/).getByRole("link").count()) === 0, "a link to what is gone");
     },
 
     async events_by_keyboard({ page }) {

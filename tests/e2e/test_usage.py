@@ -65,8 +65,20 @@ def test_it_outlives_its_function_and_the_server(own_server):
     server.make_function(WORK, name=name)
     server.invoke(name, {})
     eventually(lambda: counted(server, name, 2))  # another function of that name, on the same line
+    assert counted(server, name, 2)["deleted"] is False
     lam.delete_function(FunctionName=name)
-    assert counted(server, name, 2)
+    assert counted(server, name, 2)["deleted"] is True
+    row = server.cli("usage", name).stdout.splitlines()[1]
+    assert row.startswith(f"{name} (deleted) ")
+    assert {(r["function"], r["deleted"]) for r in usage(server)["usage"]} == {(name, True)} and usage(server)["total"]["requests"] == 2
+    assert server.cli("usage", name, "--csv").stdout.splitlines()[1].startswith(name + ",")
+
+
+def test_a_slip_in_the_name_is_told(server):
+    name = server.make_function(WORK)
+    assert usage(server, name)["usage"] == [], "it has not run"
+    made = server.cli("usage", unique("never"), check=False)
+    assert (made.returncode, made.stdout) == (3, "") and "Function not found" in made.stderr
 
 
 def test_pages_days_and_csv(own_server):

@@ -5,6 +5,7 @@ import { AsCommand, Busy, Empty, Head, Problem, bytes, line, useLoad } from "../
 
 interface Row {
   function: string;
+  deleted: boolean;
   day: string;
   requests: number;
   errors: number;
@@ -44,12 +45,12 @@ function add(into: Row, r: Row) {
   return into;
 }
 
-const none = (): Row => ({ function: "", day: "", requests: 0, errors: 0, billed_ms: 0, gb_s: 0, duration_ms: 0, peak_bytes: 0, list_usd: 0 });
+const none = (): Row => ({ function: "", deleted: false, day: "", requests: 0, errors: 0, billed_ms: 0, gb_s: 0, duration_ms: 0, peak_bytes: 0, list_usd: 0 });
 
 function grouped(rows: Row[], by: "function" | "day"): Row[] {
   const found = new Map<string, Row>();
   for (const r of rows) {
-    const sum = found.get(r[by]) ?? { ...none(), [by]: r[by] };
+    const sum = found.get(r[by]) ?? { ...none(), [by]: r[by], deleted: r.deleted };
     found.set(r[by], add(sum, r));
   }
   const all = [...found.values()];
@@ -105,6 +106,15 @@ const Figure = (p: { label: string; value: string; more: string }) => (
     <span class="faint">{p.more}</span>
   </div>
 );
+
+const Name = ({ of: { function: name, deleted } }: { of: Row }) =>
+  deleted ? (
+    <>
+      {name} <span class="faint">deleted</span>
+    </>
+  ) : (
+    <a href={`/functions/${part(name)}`}>{name}</a>
+  );
 
 export default function Usage() {
   const q = here.value.searchParams;
@@ -174,7 +184,7 @@ export default function Usage() {
             <tbody>
               {grouped(rows, by).map((r) => (
                 <tr key={r[by]}>
-                  <td class="break">{by === "day" ? r.day : <a href={`/functions/${part(r.function)}`}>{r.function}</a>}</td>
+                  <td class="break">{by === "day" ? r.day : <Name of={r} />}</td>
                   <td class="num">{count(r.requests)}</td>
                   <td class="wide num">{count(r.errors)}</td>
                   <td class="wide num">{count(r.billed_ms)}</td>
