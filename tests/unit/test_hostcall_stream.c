@@ -115,11 +115,15 @@ static void streams_end_with_the_invocation(void **state)
     assert_int_equal(hc->streams, 0);
 }
 
-static void stream_begin(void *ctx, struct str head)
+static bool head_too_large; /* for whoever streams */
+
+static bool stream_begin(void *ctx, struct str head)
 {
     assert_ptr_equal(ctx, &streamed);
     assert_true(rec_valid(head));
-    buf_add(&streamed.head, head);
+    if (!head_too_large)
+        buf_add(&streamed.head, head);
+    return !head_too_large;
 }
 
 static bool stream_write(void *ctx, struct str bytes, void (*resume)(void *arg), void *arg)
@@ -135,6 +139,49 @@ static void write_args(const char *text)
 {
     buf_clear(&args);
     rec_put_str(&args, HC_BODY, str_c(text));
+}
+
+/* A head with one header and cookies, as a runner may send them: response.begin's answer. */
+static int begin_with(const char *name, struct str value, const char *cookies)
+{
+    buf_clear(&args);
+    size_t mark = rec_begin(&args, HC_META);
+    rec_put_str(&args, 1, str_c(name));
+    rec_put_str(&args, 2, value);
+    rec_end(&args, mark);
+    rec_put_str(&args, HC_VALUE, str_c(cookies));
+    return run(HC_RESPONSE_BEGIN)->rc;
+}
+
+static void bad_heads(void **state)
+{
+    (void)state;
+    static char large[16 * 1024 + 1];
+    char name[258];
+    memset(large, 'x', sizeof large);
+    memset(name, 'x', sizeof name - 1);
+    name[257] = 0;
+    streamed.s = (struct invoke_stream){&streamed, stream_begin, stream_write, false, 0};
+    static const char *const names[] = {"", "a b", "a:", "a\nb", "\xc3\xbc"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(begin_with(names[i], STR("v"), ""), E_INVALID);
+    static const struct str values[] = {{"a\nb", 3}, {"a\r", 2}, {"\0", 1}, {"\x7f", 1}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        assert_int_equal(begin_with("x", values[i], ""), E_INVALID);
+    assert_int_equal(begin_with(name, STR("v"), ""), E_INVALID);
+    assert_int_equal(begin_with("x", str_of(large, sizeof large), ""), E_INVALID);
+    assert_int_equal(begin_with("x", STR("v"), "a=1\nb=\r2"), E_INVALID);
+    head_too_large = true;
+    assert_int_equal(begin_with("x", STR("v"), ""), E_INVALID);
+    head_too_large = false;
+    assert_false(streamed.s.begun);
+    assert_int_equal(streamed.head.n, 0);
+    write_args("early");
+    assert_int_equal(run(HC_RESPONSE_WRITE)->rc, E_CONFLICT);
+    assert_int_equal(begin_with(name + 1, str_of(large, sizeof large - 1), "a=\t1"), 0);
+    assert_true(streamed.s.begun);
+    buf_deinit(&streamed.head);
+    streamed.s.ctx = NULL;
 }
 
 static void streams(void **state)
@@ -190,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(writes_and_reads_in_pieces),
         T(streams_end_with_the_invocation),
+        T(bad_heads),
         T(streams),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
