@@ -1,4 +1,4 @@
-/* work: one queue, four threads, and for each loop an inbox with a waker.
+/* work: a queue for four threads and one for a fifth, and for each loop an inbox with a waker.
  *
  * A thread that has run a job puts it into the inbox of its loop without a lock and then rings. It rings
  * for each job, so that none waits for a thread that was put aside between the two; the loop never waits
@@ -16,12 +16,14 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/waker.h"
 
 enum { TURN_NS = 500 * 1000 }; /* of `after` in one turn of the loop */
+enum { LATER_NICE = 5 };       /* as runners are: see proc/zygote_main.c */
 
 struct work_inbox {
     struct waker waker;
@@ -35,13 +37,19 @@ struct work_inbox {
     bool kept, delivering;
 };
 
-static struct {
-    pthread_mutex_t lock;
+struct queue {
     pthread_cond_t wake;
     struct work *first, **last;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct queue soon, later;
     bool running;
     struct work_inbox *inboxes;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .last = &pool.first};
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
+          .soon = {PTHREAD_COND_INITIALIZER, NULL, &pool.soon.first},
+          .later = {PTHREAD_COND_INITIALIZER, NULL, &pool.later.first}};
 
 static void on_rung(struct waker *waker);
 static void *thread_main(void *arg);
@@ -120,13 +128,19 @@ static void inbox_close(struct work_inbox *b)
 
 /* --- the loop's side ---------------------------------------------------------------------------- */
 
+static void queue_clear(struct queue *q)
+{
+    pthread_cond_init(&q->wake, NULL);
+    q->first = NULL;
+    q->last = &q->first;
+}
+
 /* In a forked child: its threads, its jobs and its loops are the parent's. */
 static void forget_all(void)
 {
     pthread_mutex_init(&pool.lock, NULL);
-    pthread_cond_init(&pool.wake, NULL);
-    pool.first = NULL;
-    pool.last = &pool.first;
+    queue_clear(&pool.soon);
+    queue_clear(&pool.later);
     pool.running = false;
     pool.inboxes = NULL;
 }
@@ -149,9 +163,10 @@ static void start_threads(void)
     pthread_once(&once, watch_forks);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    for (int i = 0; i < WORK_THREADS; i++) {
+    for (int i = 0; i <= WORK_THREADS; i++) {
         pthread_t thread;
-        if (pthread_create(&thread, &attr, thread_main, NULL) != 0)
+        struct queue *q = i < WORK_THREADS ? &pool.soon : &pool.later;
+        if (pthread_create(&thread, &attr, thread_main, q) != 0)
             fatal("work: a thread cannot be started");
     }
     pthread_attr_destroy(&attr);
@@ -173,8 +188,8 @@ void work_leave(uv_loop_t *loop)
         inbox_close(b);
 }
 
-void work_start(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
-                void (*after)(struct work *w))
+static void start(struct queue *q, uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
+                  void (*after)(struct work *w))
 {
     struct work_inbox *b = inbox_of(loop);
     if (b->under_way++ == 0)
@@ -185,10 +200,22 @@ void work_start(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
     w->run = run;
     w->after = after;
     pthread_mutex_lock(&pool.lock);
-    *pool.last = w;
-    pool.last = &w->next;
+    *q->last = w;
+    q->last = &w->next;
     pthread_mutex_unlock(&pool.lock);
-    pthread_cond_signal(&pool.wake); /* not under the lock: who is woken wants it */
+    pthread_cond_signal(&q->wake); /* not under the lock: who is woken wants it */
+}
+
+void work_start(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
+                void (*after)(struct work *w))
+{
+    start(&pool.soon, loop, w, run, after);
+}
+
+void work_start_later(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
+                      void (*after)(struct work *w))
+{
+    start(&pool.later, loop, w, run, after);
 }
 
 /* In the order in which they have ended. */
@@ -232,23 +259,25 @@ static void on_rung(struct waker *waker)
 
 /* --- a thread's side ---------------------------------------------------------------------------- */
 
-static struct work *next_job(void)
+static struct work *next_job(struct queue *q)
 {
     pthread_mutex_lock(&pool.lock);
-    while (!pool.first)
-        pthread_cond_wait(&pool.wake, &pool.lock);
-    struct work *w = pool.first;
-    if (!(pool.first = w->next))
-        pool.last = &pool.first;
+    while (!q->first)
+        pthread_cond_wait(&q->wake, &pool.lock);
+    struct work *w = q->first;
+    if (!(q->first = w->next))
+        q->last = &q->first;
     pthread_mutex_unlock(&pool.lock);
     return w;
 }
 
 static void *thread_main(void *arg)
 {
-    (void)arg;
+    struct queue *q = arg;
+    if (q == &pool.later && getpriority(PRIO_PROCESS, 0) < LATER_NICE)
+        setpriority(PRIO_PROCESS, 0, LATER_NICE); /* of this thread; it is a wish */
     for (;;) {
-        struct work *w = next_job();
+        struct work *w = next_job(q);
         struct work_inbox *b = w->inbox;
         w->run(w);
         struct work *before = atomic_load_explicit(&b->finished, memory_order_relaxed);

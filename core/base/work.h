@@ -4,6 +4,9 @@
  * that gave the job. Jobs begin in the order in which they were given; they end in any order. What `run`
  * touches nobody else may until `after`.
  *
+ * What nobody waits for, and what there may be much of at once, is given to work_start_later: one thread
+ * more does that, in order, and yields to all others of this process.
+ *
  * A loop with jobs under way stays alive, and may be closed when they have all been through `after`.
  * There is no cancelling: whoever closes waits. A forked child begins with no job and no thread. */
 #ifndef BASE_WORK_H
@@ -24,9 +27,12 @@ struct work {
     void (*after)(struct work *w);
 };
 
-/* Loop thread. Returns at once; nothing is allocated for the job. */
+/* Loop thread. Both return at once; nothing is allocated for the job. */
 void work_start(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
                 void (*after)(struct work *w));
+
+void work_start_later(uv_loop_t *loop, struct work *w, void (*run)(struct work *w),
+                      void (*after)(struct work *w));
 
 /* For a loop that lasts: what wakes it is made now and kept between jobs, so that no job finds the
  * process short of descriptors. Others have it only while they have jobs. Also starts the threads. */

@@ -617,6 +617,24 @@ static void close_parts(struct server *s)
     json_decref(v->settings);
 }
 
+/* As many descriptors as there may be, and the kernel's table for them while there is no thread yet: in a
+ * process with threads it waits for a grace period of its own (4 to 20 ms) whenever that table has to
+ * grow, at 64, 128, 256 …, and whoever makes the descriptor, the loop, waits with it. */
+static void widen_files(void)
+{
+    enum { TABLE = 32768 }; /* 8 bytes each */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files))
+        return;
+    int last = files.rlim_cur < TABLE ? (int)files.rlim_cur - 1 : TABLE - 1;
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last);
+    if (fd >= 0)
+        close(fd);
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static struct server s;
@@ -625,11 +643,7 @@ int cmd_serve(int argc, char **argv)
     if (rc)
         return rc == 3 ? 0 : rc;
     log_init("perilune", s.opts.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    widen_files();
     umask(0077);
     struct fetcher_opts fetch;
     if (find_fetch(&s, &fetch) || find_console(&s) || enter_data(&s))

@@ -166,7 +166,7 @@ void log_flush_start(struct log_group *g)
     g->flushing = true;
     g->flush.data = g;
     log_job_begin(g);
-    work_start(g->logs->loop, &g->flush, flush_work, flush_done);
+    work_start_later(g->logs->loop, &g->flush, flush_work, flush_done);
 }
 
 void log_flush_want(struct log_group *g)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,6 +198,54 @@ static void jobs_begin_in_order(void **state)
     sem_destroy(&go);
 }
 
+static atomic_bool one_runs, two_ran;
+
+static void alone_and_nicer(struct work *w)
+{
+    struct ordered *o = w->data;
+    if (atomic_exchange(&one_runs, true))
+        atomic_store(&two_ran, true);
+    o->began = atomic_fetch_add(o->clock, 1);
+    usleep(200); /* another thread would have time to come in between */
+    atomic_store(&one_runs, false);
+    assert_true(getpriority(PRIO_PROCESS, 0) > getpriority(PRIO_PROCESS, (id_t)getpid()) ||
+                getpriority(PRIO_PROCESS, 0) == 19);
+}
+
+static void later_jobs_run_one_by_one_beside_the_others(void **state)
+{
+    (void)state;
+    enum { N = 50 };
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    sem_t go;
+    sem_init(&go, 0, 0);
+    struct work busy[WORK_THREADS]; /* all of the others' threads */
+    for (int i = 0; i < WORK_THREADS; i++) {
+        busy[i].data = &go;
+        work_start(&loop, &busy[i], wait_for_it, nothing);
+    }
+    atomic_int clock = 0;
+    struct ordered o[N];
+    int done = 0;
+    struct work last = {.data = &done};
+    for (int i = 0; i < N; i++) {
+        o[i] = (struct ordered){.work.data = &o[i], .clock = &clock};
+        work_start_later(&loop, &o[i].work, alone_and_nicer, nothing);
+    }
+    work_start_later(&loop, &last, nothing, count);
+    while (!done)
+        uv_run(&loop, UV_RUN_ONCE);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(o[i].began, i);
+    assert_false(two_ran);
+    for (int i = 0; i < WORK_THREADS; i++)
+        sem_post(&go);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    sem_destroy(&go);
+}
+
 static void spin_a_little(struct work *w)
 {
     uint64_t end = clock_mono_ns() + 100 * 1000;
@@ -383,6 +432,7 @@ int main(void)
         cmocka_unit_test(job_starts_others_and_itself),
         cmocka_unit_test(after_may_turn_the_loop),
         cmocka_unit_test(jobs_begin_in_order),
+        cmocka_unit_test(later_jobs_run_one_by_one_beside_the_others),
         cmocka_unit_test(turn_has_its_end),
         cmocka_unit_test(none_is_left_behind),
         cmocka_unit_test(each_loop_has_its_own_jobs),
