@@ -118,13 +118,15 @@ static LJMP bool write_cookies(lua_State *L, int t, struct buf *out, struct fail
     int type = get(L, t, "cookies");
     if (type != LUA_TTABLE && type != LUA_TNIL)
         return wrong(f, "cookies must be an array of strings");
-    for (int i = 1; type == LUA_TTABLE && i <= HEADERS_MAX; i++) {
+    for (int i = 1; type == LUA_TTABLE; i++) {
         struct str v;
         lua_rawgeti(L, -1, i);
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
             break;
         }
+        if (i > HEADERS_MAX)
+            return wrong(f, "more than 100 cookies");
         if (lua_type(L, -1) != LUA_TSTRING)
             return wrong(f, "a cookie is no string");
         v.p = lua_tolstring(L, -1, &v.n);

@@ -134,6 +134,11 @@ def test_answers_that_are_wrong(server, mirror, value):
     assert answer(server, mirror, 1)[2] == b"1"
 
 
+def test_no_cookie_is_left_out(server, mirror):
+    assert answer(server, mirror, {"statusCode": 200, "cookies": [f"c{i}=v" for i in range(101)]})[0] == 502
+    assert any("more than 100 cookies" in line for line in server.log_lines(mirror))
+
+
 def test_head_and_pipelining(server, echo):
     c = server.raw((f"HEAD /url/{echo}/ HTTP/1.1\r\nHost: h\r\n\r\n" + f"GET /url/{echo}/2 HTTP/1.1\r\nHost: h\r\n\r\n" * 20).encode())
     status, headers = c.head()
