@@ -142,8 +142,9 @@ void pool_time_tick(struct pool *p)
  * A run that has used much of the processor yields to all who use little (proc/slice.h). Beside
  * eight hogs a core a hello's p90 and p99 were 4.1 and 13 ms before, 2.6 and 8 with long slices. Beside
  * sixteen hostile functions p99 was 4.7 ms with those alone and 3.1 with smaller shares after 20 ms (2.6
- * after 2 ms, 3.6 after 50). Init is no such run: what it gives away may be gone for good. Nothing is
- * armed while nobody runs, and quick runs cost a comparison. */
+ * after 2 ms, 3.6 after 50). The share is made smaller only while runners want more processors than there
+ * are: who computes beside programs of others alone keeps what it has. And init is no such run: what it
+ * gives away may be gone for good. Nothing is armed while nobody runs, and quick runs cost a comparison. */
 
 /* Nanoseconds of the processor; 0 when it has ended. */
 static uint64_t cpu_ns(pid_t pid)
@@ -166,7 +167,8 @@ static void look_at(struct runner *r)
         r->hog = true;
         r->nice = slice_nice(r->pid);
         slice_set(r->pid, true, r->nice);
-    } else if (r->state == RUNNER_WARM && now_ns > r->looked_ns + POOL_YIELD_NS) {
+    } else if (r->state == RUNNER_WARM && r->pool->busy > r->pool->cores &&
+               now_ns > r->looked_ns + POOL_YIELD_NS) {
         r->yields = true;
         slice_set(r->pid, true, slice_nicer(r->nice));
     }
