@@ -217,14 +217,14 @@ def test_bad_put(server, logs, group):
 
 def test_get_tokens_repeat_at_both_ends(logs, group):
     logs.create_log_stream(logGroupName=group, logStreamName="s")
-    fill(logs, group, "s", *"abcdefg")
+    at = fill(logs, group, "s", *"abcdefg")
     read = lambda **m: logs.get_log_events(logGroupName=group, logStreamName="s", **m)
     page, seen = read(startFromHead=True, limit=3), []
     while page["events"]:
         seen += [e["message"] for e in page["events"]]
         last, page = page, read(nextToken=page["nextForwardToken"], limit=3)
     assert seen == list("abcdefg") and page["nextForwardToken"] == last["nextForwardToken"]
-    fill(logs, group, "s", "h")
+    fill(logs, group, "s", "h", at=at + 7)
     assert [e["message"] for e in read(nextToken=page["nextForwardToken"])["events"]] == ["h"]
     page, seen = read(limit=3), []
     while page["events"]:
