@@ -20,7 +20,6 @@
  *
  * It does not retry jobs for their callers, and knows nothing of what rows mean. */
 #include <errno.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -54,7 +53,7 @@ struct writer {
     struct store *store;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the next group */
-    sem_t wake; /* posted for `call`, `stop` and `no_room`; who posts never waits (base/work.c) */
+    pthread_cond_t wake; /* no semaphore as in base/work.c: see tests/bench/README.md */
     struct list queued, finished;
     struct buf dead;    /* blob ids of committed batches, for the loop */
     size_t riders;      /* of those queued, while `call` is false */
@@ -122,7 +121,10 @@ void writer_open(struct store *s)
     w->store = s;
     s->writer = w;
     pthread_mutex_init(&w->lock, NULL);
-    sem_init(&w->wake, 0, 0);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
     list_init(&w->queued);
     list_init(&w->finished);
     list_init(&w->delivering);
@@ -157,8 +159,8 @@ void writer_stop(struct store *s)
     w->closing = true;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
+    pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
-    sem_post(&w->wake);
     pthread_join(w->thread, NULL);
 }
 
@@ -198,7 +200,7 @@ void writer_submit(struct store *s, struct job *job)
     bool begins = idle && w->call, waits = !w->call && w->riders == 1;
     pthread_mutex_unlock(&w->lock);
     if (begins)
-        sem_post(&w->wake);
+        pthread_cond_signal(&w->wake);
     if (waits)
         uv_timer_start(w->ride, on_ride, RIDE_MS, 0);
 }
@@ -212,7 +214,7 @@ static void on_ride(uv_timer_t *timer)
     w->call |= begins;
     pthread_mutex_unlock(&w->lock);
     if (begins)
-        sem_post(&w->wake);
+        pthread_cond_signal(&w->wake);
 }
 
 bool writer_writable(const struct store *s)
@@ -251,7 +253,6 @@ static bool deliver(struct writer *w, bool all)
 /* --- the store thread --------------------------------------------------------------------------
  */
 
-/* Under the lock, which is left for as long as it waits. */
 static void wait_for_work(struct writer *w)
 {
     struct timespec until;
@@ -259,17 +260,11 @@ static void wait_for_work(struct writer *w)
     until.tv_nsec += PROBE_MS * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    bool late = false;
-    while (!w->call && !w->stop && !w->no_room && !late) {
-        pthread_mutex_unlock(&w->lock);
+    while (!w->call && !w->stop && !w->no_room)
         if (w->trouble == FINE)
-            sem_wait(&w->wake);
-        else
-            late = sem_clockwait(&w->wake, CLOCK_MONOTONIC, &until) != 0 && errno == ETIMEDOUT;
-        pthread_mutex_lock(&w->lock);
-    }
-    while (sem_trywait(&w->wake) == 0)
-        ; /* what was said while it worked */
+            pthread_cond_wait(&w->wake, &w->lock);
+        else if (pthread_cond_timedwait(&w->wake, &w->lock, &until) == ETIMEDOUT)
+            break;
 }
 
 void writer_no_room(struct store *s)
@@ -278,7 +273,7 @@ void writer_no_room(struct store *s)
     pthread_mutex_lock(&w->lock);
     w->no_room = true;
     pthread_mutex_unlock(&w->lock);
-    sem_post(&w->wake);
+    pthread_cond_signal(&w->wake);
 }
 
 static void *thread_main(void *arg)
