@@ -5,9 +5,9 @@
  * work for some tens of microseconds and sleep again: beside a function that computes they would else
  * wait for the end of its turn, a tick of 4 ms, and beside several for several ticks. A runner that
  * computes takes its share in large pieces for as long as that run goes on, and so yields to all who
- * do not. One that goes on computing where there are more of them than processors gets a smaller share besides, a ninth of that of the others.
- * To give it back is a privilege (RLIMIT_NICE, which is LimitNICE= of systemd, or CAP_SYS_NICE): without it the
- * process keeps the smaller share. */
+ * do not. One that goes on computing where there are more of them than processors gets a smaller share
+ * besides, a ninth of that of the others. To give it back is a privilege (RLIMIT_NICE, which is
+ * LimitNICE= of systemd, or CAP_SYS_NICE): without it the process keeps the smaller share. */
 #ifndef PROC_SLICE_H
 #define PROC_SLICE_H
 

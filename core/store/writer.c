@@ -53,7 +53,7 @@ struct writer {
     struct store *store;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the next group */
-    pthread_cond_t wake; /* no semaphore as in base/work.c: see tests/bench/README.md */
+    pthread_cond_t wake;  /* no semaphore as in base/work.c: see tests/bench/README.md */
     struct list queued, finished;
     struct buf dead;    /* blob ids of committed batches, for the loop */
     size_t riders;      /* of those queued, while `call` is false */

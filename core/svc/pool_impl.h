@@ -113,7 +113,7 @@ struct runner {
     bool rss_due;    /* has run since its RSS was looked at */
     bool hog;        /* its slices are long until the run ends … */
     bool yields;     /* … and its share is small … */
-    int nice;        /* … and then it has this niceness again */
+    int nice;        /* … and then it has its first niceness again; 0: not known */
     struct invocation *entries[FRAME_SLOTS]; /* slot = index; live ones are contiguous */
     uint32_t first, count;
     uint32_t last_id;

@@ -165,7 +165,8 @@ static void look_at(struct runner *r)
         r->looked_ns = now_ns;
     } else if (!r->hog && now_ns > r->looked_ns + POOL_HOG_NS) {
         r->hog = true;
-        r->nice = slice_nice(r->pid);
+        if (!r->nice)
+            r->nice = slice_nice(r->pid);
         slice_set(r->pid, true, r->nice);
     } else if (r->state == RUNNER_WARM && r->pool->busy > r->pool->cores &&
                now_ns > r->looked_ns + POOL_YIELD_NS) {

@@ -345,14 +345,24 @@ def test_who_computes_yields(house):
             n = n + 1 return n
         end }""", Timeout=60)
     assert house.invoke(name)[0] == 1
-    niceness = lambda: {pid: os.getpriority(os.PRIO_PROCESS, pid) for pid in house.runners()}
+
+    def niceness():
+        found = {}
+        for pid in house.runners():
+            with contextlib.suppress(ProcessLookupError):  # an idle one that has gone
+                found[pid] = os.getpriority(os.PRIO_PROCESS, pid)
+        return found
     usual, many = min(niceness().values()), os.cpu_count() + 1
     assert house.invoke(name, {"s": 0.2})[0] == 2
     assert set(niceness().values()) == {usual}, "alone it takes nothing from anybody"
     with concurrent.futures.ThreadPoolExecutor(many) as pool:
         running = [pool.submit(house.invoke, name, {"s": 3}) for _ in range(many)]
         yielding = eventually(lambda: [p for p, nice in niceness().items() if nice == usual + 10], 3, 0.02)
-        assert max(r.result()[0] for r in running) == 3
+        assert max(r.result()[0] for r in running) >= 3
+        again = [pool.submit(house.invoke, name, {"s": 1}) for _ in range(many)]
+        while not all(r.done() for r in again):  # nobody is given less and less
+            assert set(niceness().values()) <= {usual, usual + 10}
+            time.sleep(0.02)
     may = re.search(r"Max nice priority +(\d+)", pathlib.Path(f"/proc/{house.proc.pid}/limits").read_text())[1]
     after = usual if int(may) >= 20 - usual else usual + 10
     eventually(lambda: {niceness().get(p, after) for p in yielding} == {after} or None, 5, 0.02)
