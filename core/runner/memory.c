@@ -92,14 +92,17 @@ static void *carve(struct memory *m, size_t c)
     return p;
 }
 
+static inline void *in_large_pages(void *p, size_t size)
+{
+    if (p && size >= PAGES_LARGE)
+        pages_large(p, size);
+    return p;
+}
+
 static inline void *get_block(struct memory *m, size_t size)
 {
-    if (size > SMALL_MAX) {
-        void *large = malloc(size);
-        if (large)
-            pages_large(large, size);
-        return large;
-    }
+    if (size > SMALL_MAX)
+        return in_large_pages(malloc(size), size);
     size_t c = class_of(size);
     void **p = m->free[c];
     if (!p)
@@ -129,12 +132,8 @@ static inline size_t weight(void *p, size_t size)
 
 static void *move_block(struct memory *m, void *p, size_t old_size, size_t size)
 {
-    if (old_size > SMALL_MAX && size > SMALL_MAX) {
-        void *large = realloc(p, size);
-        if (large)
-            pages_large(large, size);
-        return large;
-    }
+    if (old_size > SMALL_MAX && size > SMALL_MAX)
+        return in_large_pages(realloc(p, size), size);
     if (old_size <= SMALL_MAX && size <= SMALL_MAX && class_of(old_size) == class_of(size))
         return p;
     void *q = get_block(m, size);
