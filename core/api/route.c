@@ -7,6 +7,7 @@
  * ?acl must not become an object). */
 #include "api/gate_call.h"
 #include "base/codec.h"
+#include "svc/bucket.h"
 
 /* Query keys and headers that choose among S3's operations, the more telling ones first. Some are no
  * operation of ours. */
@@ -84,16 +85,28 @@ bool route_protocol(struct str service, enum protocol *out)
     return false;
 }
 
-/* "/2015-03-31/…", "/perilune/…": no bucket can be named like that; "/schedules/…" and
- * "/schedule-groups/…": without a signature none can be reached. */
-static bool service_path(struct str path)
+static bool is_bucket(const struct services *svc, struct str name)
+{
+    struct store_txn *t = store_read(svc->store);
+    uint64_t id;
+    int64_t created_ms;
+    int rc = bucket_get(t, name, &id, &created_ms);
+    store_read_end(t);
+    return rc == 0;
+}
+
+/* "/2015-03-31/…", "/perilune/…": no bucket can be named like that. "/schedules/…" and
+ * "/schedule-groups/…": one may be, and a stranger can go nowhere else there. */
+static bool service_path(const struct services *svc, struct str path)
 {
     static const char shape[] = "/0000-00-00";
     struct str rest = path, first;
     str_cut(&rest, '/');
     first = str_cut(&rest, '/');
-    if (str_is(first, "perilune") || str_is(first, "schedules") || str_is(first, "schedule-groups"))
+    if (str_is(first, "perilune"))
         return true;
+    if (str_is(first, "schedules") || str_is(first, "schedule-groups"))
+        return !is_bucket(svc, first);
     if (first.n != sizeof shape - 2)
         return false;
     for (size_t i = 0; i < first.n; i++) {
@@ -111,7 +124,7 @@ enum protocol route_guess(const struct services *svc, const struct http_req *req
         return PROTO_S3;
     if (http_header(req, "x-amz-target").p)
         return PROTO_JSON11;
-    if (service_path(req->path))
+    if (service_path(svc, req->path))
         return PROTO_REST_JSON;
     if (str_is(req->method, "POST") && str_is(req->path, "/"))
         return str_starts(type, STR("application/x-www-form-urlencoded")) ? PROTO_QUERY

@@ -81,6 +81,19 @@ def test_public_reading(server, s3, bucket):
     assert stranger(server, "GET", f"/{bucket}/k")[0] == 403
 
 
+@pytest.mark.boto3
+@pytest.mark.http
+@pytest.mark.parametrize("name", ["schedules", "schedule-groups"])
+def test_public_reading_of_a_bucket_named_as_a_path(server, s3, name):
+    """EventBridge Scheduler's paths: a stranger can only mean the bucket."""
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="a/k", Body=b"body")
+    s3.put_bucket_policy(Bucket=name, Policy=document(allow(name, "s3:GetObject"), allow(name, "s3:ListBucket", resource="")))
+    assert stranger(server, "GET", f"/{name}/a/k")[::2] == (200, b"body")
+    assert b"<Key>a/k</Key>" in stranger(server, "GET", f"/{name}?list-type=2")[2]
+
+
+
 @pytest.mark.http
 def test_public_writing(server, s3, bucket):
     s3.put_bucket_policy(Bucket=bucket, Policy=document(allow(bucket, "s3:PutObject", resource="/in/*")))

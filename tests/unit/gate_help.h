@@ -109,6 +109,12 @@ void http_body_collect(struct http_req *req, size_t limit,
     done(req, request_body.n > limit ? E_LIMIT : 0, request_body);
 }
 
+int bucket_get(struct store_txn *t, struct str name, uint64_t *id, int64_t *created_ms)
+{
+    (void)t, (void)name, (void)id, (void)created_ms;
+    return E_NO_BUCKET;
+}
+
 const char *pool_jail_layers(const struct pool *p)
 {
     (void)p;
