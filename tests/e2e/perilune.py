@@ -57,7 +57,7 @@ def unique(prefix):
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
-def eventually(check, timeout=30, every=0.01):
+def eventually(check, timeout=10, every=0.01):
     """Calls check() until it returns something true, and returns that; fails after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:
