@@ -85,13 +85,19 @@ def test_public_reading(server, s3, bucket):
 @pytest.mark.http
 @pytest.mark.parametrize("name", ["schedules", "schedule-groups"])
 def test_public_reading_of_a_bucket_named_as_a_path(server, s3, name):
-    """EventBridge Scheduler's paths: a stranger can only mean the bucket."""
+    """EventBridge Scheduler's paths: where there is such a bucket, a stranger can only mean that."""
+    status, headers, body = stranger(server, "GET", f"/{name}/a")
+    assert status == 403 and headers["x-amzn-errortype"] == "MissingAuthenticationTokenException", body
     s3.create_bucket(Bucket=name)
-    s3.put_object(Bucket=name, Key="a/k", Body=b"body")
-    s3.put_bucket_policy(Bucket=name, Policy=document(allow(name, "s3:GetObject"), allow(name, "s3:ListBucket", resource="")))
-    assert stranger(server, "GET", f"/{name}/a/k")[::2] == (200, b"body")
-    assert b"<Key>a/k</Key>" in stranger(server, "GET", f"/{name}?list-type=2")[2]
-
+    try:
+        s3.put_object(Bucket=name, Key="a/k", Body=b"body")
+        s3.put_bucket_policy(Bucket=name, Policy=document(allow(name, "s3:GetObject"), allow(name, "s3:ListBucket", resource="")))
+        assert stranger(server, "GET", f"/{name}/a/k")[::2] == (200, b"body")
+        assert b"<Key>a/k</Key>" in stranger(server, "GET", f"/{name}?list-type=2")[2]
+        assert server.client("scheduler").list_schedules()["Schedules"] == []  # who signs says which service is meant
+    finally:
+        s3.delete_object(Bucket=name, Key="a/k")
+        s3.delete_bucket(Bucket=name)
 
 
 @pytest.mark.http
