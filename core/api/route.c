@@ -85,16 +85,6 @@ bool route_protocol(struct str service, enum protocol *out)
     return false;
 }
 
-static bool is_bucket(const struct services *svc, struct str name)
-{
-    struct store_txn *t = store_read(svc->store);
-    uint64_t id;
-    int64_t created_ms;
-    int rc = bucket_get(t, name, &id, &created_ms);
-    store_read_end(t);
-    return rc == 0;
-}
-
 /* "/2015-03-31/…", "/perilune/…": no bucket can be named like that. "/schedules/…" and
  * "/schedule-groups/…": one may be, and a stranger can go nowhere else there. */
 static bool service_path(const struct services *svc, struct str path)
@@ -106,7 +96,7 @@ static bool service_path(const struct services *svc, struct str path)
     if (str_is(first, "perilune"))
         return true;
     if (str_is(first, "schedules") || str_is(first, "schedule-groups"))
-        return !is_bucket(svc, first);
+        return bucket_check(svc->store, first) != 0;
     if (first.n != sizeof shape - 2)
         return false;
     for (size_t i = 0; i < first.n; i++) {

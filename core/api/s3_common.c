@@ -49,12 +49,7 @@ void s3_xml_reply(struct call *c, struct buf *doc)
 
 int s3_bucket_check(struct call *c)
 {
-    uint64_t id;
-    int64_t created_ms;
-    struct store_txn *t = store_read(c->svc->store);
-    int rc = bucket_get(t, c->param[0], &id, &created_ms);
-    store_read_end(t);
-    return rc;
+    return bucket_check(c->svc->store, c->param[0]);
 }
 
 int s3_encryption_headers(struct call *c, struct err *err)

@@ -148,6 +148,15 @@ int bucket_get(struct store_txn *t, struct str name, uint64_t *id, int64_t *crea
     return rc;
 }
 
+int bucket_check(struct store *s, struct str name)
+{
+    struct bucket_row row;
+    struct store_txn *t = store_read(s);
+    int rc = bucket_row_get(t, name, &row);
+    store_read_end(t);
+    return rc;
+}
+
 void bucket_list(struct store_txn *t, bool (*each)(void *ctx, struct str name, int64_t created_ms),
                  void *ctx)
 {

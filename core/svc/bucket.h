@@ -26,6 +26,8 @@ void bucket_list(struct store_txn *t, bool (*each)(void *ctx, struct str name, i
                  void *ctx);
 /* In any transaction: id and creation time; E_NO_BUCKET. */
 int bucket_get(struct store_txn *t, struct str name, uint64_t *id, int64_t *created_ms);
+/* The same question outside of one: 0 or E_NO_BUCKET. */
+int bucket_check(struct store *s, struct str name);
 /* In a job: E_EXISTS/E_BUCKET_OWNED, E_BUCKET_NAME. */
 int bucket_create(struct store_txn *t, struct str name, uint64_t *id);
 /* E_NO_BUCKET, E_BUCKET_NOT_EMPTY. Uploads in progress go with it: objects_sweep after the commit.

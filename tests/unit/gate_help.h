@@ -109,9 +109,9 @@ void http_body_collect(struct http_req *req, size_t limit,
     done(req, request_body.n > limit ? E_LIMIT : 0, request_body);
 }
 
-int bucket_get(struct store_txn *t, struct str name, uint64_t *id, int64_t *created_ms)
+int bucket_check(struct store *s, struct str name)
 {
-    (void)t, (void)name, (void)id, (void)created_ms;
+    (void)s, (void)name;
     return E_NO_BUCKET;
 }
 
