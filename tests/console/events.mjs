@@ -44,7 +44,7 @@ export async function prepare(page) {
   await api(page, "POST", "/v1/aws/scheduler/schedules/nightly", JSON.stringify(made)).catch(() => {}); // it is there already
 }
 
-export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, blank, write, save, tabTo, overflow }) {
+export default function cases({ CONSOLE, HOSTILE, violations, check, open, signIn, blank, write, save, tabTo, overflow }) {
   // A function that fails as long as the event says so; its events are tried once.
   async function failing(page, name) {
     await blank(page, name);
@@ -346,9 +346,7 @@ export default function cases({ CONSOLE, HOSTILE, violations, check, signIn, bla
       const found = [];
       await page.setViewportSize({ width: 360, height: 700 });
       for (const path of ["/runs", `/runs/${id}`, "/functions/narrow-events/runs", "/queue?state=dead", "/queue?state=running", "/schedules", "/schedules/new", `/schedules/rule/${"r".repeat(64)}`, "/kv", "/kv/narrow", `/kv/narrow?key=${"k".repeat(300)}`, "/secrets", "/usage"]) {
-        await page.goto(CONSOLE + path);
-        await page.locator("h1").waitFor();
-        await page.locator(".busy").first().waitFor({ state: "detached" });
+        await open(page, path);
         if ((await overflow(page)) > 0) found.push(`${path} is wider than the screen`);
         for (const colorScheme of ["light", "dark"]) {
           await page.emulateMedia({ colorScheme });

@@ -28,6 +28,13 @@ export async function signIn(page) {
   await page.getByRole("heading", { name: "Overview" }).waitFor();
 }
 
+// Opens a page, and waits until it shows what it loads. (The form to sign in has a heading too.)
+export async function open(page, path) {
+  await page.goto(CONSOLE + path);
+  await page.locator("#main h1").waitFor();
+  await page.locator("p.busy").first().waitFor({ state: "detached" });
+}
+
 // Drops files as a desktop does: an event with what it carries.
 export async function drop(page, target, files) {
   const data = await page.evaluateHandle((files) => {

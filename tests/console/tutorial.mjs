@@ -1,5 +1,5 @@
 // The tutorial by every hand, and what must hold on every page.
-import { HOSTILE, answered, blank, check, drop, line, overflow, picture, run, save, signIn, tabTo, tutorialByMouse, violations, write } from "./steps.mjs";
+import { HOSTILE, answered, blank, check, drop, line, open, overflow, picture, run, save, signIn, tabTo, tutorialByMouse, violations, write } from "./steps.mjs";
 
 const { CONSOLE, LINK, PICTURE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = process.env;
 
@@ -14,9 +14,7 @@ const PLACES = [
 async function accessible(page) {
   await signIn(page);
   return async (path, before) => {
-    await page.goto(CONSOLE + path);
-    await page.locator("h1").waitFor();
-    await page.locator("p.busy").first().waitFor({ state: "detached" });
+    await open(page, path);
     await before?.();
     const found = await violations(page, path);
     check(!found.length, found.join("; "));
@@ -94,11 +92,22 @@ export const cases = {
     await page.getByRole("link", { name: "fish.png" }).waitFor();
     check((await overflow(page)) <= 0, "the bucket is wider than the screen");
     for (const path of PLACES) {
-      await page.goto(CONSOLE + path);
-      await page.locator("h1").waitFor();
-      await page.locator("p.busy").first().waitFor({ state: "detached" });
+      await open(page, path);
       check((await overflow(page)) <= 0, `${path} is wider than the screen`);
     }
+  },
+
+  async loaded_again_without_the_form({ page }) {
+    await signIn(page);
+    let arrived;
+    const asked = new Promise((resolve) => (arrived = resolve));
+    await page.route("**/v1/session", arrived);
+    const held = async (route) => {
+      await page.getByText("Loading…").waitFor();
+      check(!(await page.getByRole("button", { name: /Sign/ }).count()), "the form to sign in is shown");
+      await route.continue();
+    };
+    await Promise.all([open(page, "/functions"), asked.then(held)]);
   },
 
   async edit_save_run_and_back({ page }) {
