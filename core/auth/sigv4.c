@@ -20,7 +20,10 @@
 #include "base/codec.h"
 #include "base/hash.h"
 
-enum { SKEW_MS = 15 * 60 * 1000 };
+enum {
+    SKEW_MS = 15 * 60 * 1000,
+    TEXT_SIZE = 1000, /* most canonical requests; malloc keeps as much at hand */
+};
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 
@@ -28,8 +31,8 @@ enum { SKEW_MS = 15 * 60 * 1000 };
  */
 
 struct signing_key {
-    char scope[192]; /* "date/region/service" */
-    char owner[384]; /* access key, '\n', secret */
+    struct str date, region, service, access_key, secret; /* in text */
+    char text[768];
     unsigned char key[32];
     uint64_t used; /* larger: more recently; 0: empty */
 };
@@ -70,58 +73,64 @@ static size_t join(char *out, size_t size, const struct str *parts, size_t count
     join(out, sizeof(out), (const struct str[]){__VA_ARGS__},                                      \
          sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
 
-/* Texts that do not fit are not cached: false. */
-static bool cache_names(const struct sigv4_claim *c, struct str secret, struct signing_key *k)
-{
-    size_t a = JOIN(k->scope, c->date, STR("/"), c->region, STR("/"), c->service);
-    size_t b = JOIN(k->owner, c->access_key, STR("\n"), secret);
-    return a < sizeof k->scope && b < sizeof k->owner;
-}
-
-/* Fills k->key from the cache; unknown: any owner will do. */
-static bool cache_find(struct signing_key *k, bool unknown)
+/* The key of the claim's scope and that secret, from the cache; secret p NULL: anybody's will do. */
+static bool cache_find(const struct sigv4_claim *c, struct str secret, unsigned char key[32])
 {
     bool found = false;
     pthread_mutex_lock(&cache_lock);
     for (int i = 0; i < CACHE_SIZE && !found; i++) {
-        struct signing_key *e = &cache[i];
-        if (!e->used || strcmp(e->scope, k->scope) != 0 ||
-            (!unknown && !str_eq_secret(str_c(e->owner), str_c(k->owner))))
+        struct signing_key *k = &cache[i];
+        if (!k->used || !str_eq(k->date, c->date) || !str_eq(k->region, c->region) ||
+            !str_eq(k->service, c->service) ||
+            (secret.p &&
+             (!str_eq(k->access_key, c->access_key) || !str_eq_secret(k->secret, secret))))
             continue;
-        e->used = ++cache_clock;
-        memcpy(k->key, e->key, sizeof k->key);
+        k->used = ++cache_clock;
+        memcpy(key, k->key, sizeof k->key);
         found = true;
     }
     pthread_mutex_unlock(&cache_lock);
     return found;
 }
 
-static void cache_keep(struct signing_key *k)
+static struct str keep_text(struct signing_key *k, size_t *used, struct str s)
 {
+    char *at = k->text + *used;
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    *used += s.n;
+    return str_of(at, s.n);
+}
+
+static void cache_keep(const struct sigv4_claim *c, struct str secret, const unsigned char key[32])
+{
+    size_t used = 0;
+    struct signing_key *k = &cache[0];
+    if (c->date.n + c->region.n + c->service.n + c->access_key.n + secret.n > sizeof k->text)
+        return;
     pthread_mutex_lock(&cache_lock);
-    struct signing_key *oldest = &cache[0];
     for (int i = 1; i < CACHE_SIZE; i++)
-        if (cache[i].used < oldest->used)
-            oldest = &cache[i];
+        if (cache[i].used < k->used)
+            k = &cache[i];
+    k->date = keep_text(k, &used, c->date);
+    k->region = keep_text(k, &used, c->region);
+    k->service = keep_text(k, &used, c->service);
+    k->access_key = keep_text(k, &used, c->access_key);
+    k->secret = keep_text(k, &used, secret);
+    memcpy(k->key, key, sizeof k->key);
     k->used = ++cache_clock;
-    *oldest = *k;
     pthread_mutex_unlock(&cache_lock);
 }
 
 void sigv4_key(const struct sigv4_claim *c, struct str secret, unsigned char key[32])
 {
-    struct signing_key k = {.used = 0};
-    if (cache_names(c, secret, &k) && cache_find(&k, false))
-        memcpy(key, k.key, sizeof k.key);
-    else
+    if (!cache_find(c, secret, key))
         derive(secret, c->date, c->region, c->service, key);
-    OPENSSL_cleanse(&k, sizeof k);
 }
 
 /* --- checking ---------------------------------------------------------------------------------
  */
 
-/* "20261123T113204Z" of the claim's time. */
 void sigv4_stamp(int64_t ms, char out[static 32])
 {
     struct clock_parts t;
@@ -139,15 +148,21 @@ void sigv4_stamp(int64_t ms, char out[static 32])
     memcpy(out, "Z", 2);
 }
 
+/* What a signing key is for. Each part is at most SCOPE_PART_MAX bytes. */
+struct scope {
+    struct str date, region, service;
+};
+enum { SCOPE_PART_MAX = 128 };
+
 /* Hex signature of the canonical request under a signing key. */
-static void sign_text(const unsigned char key[32], struct str canonical_request, const char *stamp,
-                      const char *scope, char out[static 65])
+static void sign_text(const unsigned char key[32], struct str canonical_request, struct str stamp,
+                      const struct scope *s, char out[static 65])
 {
     char hex[65], text[512];
     unsigned char mac[32];
     sha256_hex(canonical_request, hex);
-    size_t n = JOIN(text, STR(ALGORITHM "\n"), str_c(stamp), STR("\n"), str_c(scope),
-                    STR("/aws4_request\n"), str_of(hex, 64));
+    size_t n = JOIN(text, STR(ALGORITHM "\n"), stamp, STR("\n"), s->date, STR("/"), s->region,
+                    STR("/"), s->service, STR("/aws4_request\n"), str_of(hex, 64));
     hmac_once(HASH_SHA256, str_of((const char *)key, 32), str_of(text, n), mac);
     hex_encode(mac, sizeof mac, out);
 }
@@ -181,7 +196,8 @@ static int check_signed(const struct sigv4_request *r, const struct str *names, 
                        "AWS Authorization.");
     for (size_t i = 0; i < r->header_count; i++) {
         struct str name = r->headers[i].name;
-        bool free = name.n < 6 || !str_ieq(str_of(name.p, 6), STR("x-amz-"));
+        bool free =
+            name.n < 6 || (*name.p | 0x20) != 'x' || !str_ieq(str_of(name.p, 6), STR("x-amz-"));
         for (size_t k = 0; k < sizeof exempt / sizeof *exempt && !free; k++)
             free = str_ieq(name, str_c(exempt[k]));
         if (!free && !is_signed(names, count, name))
@@ -220,8 +236,8 @@ int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, str
                  struct str payload_hash, int64_t now_ms, struct err *err)
 {
     struct str names[SIGV4_NAMES_MAX];
-    struct signing_key k = {.used = 0};
-    char stamp[32], want[65];
+    unsigned char key[32];
+    char want[65];
     struct buf text = BUF_INIT;
     bool unknown = secret.p == NULL;
     if (c->older)
@@ -235,27 +251,31 @@ int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, str
         rc = check_clock(c, now_ms, err);
     if (rc)
         return rc;
-    if (unknown)
-        secret = STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-    buf_reserve(&text, 2048);
+    buf_reserve(&text, TEXT_SIZE);
     bool ok = sigv4_canonical(&text, r, names, count, c->service, payload_hash);
-    bool named = cache_names(c, secret, &k), cached = named && cache_find(&k, unknown);
+    bool cached = cache_find(c, secret, key);
     if (!cached)
-        derive(secret, c->date, c->region, c->service, k.key);
-    sigv4_stamp(c->time_ms, stamp);
-    sign_text(k.key, buf_str(&text), stamp, k.scope, want);
+        derive(unknown ? STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY") : secret, c->date,
+               c->region, c->service, key);
+    sign_text(key, buf_str(&text), str_c(c->stamp), &(struct scope){c->date, c->region, c->service},
+              want);
     bool equal = str_eq_secret(str_of(want, 64), c->signature);
-    if (!ok || !named || unknown || !equal || !lower_hex(c->signature, 64))
+    if (!ok || unknown || !equal || !lower_hex(c->signature, 64))
         rc = err_set(err, E_BAD_SIGNATURE, "%s", err_row(E_BAD_SIGNATURE)->text);
     else if (!cached)
-        cache_keep(&k);
-    OPENSSL_cleanse(&k, sizeof k);
+        cache_keep(c, secret, key);
+    OPENSSL_cleanse(key, sizeof key);
     buf_deinit(&text);
     return rc;
 }
 
 /* --- signing ----------------------------------------------------------------------------------
  */
+
+static struct str part(struct str s)
+{
+    return str_of(s.p, s.n < SCOPE_PART_MAX ? s.n : SCOPE_PART_MAX);
+}
 
 static int name_cmp(const void *a, const void *b)
 {
@@ -268,7 +288,7 @@ void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str
                 struct buf *authorization)
 {
     struct str names[SIGV4_NAMES_MAX];
-    char lower[SIGV4_NAMES_MAX * 64], signature[65], scope[192], date[32];
+    char lower[SIGV4_NAMES_MAX * 64], signature[65];
     size_t count = 0, used = 0;
     struct buf text = BUF_INIT;
     unsigned char key[32];
@@ -284,15 +304,13 @@ void sigv4_sign(const struct sigv4_request *r, struct str access_key, struct str
     }
     qsort(names, count, sizeof *names, name_cmp);
     sigv4_canonical(&text, r, names, count, service, payload_hash);
-    struct str day = str_of(stamp.p, stamp.n < 8 ? stamp.n : 8);
-    snprintf(scope, sizeof scope, "%.*s/%.*s/%.*s", STR_FMT(day), STR_FMT(region),
-             STR_FMT(service));
-    snprintf(date, sizeof date, "%.*s", STR_FMT(stamp));
-    derive(secret, day, region, service, key);
-    sign_text(key, buf_str(&text), date, scope, signature);
-    buf_printf(authorization,
-               ALGORITHM " Credential=%.*s/%s/aws4_request, SignedHeaders=", STR_FMT(access_key),
-               scope);
+    struct scope scope = {part(str_of(stamp.p, stamp.n < 8 ? stamp.n : 8)), part(region),
+                          part(service)};
+    derive(secret, scope.date, scope.region, scope.service, key);
+    sign_text(key, buf_str(&text), part(stamp), &scope, signature);
+    buf_printf(
+        authorization, ALGORITHM " Credential=%.*s/%.*s/%.*s/%.*s/aws4_request, SignedHeaders=",
+        STR_FMT(access_key), STR_FMT(scope.date), STR_FMT(scope.region), STR_FMT(scope.service));
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_addc(authorization, ';');
@@ -309,13 +327,14 @@ void sigv4_presign(const struct sigv4_request *r, struct str access_key, struct 
 {
     struct sigv4_request signing = *r;
     struct str host = STR("host");
-    char stamp[32], scope[192], signature[65];
+    char stamp[32], signature[65];
+    struct scope scope = {str_of(stamp, 8), part(region), part(service)};
     struct buf text = BUF_INIT, credential = BUF_INIT;
     unsigned char key[32];
     size_t begin = query->n;
     sigv4_stamp(now_ms, stamp);
-    snprintf(scope, sizeof scope, "%.8s/%.*s/%.*s", stamp, STR_FMT(region), STR_FMT(service));
-    buf_printf(&credential, "%.*s/%s/aws4_request", STR_FMT(access_key), scope);
+    buf_printf(&credential, "%.*s/%.*s/%.*s/%.*s/aws4_request", STR_FMT(access_key),
+               STR_FMT(scope.date), STR_FMT(scope.region), STR_FMT(scope.service));
     buf_lit(query, "X-Amz-Algorithm=" ALGORITHM "&X-Amz-Credential=");
     uri_encode(query, buf_str(&credential), false);
     buf_printf(query, "&X-Amz-Date=%s&X-Amz-Expires=%llu", stamp, (unsigned long long)expires_s);
@@ -326,8 +345,8 @@ void sigv4_presign(const struct sigv4_request *r, struct str access_key, struct 
     buf_lit(query, "&X-Amz-SignedHeaders=host"); /* the names are in order, as they are signed */
     signing.query = str_of(query->p + begin, query->n - begin);
     sigv4_canonical(&text, &signing, &host, 1, service, STR("UNSIGNED-PAYLOAD"));
-    derive(secret, str_of(stamp, 8), region, service, key);
-    sign_text(key, buf_str(&text), stamp, scope, signature);
+    derive(secret, scope.date, scope.region, scope.service, key);
+    sign_text(key, buf_str(&text), str_c(stamp), &scope, signature);
     buf_printf(query, "&X-Amz-Signature=%s", signature);
     OPENSSL_cleanse(key, sizeof key);
     buf_deinit(&credential);

@@ -33,6 +33,7 @@ struct sigv4_claim {
     struct str signed_headers; /* "host;x-amz-date" */
     struct str signature;      /* hex */
     int64_t time_ms;           /* X-Amz-Date or Date */
+    char stamp[32];            /* that time as it is signed: "20261123T113204Z" */
     int64_t expires_s;         /* presigned only */
     struct str content_sha256; /* as given; presigned S3 without one: "UNSIGNED-PAYLOAD"; p NULL
                                   when absent: the body's own hash is what was signed */

@@ -36,10 +36,13 @@ static bool recode(struct buf *out, struct buf *tmp, struct str s, bool plus, bo
                    struct span *where)
 {
     size_t at = out->n;
-    buf_clear(tmp);
-    if (!uri_decode(tmp, s, plus))
-        return false;
-    uri_encode(out, buf_str(tmp), slash);
+    if (str_index(s, '%', 0) >= 0 || (plus && str_index(s, '+', 0) >= 0)) {
+        buf_clear(tmp);
+        if (!uri_decode(tmp, s, plus))
+            return false;
+        s = buf_str(tmp);
+    }
+    uri_encode(out, s, slash);
     *where = (struct span){at, out->n - at};
     return true;
 }
@@ -69,9 +72,9 @@ static bool add_query(struct buf *out, struct str query)
     qsort(list, n, sizeof *list, param_cmp);
     for (size_t i = 0; i < n; i++) {
         if (i)
-            buf_addc(out, '&');
+            buf_put(out, '&');
         buf_add(out, str_of(words.p + list[i].name.at, list[i].name.n));
-        buf_addc(out, '=');
+        buf_put(out, '=');
         buf_add(out, str_of(words.p + list[i].value.at, list[i].value.n));
     }
     ok = true;
@@ -97,11 +100,20 @@ static void normalise(struct buf *out, struct str path)
                 ;
             continue;
         }
-        buf_addc(out, '/');
+        buf_put(out, '/');
         buf_add(out, seg);
     }
     if (out->n == base || slash_end)
-        buf_addc(out, '/');
+        buf_put(out, '/');
+}
+
+/* Is the path what normalise() would make of it? */
+static bool is_normal(struct str path)
+{
+    for (size_t i = 1; i < path.n; i++)
+        if (path.p[i - 1] == '/' && (path.p[i] == '/' || path.p[i] == '.'))
+            return false;
+    return path.n && *path.p == '/';
 }
 
 static bool add_path(struct buf *out, struct str path, bool s3)
@@ -111,6 +123,8 @@ static bool add_path(struct buf *out, struct str path, bool s3)
     bool ok = true;
     if (s3) {
         ok = recode(out, &tmp, path.n ? path : STR("/"), false, true, &ignored);
+    } else if (is_normal(path)) {
+        uri_encode(out, path, true);
     } else {
         normalise(&tmp, path);
         uri_encode(out, buf_str(&tmp), true);
@@ -122,19 +136,19 @@ static bool add_path(struct buf *out, struct str path, bool s3)
 /* Trimmed, runs of blanks as one. */
 static void add_value(struct buf *out, struct str v)
 {
-    bool blank = false, any = false;
+    char *begin = buf_room(out, v.n), *o = begin;
+    if (!v.n || !begin)
+        return;
     for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (c == ' ' || c == '\t') {
-            blank = any;
-            continue;
-        }
-        if (blank)
-            buf_addc(out, ' ');
-        buf_addc(out, c);
-        blank = false;
-        any = true;
+        bool blank = v.p[i] == ' ' || v.p[i] == '\t';
+        if (!blank)
+            *o++ = v.p[i];
+        else if (o > begin && o[-1] != ' ')
+            *o++ = ' ';
     }
+    while (o > begin && o[-1] == ' ')
+        o--;
+    out->n += (size_t)(o - begin);
 }
 
 /* "name:value,value\n"; false when the request has no such header. Older SDKs sign their
@@ -148,7 +162,7 @@ static bool add_header(struct buf *out, const struct sigv4_request *r, struct st
             continue;
         if (!found)
             buf_add(out, name);
-        buf_addc(out, found ? ',' : ':');
+        buf_put(out, found ? ',' : ':');
         add_value(out, r->headers[i].value);
         found = true;
     }
@@ -156,17 +170,18 @@ static bool add_header(struct buf *out, const struct sigv4_request *r, struct st
         buf_lit(out, "transfer-encoding:chunked");
         found = true;
     }
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     return found;
 }
 
 size_t sigv4_signed_names(struct str s, struct str *names)
 {
     size_t n = 0;
+    bool encoded = str_index(s, '%', 0) >= 0;
     while (s.n && n < SIGV4_NAMES_MAX) {
         ptrdiff_t end = str_index(s, ';', 0);
         size_t width = 1;
-        if (end < 0 && (end = str_find(s, STR("%3B"))) < 0)
+        if (end < 0 && encoded && (end = str_find(s, STR("%3B"))) < 0)
             end = str_find(s, STR("%3b"));
         if (end >= 0 && s.p[end] == '%')
             width = 3;
@@ -185,23 +200,23 @@ bool sigv4_canonical(struct buf *out, const struct sigv4_request *r, const struc
                      size_t count, struct str service, struct str payload_hash)
 {
     buf_add(out, r->method);
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     if (!add_path(out, r->path, str_is(service, "s3")))
         return false;
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     if (r->query.n && !add_query(out, r->query))
         return false;
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     for (size_t i = 0; i < count; i++)
         if (!add_header(out, r, names[i]))
             return false;
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     for (size_t i = 0; i < count; i++) {
         if (i)
-            buf_addc(out, ';');
+            buf_put(out, ';');
         buf_add(out, names[i]);
     }
-    buf_addc(out, '\n');
+    buf_put(out, '\n');
     buf_add(out, payload_hash);
     return out->rc == 0;
 }

@@ -15,7 +15,7 @@
 void sigv4_chain_init(struct sigv4_chain *ch, const struct sigv4_claim *c, struct str secret)
 {
     sigv4_key(c, secret, ch->key);
-    sigv4_stamp(c->time_ms, ch->stamp);
+    memcpy(ch->stamp, c->stamp, sizeof ch->stamp);
     snprintf(ch->scope, sizeof ch->scope, "%.*s/%.*s/%.*s/aws4_request", STR_FMT(c->date),
              STR_FMT(c->region), STR_FMT(c->service));
     memset(ch->previous, '0', sizeof ch->previous);

@@ -66,14 +66,16 @@ static int number(const char *p, size_t n)
 }
 
 /* "20261123T113204Z", nothing looser. */
-static bool amz_date(struct str s, int64_t *ms)
+static bool amz_date(struct str s, struct sigv4_claim *out)
 {
     if (s.n != 16 || !digits(str_of(s.p, 8), 8) || s.p[8] != 'T' ||
         !digits(str_of(s.p + 9, 6), 6) || s.p[15] != 'Z')
         return false;
     int month = number(s.p + 4, 2), day = number(s.p + 6, 2);
     int hour = number(s.p + 9, 2), minute = number(s.p + 11, 2), second = number(s.p + 13, 2);
-    *ms = clock_join(number(s.p, 4), month, day, hour, minute, second);
+    out->time_ms = clock_join(number(s.p, 4), month, day, hour, minute, second);
+    memcpy(out->stamp, s.p, s.n);
+    out->stamp[s.n] = 0;
     return month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 &&
            second <= 60;
 }
@@ -139,11 +141,13 @@ static int claim_from_header(struct str value, struct sigv4_claim *out, struct e
 
 static int header_time(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
 {
-    struct str stamp = header(r, "x-amz-date"), date = header(r, "date");
-    if (header_times(r, "x-amz-date") > 1 ||
-        (stamp.p
-             ? !amz_date(stamp, &out->time_ms)
-             : !date.p || (!amz_date(date, &out->time_ms) && !clock_parse(date, &out->time_ms))))
+    struct str stamp = header(r, "x-amz-date"), date = stamp.p ? stamp : header(r, "date");
+    bool good = header_times(r, "x-amz-date") <= 1 && date.p && amz_date(date, out);
+    if (!good && !stamp.p && date.p && clock_parse(date, &out->time_ms)) {
+        sigv4_stamp(out->time_ms, out->stamp);
+        good = true;
+    }
+    if (!good)
         return str_is(out->service, "s3")
                    ? err_set(err, E_DENIED,
                              "AWS authentication requires a valid Date or x-amz-date header")
@@ -175,7 +179,7 @@ static int claim_from_query(const struct sigv4_request *r, struct sigv4_claim *o
                        "Error parsing the X-Amz-Credential parameter; the Credential is "
                        "mal-formed; expecting "
                        "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
-    if (!amz_date(date, &out->time_ms))
+    if (!amz_date(date, out))
         return err_set(err, E_BAD_AUTH_QUERY,
                        "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"");
     if (!str_u64(expires, &seconds))
@@ -188,14 +192,6 @@ static int claim_from_query(const struct sigv4_request *r, struct sigv4_claim *o
         return err_set(err, E_BAD_AUTH_QUERY, "X-Amz-Expires must be at least 1 second");
     out->expires_s = (int64_t)seconds;
     return 0;
-}
-
-/* The scope's date must be the day of the request's time. */
-static bool same_day(const struct sigv4_claim *c)
-{
-    char stamp[32];
-    sigv4_stamp(c->time_ms, stamp);
-    return str_eq(c->date, str_of(stamp, 8));
 }
 
 int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct err *err)
@@ -226,7 +222,7 @@ int sigv4_claim(const struct sigv4_request *r, struct sigv4_claim *out, struct e
         rc = header_time(r, out, err);
     if (rc)
         return rc;
-    if (!same_day(out))
+    if (!str_eq(out->date, str_of(out->stamp, 8))) /* the scope's day is the time's */
         return err_set(err, in_query ? E_BAD_AUTH_QUERY : E_BAD_AUTH,
                        "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of "
                        "the request's date.");

@@ -180,10 +180,11 @@ bool base64url_decode(struct buf *out, struct str in)
 /* --- percent-encoding --------------------------------------------------------------------------
  */
 
-static bool unreserved(char c)
+static inline bool unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    static const unsigned char set[256] = {
+        LETTERS_AND_DIGITS, ['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1};
+    return set[(unsigned char)c];
 }
 
 static void percent(struct buf *out, char c)
