@@ -290,10 +290,11 @@ static int authorise_nothing(struct call *c, struct err *err)
 /* x-amz-expected-bucket-owner and its like for the source of a copy: one account owns everything. */
 static bool owner_is_expected(const struct call *c)
 {
+    if (c->protocol != PROTO_S3)
+        return true;
     struct str owner = call_header(c, "x-amz-expected-bucket-owner");
     struct str source = call_header(c, "x-amz-source-expected-bucket-owner");
-    return c->protocol != PROTO_S3 ||
-           ((!owner.p || str_is(owner, ACCOUNT_ID)) && (!source.p || str_is(source, ACCOUNT_ID)));
+    return (!owner.p || str_is(owner, ACCOUNT_ID)) && (!source.p || str_is(source, ACCOUNT_ID));
 }
 
 int gate_authorise(struct call *c, struct err *err)
@@ -410,7 +411,8 @@ static void examined(struct call *c)
     }
     /* what is wrong with a body is told to those only who may */
     if (rc == 0 || (v->verified && !in_body)) {
-        struct err denied = {0};
+        struct err denied;
+        err_clear(&denied);
         int may = gate_authorise(c, &denied);
         if (may)
             *err = denied;

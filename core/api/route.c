@@ -109,7 +109,6 @@ static bool service_path(const struct services *svc, struct str path)
 
 enum protocol route_guess(const struct services *svc, const struct http_req *req)
 {
-    struct str type = http_header(req, "content-type");
     if (route_host_bucket(svc, req).n)
         return PROTO_S3;
     if (http_header(req, "x-amz-target").p)
@@ -117,8 +116,10 @@ enum protocol route_guess(const struct services *svc, const struct http_req *req
     if (service_path(svc, req->path))
         return PROTO_REST_JSON;
     if (str_is(req->method, "POST") && str_is(req->path, "/"))
-        return str_starts(type, STR("application/x-www-form-urlencoded")) ? PROTO_QUERY
-                                                                          : PROTO_REST_JSON;
+        return str_starts(http_header(req, "content-type"),
+                          STR("application/x-www-form-urlencoded"))
+                   ? PROTO_QUERY
+                   : PROTO_REST_JSON;
     return PROTO_S3;
 }
 
@@ -172,44 +173,51 @@ static bool path_matches(const char *pattern, struct str path, struct str raw[3]
     return !path.p;
 }
 
-/* What a path must be like to match a row's pattern: that it has as many slashes, and its first and last
- * pieces. Worked out once and kept side by side: comparing the pieces of the patterns that begin alike
+/* The rows of REST-JSON by how many slashes their paths have, in the order of ops.def, each with what a
+ * path must begin and end with. Worked out once: comparing the pieces of the patterns that begin alike
  * was a seventh of what a signature costs. */
 struct shape {
     const struct op *op;
-    size_t slashes;
     struct str head, tail;
 };
+enum { SLASHES_MAX = 12 };
+static struct shape shapes[GATE_OPS_MAX];
+static size_t shapes_begin[SLASHES_MAX + 3]; /* each run ends where the next begins */
 
-static size_t count_of(struct str s, char c)
+static size_t slashes_of(struct str path)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s.n; i++)
-        n += s.p[i] == c;
+    for (size_t i = 0; i < path.n; i++)
+        n += path.p[i] == '/';
     return n;
 }
 
-static size_t pattern_shapes(const struct shape **out)
+static void make_shapes(void)
 {
-    static struct shape all[GATE_OPS_MAX];
-    static size_t count;
-    *out = all;
-    for (size_t i = count ? gate_op_count : 0; i < gate_op_count; i++) {
-        const char *pattern = gate_ops[i].pattern;
-        if (gate_ops[i].protocol != PROTO_REST_JSON)
-            continue;
-        size_t n = strcspn(pattern, "?"), from = n, to = strcspn(pattern, "{?");
-        while (from > to && pattern[from - 1] != '}')
-            from--;
-        all[count++] = (struct shape){&gate_ops[i], count_of(str_of(pattern, n), '/'),
-                                      str_of(pattern, to), str_of(pattern + from, n - from)};
+    size_t count = 0;
+    for (size_t slashes = 0; slashes <= SLASHES_MAX; slashes++) {
+        for (size_t i = 0; i < gate_op_count; i++) {
+            const char *pattern = gate_ops[i].pattern;
+            size_t n = strcspn(pattern, "?"), from = n, to = strcspn(pattern, "{?");
+            if (gate_ops[i].protocol != PROTO_REST_JSON ||
+                slashes_of(str_of(pattern, n)) != slashes)
+                continue;
+            while (from > to && pattern[from - 1] != '}')
+                from--;
+            shapes[count++] =
+                (struct shape){&gate_ops[i], str_of(pattern, to), str_of(pattern + from, n - from)};
+        }
+        shapes_begin[slashes + 1] = count;
     }
-    return count;
+    shapes_begin[SLASHES_MAX + 2] = count;
 }
 
-static bool may_match(const struct shape *e, struct str path, size_t slashes)
+/* The last byte tells most apart. */
+static bool may_match(const struct shape *e, struct str path)
 {
-    return slashes == e->slashes && str_ends(path, e->tail) && str_starts(path, e->head);
+    size_t n = e->tail.n;
+    return path.n >= e->head.n + n && (n == 0 || path.p[path.n - 1] == e->tail.p[n - 1]) &&
+           str_ends(path, e->tail) && str_starts(path, e->head);
 }
 
 static int find_rest(struct call *c, struct err *err)
@@ -218,11 +226,14 @@ static int find_rest(struct call *c, struct err *err)
     bool other_method = false;
     if (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
-    const struct shape *rows;
-    size_t count = pattern_shapes(&rows), slashes = count_of(path, '/');
-    for (size_t i = 0; i < count; i++) {
-        const struct op *op = rows[i].op;
-        if (!may_match(&rows[i], path, slashes))
+    size_t slashes = slashes_of(path);
+    if (!shapes_begin[SLASHES_MAX + 1])
+        make_shapes();
+    if (slashes > SLASHES_MAX)
+        slashes = SLASHES_MAX + 1; /* where no row is */
+    for (size_t i = shapes_begin[slashes]; i < shapes_begin[slashes + 1]; i++) {
+        const struct op *op = shapes[i].op;
+        if (!may_match(&shapes[i], path))
             continue;
         memset(raw, 0, sizeof raw);
         if (!str_is(c->private_->claim.service, op->service) ||
@@ -265,8 +276,11 @@ static bool selected(struct call *c, const char *selector)
 
 struct str route_host_bucket(const struct services *svc, const struct http_req *req)
 {
-    struct str domain = svc->domain, rest = req->host, host = str_cut(&rest, ':');
-    if (domain.n == 0 || host.n < domain.n + 2)
+    struct str domain = svc->domain, rest = req->host, host;
+    if (domain.n == 0)
+        return STR("");
+    host = str_cut(&rest, ':');
+    if (host.n < domain.n + 2)
         return STR("");
     size_t n = host.n - domain.n;
     if (host.p[n - 1] != '.' || !str_ieq(str_from(host, n), domain))

@@ -68,6 +68,10 @@ int arn_function(struct str s, struct str region, struct str *name, struct str *
     *name = *qualifier = (struct str){NULL, 0};
     if (s.n > 256)
         return E_VALIDATION;
+    if (str_index(s, ':', 0) < 0) {
+        *name = s;
+        return is_name(s, 64) ? 0 : E_VALIDATION;
+    }
     if (str_starts(rest, STR("arn:"))) {
         struct arn a;
         if (!arn_parse(rest, &a) || !str_is(a.service, "lambda") || !is_account(a.account))

@@ -127,10 +127,10 @@ void hmac_once(enum hash_alg alg, struct str key, struct str msg, void *out)
         hash_once(alg, key, pad);
     else if (key.n)
         memcpy(pad, key.p, key.n);
-    for (size_t i = 0; i < block; i++)
+    for (size_t i = 0; i < BLOCK_MAX; i++)
         pad[i] ^= 0x36;
     digest(alg, padded, msg, inner);
-    for (size_t i = 0; i < block; i++)
+    for (size_t i = 0; i < BLOCK_MAX; i++)
         pad[i] ^= 0x36 ^ 0x5c;
     digest(alg, padded, str_of((const char *)inner, size), out);
     OPENSSL_cleanse(pad, block);

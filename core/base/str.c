@@ -6,10 +6,27 @@ static unsigned char lower(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+/* Eight bytes, each 'A' to 'Z' in lower case. */
+static uint64_t lower8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
+    uint64_t x, low;
+    memcpy(&x, p, 8);
+    low = x & ~high;
+    uint64_t upper = (low + (0x80 - 'A') * ones) & ~(low + (0x7f - 'Z') * ones) & ~x & high;
+    return x | upper >> 2;
+}
+
 bool str_same_folded(const char *a, const char *b, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        if (lower8(a + i) != lower8(b + i))
+            return false;
+    if (i && i < n) /* the last eight, some of them again */
+        return lower8(a + n - 8) == lower8(b + n - 8);
+    for (; i < n; i++)
+        if (lower(a[i]) != lower(b[i]))
             return false;
     return true;
 }
@@ -75,9 +92,14 @@ bool str_u64(struct str s, uint64_t *out)
 
 bool str_eq_secret(struct str a, struct str b)
 {
-    unsigned char diff = a.n != b.n;
-    size_t n = a.n < b.n ? a.n : b.n;
-    for (size_t i = 0; i < n; i++)
+    uint64_t diff = a.n != b.n, x, y;
+    size_t n = a.n < b.n ? a.n : b.n, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&x, a.p + i, 8);
+        memcpy(&y, b.p + i, 8);
+        diff |= x ^ y;
+    }
+    for (; i < n; i++)
         diff |= (unsigned char)(a.p[i] ^ b.p[i]);
     return diff == 0;
 }

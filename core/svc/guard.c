@@ -20,17 +20,19 @@ void guard_find(const struct guards *g, struct str action, struct str resource, 
     struct str name, qualifier;
     struct arn a;
     memset(out, 0, sizeof *out);
-    if (!arn_parse(resource, &a))
-        return;
-    if (str_is(a.service, "s3")) {
-        out->policy.policy = bucket_policy_find(g->buckets, resource, stranger);
-        out->policy.owner_exempt = about_policy(action);
-    } else if (str_is(a.service, "lambda") && g->functions) {
+    if (str_starts(resource, STR("arn:aws:lambda:")) && g->functions) {
         if (arn_function(resource, str_c(g->region), &name, &qualifier) == 0 &&
             function_get(g->functions, name, qualifier, &out->fn_, NULL) == 0)
             out->policy.policy = out->fn_->policy;
         else
             out->fn_ = NULL;
+        return;
+    }
+    if (!arn_parse(resource, &a))
+        return;
+    if (str_is(a.service, "s3")) {
+        out->policy.policy = bucket_policy_find(g->buckets, resource, stranger);
+        out->policy.owner_exempt = about_policy(action);
     } else if (str_is(a.service, "iam") && str_is(action, "sts:AssumeRole") && g->store) {
         out->policy.policy = out->own_ = role_trust(g->store, resource);
         out->policy.must = true;

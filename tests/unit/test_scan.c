@@ -326,6 +326,14 @@ static void splits(void **state)
                            &req, headers),
                      0);
     assert_int_equal(req.header_count, 3);
+    /* the second reader is asked about lines as long as those it knows */
+    assert_int_equal(
+        split("POST / HTTP/1.1\r\nHost: h\r\nX-Amz-Date: d\r\nUpgrade:\r\nConnection: close\r\n"
+              "content-length: 007\r\nProxy-Connection: x\r\n\r\n",
+              &req, headers),
+        0);
+    assert_int_equal(req.header_count, 6);
+    assert_int_equal(req.content_length, 7);
     assert_int_equal(split("BREW / HTTP/1.1\r\nHost: h\r\n\r\n", &req, headers), 501);
     assert_int_equal(split("get / HTTP/1.1\r\nHost: h\r\n\r\n", &req, headers), 501);
     arena_free(req.arena);
