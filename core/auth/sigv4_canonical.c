@@ -19,9 +19,15 @@ struct param {
     const struct buf *in;
 };
 
+/* A buffer to which only empty words were added has no bytes. */
+static struct str span_of(const struct buf *b, struct span s)
+{
+    return s.n ? str_of(b->p + s.at, s.n) : STR("");
+}
+
 static int span_cmp(const struct buf *b, struct span x, struct span y)
 {
-    return str_cmp(str_of(b->p + x.at, x.n), str_of(b->p + y.at, y.n));
+    return str_cmp(span_of(b, x), span_of(b, y));
 }
 
 static int param_cmp(const void *a, const void *b)
@@ -73,9 +79,9 @@ static bool add_query(struct buf *out, struct str query)
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_put(out, '&');
-        buf_add(out, str_of(words.p + list[i].name.at, list[i].name.n));
+        buf_add(out, span_of(&words, list[i].name));
         buf_put(out, '=');
-        buf_add(out, str_of(words.p + list[i].value.at, list[i].value.n));
+        buf_add(out, span_of(&words, list[i].value));
     }
     ok = true;
 out:
