@@ -73,11 +73,16 @@ static bool amz_date(struct str s, struct sigv4_claim *out)
         return false;
     int month = number(s.p + 4, 2), day = number(s.p + 6, 2);
     int hour = number(s.p + 9, 2), minute = number(s.p + 11, 2), second = number(s.p + 13, 2);
+    if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60)
+        return false;
     out->time_ms = clock_join(number(s.p, 4), month, day, hour, minute, second);
+    if (day > 28)
+        sigv4_stamp(out->time_ms, out->stamp);
+    if (day > 28 && memcmp(out->stamp, s.p, 8) != 0)
+        return false; /* no such day */
     memcpy(out->stamp, s.p, s.n);
     out->stamp[s.n] = 0;
-    return month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 &&
-           second <= 60;
+    return true;
 }
 
 /* "AK/20261123/us-east-1/lambda/aws4_request", already without percent-encoding but for the

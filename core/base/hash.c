@@ -2,7 +2,7 @@
  *
  * OpenSSL 3 looks an algorithm up by name each time it is given EVP_sha256(); that lookup costs
  * more than hashing a short text, so the four algorithms are fetched once. A one-shot digest keeps
- * its context per thread for the same reason. A verified request takes five SHA-256 of a block or two,
+ * its context per thread for the same reason. A verified request takes five SHA-256 of a few blocks,
  * and there EVP costs as much as the blocks do: those go through SHA256_Init and its like, which
  * OpenSSL 3 discourages and keeps. HMAC is the textbook construction: MAC contexts of OpenSSL cost
  * another lookup. */

@@ -78,6 +78,15 @@ static bool reduce_absolute(struct http_req *req)
     return rest.p;
 }
 
+/* Do both readers see the same body follow? (Without a length http-parser says the largest.) */
+static bool same_framing(const http_parser *p, const struct scan *scan)
+{
+    bool chunked = (p->flags & F_CHUNKED) != 0;
+    uint64_t length = p->content_length == UINT64_MAX ? 0 : p->content_length;
+    return scan->content_length < 0 ? chunked
+                                    : !chunked && length == (uint64_t)scan->content_length;
+}
+
 int split_head(struct str head, const struct scan *scan, struct http_req *req,
                struct http_header *headers)
 {
@@ -102,9 +111,7 @@ int split_head(struct str head, const struct scan *scan, struct http_req *req,
         agrees = feed(&p, line);
     }
     if (!agrees || !feed(&p, rest) || !seen.whole || seen.names != fed || count != scan->headers ||
-        p.http_major != 1 || p.http_minor != scan->minor ||
-        ((p.flags & F_CHUNKED) != 0) != (scan->content_length < 0) ||
-        (scan->content_length > 0 && p.content_length != (uint64_t)scan->content_length))
+        p.http_major != 1 || p.http_minor != scan->minor || !same_framing(&p, scan))
         return 400;
     if (!str_eq(seen.target, str_of(head.p + scan->target_at, scan->target_n)))
         return 400;

@@ -311,6 +311,8 @@ static void malformed(void **state)
         {"Host:h\nX-Amz-Date:\n", "", E_DENIED},
         {"Host:h\nX-Amz-Date:yesterday\n", "", E_DENIED},
         {"Host:h\nX-Amz-Date:20261323T113204Z\n", "", E_DENIED},
+        {"Host:h\nX-Amz-Date:20260231T113204Z\n", "", E_DENIED},
+        {"Host:h\nX-Amz-Date:20261199T113204Z\n", "", E_DENIED},
         {"Host:h\nX-Amz-Date:+026112 T113204Z\n", "", E_DENIED},
         {"Host:h\nX-Amz-Date:20261123T113204Z\nX-Amz-Date:20261123T113204Z\n", "", E_DENIED},
         {"Host:h\nX-Amz-Date:20261123T113204Z\nAuthorization:AWS4-HMAC-SHA256 x\n", "", E_BAD_AUTH},
