@@ -13,13 +13,16 @@ import model
 import wire
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from perilune import SANITIZED  # noqa: E402
+
 TURN_MAX_MS = 20
 
 
 def test_every_exchange_fits_the_models():
     folder = os.environ.get("WIRE_LOG")
-    if not folder or not pathlib.Path(folder).is_dir():
-        pytest.skip("nothing was recorded")
+    if SANITIZED or not folder or not pathlib.Path(folder).is_dir():
+        pytest.skip("nothing was recorded")  # nothing is loaded before a sanitizer
     models, seen, findings = model.Models(), collections.Counter(), {}
     for e in wire.exchanges(folder):
         operation, bad = model.check(models, e)
