@@ -148,11 +148,10 @@ void sigv4_stamp(int64_t ms, char out[static 32])
     memcpy(out, "Z", 2);
 }
 
-/* What a signing key is for. Each part is at most SCOPE_PART_MAX bytes. */
+/* What a signing key is for. Each part is at most SIGV4_PART_MAX bytes. */
 struct scope {
     struct str date, region, service;
 };
-enum { SCOPE_PART_MAX = 128 };
 
 /* Hex signature of the canonical request under a signing key. */
 static void sign_text(const unsigned char key[32], struct str canonical_request, struct str stamp,
@@ -274,7 +273,7 @@ int sigv4_verify(const struct sigv4_request *r, const struct sigv4_claim *c, str
 
 static struct str part(struct str s)
 {
-    return str_of(s.p, s.n < SCOPE_PART_MAX ? s.n : SCOPE_PART_MAX);
+    return str_of(s.p, s.n < SIGV4_PART_MAX ? s.n : SIGV4_PART_MAX);
 }
 
 static int name_cmp(const void *a, const void *b)

@@ -4,7 +4,10 @@
 
 #include "auth/sigv4.h"
 
-enum { SIGV4_NAMES_MAX = 100 };
+enum {
+    SIGV4_NAMES_MAX = 100,
+    SIGV4_PART_MAX = 128, /* bytes of a credential's part: texts over scopes are sized by it */
+};
 
 /* Names as a claim has them: lower case, in order, each once, separated by ';' (in a query "%3B").
  * Fills names[SIGV4_NAMES_MAX], borrowed; their number, or 0 when they are not so. */

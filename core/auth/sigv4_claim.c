@@ -106,7 +106,7 @@ static bool read_credential(struct str s, bool encoded, struct sigv4_claim *out)
             part[i] = str_of(s.p, (size_t)end);
             s = str_from(s, (size_t)end + width);
         }
-        if (part[i].n == 0 || part[i].n > 128)
+        if (part[i].n == 0 || part[i].n > SIGV4_PART_MAX)
             return false;
     }
     out->access_key = part[0];
