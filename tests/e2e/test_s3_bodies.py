@@ -208,7 +208,7 @@ def test_nothing_signed_can_be_changed(server, s3, form, size):
     for other in (second + first + last, first + first + last, first + last, first + second + second):
         assert code(up.send(server, other.ljust(len(body), b"\0")[:len(body)]))[0] in (400, 403)
     assert not exists(s3, "sealed")
-    eventually(lambda: blobs(server) == before)
+    eventually(lambda: not blobs(server) - before)  # of before, those of objects deleted since may go
     assert up.send(server)[0] == 200
     s3.delete_object(Bucket=BUCKET, Key="sealed")
 
@@ -230,7 +230,7 @@ def test_cut_at_every_byte(server, s3):
                 pass
     assert server.signed("PUT", f"/{BUCKET}/whole", b"x")[0] == 200  # the cut ones came before
     assert not exists(s3, "cut")
-    eventually(lambda: blobs(server) == before)
+    eventually(lambda: not blobs(server) - before)  # of before, those of objects deleted since may go
 
 
 @pytest.mark.http
